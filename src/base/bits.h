@@ -1,0 +1,32 @@
+/* Small arithmetic and atomics shared by every room. No state, no system calls. */
+#ifndef CGC_BASE_BITS_H
+#define CGC_BASE_BITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define CACHE_LINE 64
+#define NELEM(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Reads of memory that belongs to the program (stacks, data, blocks): any byte may change under us and was never
+ * written through our types, so neither sanitizers nor strict aliasing have a say. */
+typedef uintptr_t __attribute__((may_alias)) word_t;
+
+static inline uintptr_t align_up(uintptr_t x, uintptr_t to) { return (x + to - 1) & ~(to - 1); }
+static inline uintptr_t align_down(uintptr_t x, uintptr_t to) { return x & ~(to - 1); }
+static inline bool is_power_of_two(uintptr_t x) { return x && !(x & (x - 1)); }
+static inline unsigned log2_floor(uint64_t x) { return 63u - (unsigned)__builtin_clzll(x); }
+
+/* Named orders: relaxed for counters, acquire/release where a comment names the partner. */
+#define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define cas(p, expected, v) \
+	__atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+#endif

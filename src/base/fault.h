@@ -1,0 +1,37 @@
+/*
+ * Test-only failures, chosen by fault=: NAME, NAME@N (the Nth time, from 1), NAME@N.. (from the Nth on); several are
+ * joined by '/'. The points stand in slow paths only; without fault= each costs one load and a branch not taken.
+ *
+ * Failures (mmap, madvise, ...) make a call fail or come late: the program must run on correctly.
+ * Mutants (no_registers, ...) break one law or leave out one kind of root: a named test must then fail.
+ */
+#ifndef CGC_BASE_FAULT_H
+#define CGC_BASE_FAULT_H
+
+#include "base/bits.h"
+
+#define FAULT_POINTS(X) \
+	X(mmap) X(munmap) X(mremap) X(madvise) X(ack) X(late_ack) X(signal) X(task_list) X(maps) X(pagemap) X(futex) \
+	/* mutants: roots left out */ \
+	X(no_registers) X(no_stacks) X(no_segments) X(no_mappings) X(no_shared) X(no_epoll) X(no_tls) X(no_altstack) \
+	X(no_interior) X(no_past_end) X(no_self_stack) X(no_protected) \
+	/* mutants: laws broken */ \
+	X(law1_sweep_free) X(law2_torn_refill) X(law3_park_busy) X(law4_rebuild_list) X(law5_late_publish) \
+	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law9_no_evidence) X(law10_skip_end) \
+	X(lose_edges) X(no_alloc_lists)
+
+enum fault_point {
+#define X(name) FAULT_##name,
+	FAULT_POINTS(X)
+#undef X
+	FAULT_COUNT
+};
+
+extern bool fault_armed; /* any fault at all: set once at start */
+bool fault_hit(enum fault_point p);
+static inline bool fault(enum fault_point p) { return UNLIKELY(fault_armed) && fault_hit(p); }
+
+/* Arms from the option's text. NULL, or a static string that says what is wrong with it. */
+const char *fault_parse(const char *text);
+
+#endif

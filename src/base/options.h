@@ -1,0 +1,58 @@
+/* Options: one table drives parsing, CGC_OPTIONS=help=1, `cgc` and the man page. Read once at start; then constant. */
+#ifndef CGC_BASE_OPTIONS_H
+#define CGC_BASE_OPTIONS_H
+
+#include "base/bits.h"
+
+enum mode { MODE_COLLECT, MODE_REPORT, MODE_AUDIT, MODE_OFF };
+enum on_misuse { MISUSE_ABORT, MISUSE_REPORT, MISUSE_IGNORE };
+enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS };
+
+struct options {
+	unsigned mode;         /* enum mode, default collect */
+	unsigned stats;        /* 1: statistics at exit and on malloc_stats() */
+	char log_path[256];    /* where lines and reports go; %p is the pid; empty: stderr */
+	unsigned verbosity;    /* 0 silent unless something is wrong (default), 1 one line a cycle, 2 more */
+	unsigned cpu_limit;    /* percent of CPU time the collector may use while memory is ample, 1..100, default 10 */
+	unsigned growth;       /* percent of the live heap that starts a cycle, 10..1000, default 100 */
+	unsigned grace;        /* extra cycles between condemned and recycled, 0..32, default 1; 0 is for tests */
+	size_t heap_limit;     /* bytes (k, m, g suffixes); 0 none */
+	unsigned stress;       /* a cycle at every Nth refill; 0 off; recycled blocks are filled with a pattern */
+	unsigned verify;       /* 1: after each mark, check that no marked block points to an unmarked one */
+	uintptr_t watch;       /* address: state changes of its block are logged */
+	char fault[160];       /* test-only failures, see base/fault.h */
+	unsigned markers;      /* marker threads; 1 for now (more come with the snapshot child) */
+	unsigned cycle;        /* 0 stop: the marker runs inside the stop (the only kind yet) */
+	unsigned roots;        /* enum roots_policy */
+	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
+	unsigned on_misuse;    /* enum on_misuse, default abort */
+	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */
+	unsigned help;         /* 1: print the table and run on */
+};
+extern struct options options;
+
+enum option_kind { OPTION_NUMBER, OPTION_SIZE, OPTION_CHOICE, OPTION_TEXT, OPTION_ADDRESS };
+
+struct option_row {
+	const char *name;
+	enum option_kind kind;
+	const char *choices;   /* OPTION_CHOICE: names joined by '|', in enum order */
+	unsigned long low, high;
+	const char *fallback;  /* the default, as it would be written */
+	const char *help;      /* one sentence */
+	size_t offset, room;   /* the field in struct options and, for text, its size */
+};
+extern const struct option_row option_table[];
+extern const size_t option_count;
+
+/* Sets every field to its default. Called first; needs no libc. */
+void options_defaults(struct options *o);
+/* Parses "k=v:k=v" (':', ',' and blanks separate). Each bad item calls `complain` with one finished line (no newline)
+ * and leaves the default. Result: number of bad items. Async-signal-safe. */
+int options_parse(struct options *o, const char *text, void (*complain)(const char *line));
+/* The option whose name is nearest to `name` (edit distance), or NULL when none is near. */
+const struct option_row *options_nearest(const char *name);
+/* Prints the table, one line an option, with say_raw. */
+void options_print_help(void);
+
+#endif

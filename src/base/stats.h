@@ -1,0 +1,44 @@
+/* Counters of the whole process. Written by relaxed adds in slow paths only; read by anyone, each field by itself. */
+#ifndef CGC_BASE_STATS_H
+#define CGC_BASE_STATS_H
+
+#include "base/bits.h"
+
+/* Why a cycle ended before its verdict (law 8). The names appear in stats, in this order. */
+enum abort_reason {
+	ABORT_NONE,
+	ABORT_THREAD_SILENT,  /* a thread did not answer in time */
+	ABORT_TASK_LIST,      /* /proc/self/task missing, foreign or unreadable */
+	ABORT_SIGNAL,         /* a signal could not be sent or the handler not installed */
+	ABORT_ROOT_UNREADABLE,/* a mapping or the list of mappings could not be read */
+	ABORT_TABLE_FULL,     /* a table of roots has no room */
+	ABORT_NO_MEMORY,      /* our own mapping failed */
+	ABORT_CORRUPT_LIST,   /* a cached list leads nowhere: the program wrote past a block */
+	ABORT_EXEC,           /* a thread is inside exec */
+	ABORT_REASONS
+};
+extern const char *const abort_names[ABORT_REASONS];
+
+enum { PAUSE_BUCKETS = 128 }; /* log-linear histogram of pauses: 4 buckets per doubling of nanoseconds */
+
+struct stats {
+	uint64_t cycles, aborted[ABORT_REASONS];
+	uint64_t pause_max_ns, pause_total_ns, pause_histogram[PAUSE_BUCKETS];
+	uint64_t condemned_blocks, condemned_bytes;
+	uint64_t recycled_blocks, recycled_bytes;
+	uint64_t evidence, misuse;
+	uint64_t foreign_frees;      /* pointers outside the arena given to free/realloc */
+	uint64_t marked_blocks, marked_bytes; /* by the last completed mark */
+	uint64_t root_bytes;         /* scanned by the last completed mark */
+	uint64_t refills, remote_frees, adopted_spans;
+	uint64_t purged_bytes;
+	uint64_t eintr_hidden;       /* EINTRs of ours that a wrapper hid */
+	const char *degraded;        /* NULL, or why the collector does not run: one sentence */
+};
+extern struct stats stats;
+
+static inline void stats_add(uint64_t *field, uint64_t n) { __atomic_fetch_add(field, n, __ATOMIC_RELAXED); }
+void stats_pause(uint64_t ns);              /* records one pause */
+uint64_t stats_pause_percentile(unsigned p);/* p in 1..100; upper bound of its bucket, in ns */
+
+#endif

@@ -1,0 +1,28 @@
+/* The cycle: pace, stop, mark, verdict, sweep. The face of the collector for the shim and the API. */
+#ifndef CGC_CYCLE_CYCLE_H
+#define CGC_CYCLE_CYCLE_H
+
+#include "base/bits.h"
+#include "base/stats.h"
+
+/* After options_parse: sets heap_hooks and the pace. */
+void cycle_start(void);
+/* One cycle now, by the calling thread. ABORT_NONE or why it ended early. Returns ABORT_NONE without a cycle when another
+ * thread is in one. */
+enum abort_reason cycle_run(void);
+/* As many completed cycles as grace needs, so that what was lost before the call is recycled. */
+void cycle_collect(void);
+/* Nesting switch: while > 0 no cycle starts by itself. */
+void cycle_disable(void);
+void cycle_enable(void);
+bool cycle_ended_by_evidence(void);
+
+/* fork: no cycle is in flight between prepare and parent/child. */
+void cycle_fork_prepare(void);
+void cycle_fork_parent(void);
+void cycle_fork_child(void);
+
+/* Prints the statistics block (stats=1) with say_raw. */
+void cycle_print_stats(void);
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * The heap: an arena of 64 KiB pages, a page map, spans of equal slots, one state byte a slot, caches per thread.
+ *
+ *   address ──▶ page map[ (address - base) >> 16 ] ──▶ span ──▶ slot = (address - start) * magic >> 40
+ *                                                        └────▶ state[slot]
+ *
+ * A state byte is one of
+ *   0x00          free: on a list of free slots, or never handed out
+ *   0x01          recycled: judged dead twice; handed out again by sweep, which alone may change it
+ *   0x02          being filled with the stress pattern on its way to recycled
+ *   0x40 | stamp  condemned: found unreachable by the cycle whose stamp it carries
+ *   0x80 | stamp  allocated (the stamp is that of its refill, or any older one)
+ *   0xC0 | stamp  allocated and marked: only inside a stop (or in a child's image), never seen by running threads
+ *
+ * The global stamp (6 bits, 1..63 then 1 again) advances only inside a stop. Refill writes the current stamp, so after a
+ * stop every byte that carries the current stamp was written after it, and the verdict leaves it alone (law 7).
+ */
+#ifndef CGC_HEAP_HEAP_H
+#define CGC_HEAP_HEAP_H
+
+#include "base/bits.h"
+#include "base/lock.h"
+
+enum {
+	PAGE_SHIFT = 16,
+	PAGE = 1 << PAGE_SHIFT,   /* 64 KiB: page map granularity */
+	OS_PAGE = 4096,
+	CLASSES = 52,             /* 0..44 for malloc, then natural classes for aligned blocks, see classes.c */
+	CLASS_LARGE = 63,         /* span.class of a large block */
+	SMALL_MAX = 64 * 1024,    /* largest size that has a class */
+	TABLE_MAX = 4096          /* class_table serves sizes below this */
+};
+
+enum state_bits {
+	STATE_FREE = 0x00,
+	STATE_RECYCLED = 0x01,
+	STATE_FILLING = 0x02,
+	STATE_CONDEMNED = 0x40,
+	STATE_ALLOCATED = 0x80,
+	STATE_MARKED = 0xC0,
+	STATE_STAMP = 0x3F
+};
+static inline bool state_is_allocated(uint8_t b) { return b & 0x80; }
+static inline bool state_is_condemned(uint8_t b) { return (b & 0xC0) == 0x40; }
+static inline bool state_is_marked(uint8_t b) { return (b & 0xC0) == 0xC0; }
+/* A block that somebody may still hold: allocated or condemned, marked or not. */
+static inline bool state_is_block(uint8_t b) { return b & 0xC0; }
+
+enum span_kind { SPAN_NONE, SPAN_SMALL, SPAN_LARGE, SPAN_FREE_RUN };
+
+struct slot {
+	struct slot *next;
+	uintptr_t key;  /* heap.key ^ own address while on an alloc list; bit 0 flipped: contents known to be zero */
+};
+
+struct cache;
+
+/* Descriptors are type-stable and never unmapped, so a stale index always leads to a span. 128 bytes, two lines:
+ * the first is all that free, the marker and lookup need. */
+struct span {
+	uintptr_t start;          /* address of slot 0; constant while the span is in the page map */
+	uint64_t magic;           /* ceil(2^40 / block); 0 for large spans, so that every offset is slot 0 */
+	uint64_t block;           /* bytes a slot; for a large span the bytes that may be used (scanned by the marker) */
+	uint8_t *state;           /* slots bytes */
+	struct cache *owner;      /* atomic. Written by: the owner (to NULL, when it abandons), an adopter under caches lock,
+	                             or the collector inside a stop or fork. NULL: large, free, abandoned or sentinel */
+	uint32_t slots;           /* 0: not a span that holds blocks (sentinel, free run) */
+	uint8_t kind;             /* enum span_kind */
+	uint8_t class;
+	bool exact;               /* blocks fill their slot to the last byte: a boundary word in a register or on a stack
+	                             counts for the left block too */
+	bool zero;                /* slots from `virgin` on were never written: they read as zero */
+	struct slot *free;        /* owner: slots with byte 0, received back */
+	uint32_t virgin;          /* owner: slots from here on were never handed out */
+	uint32_t out;             /* atomic: slots handed to alloc lists minus slots received back. The span is empty when
+	                             out == recycled (law: never by looking at bytes) */
+	/* second line */
+	struct slot *remote;      /* atomic: slots (byte 0) freed by other threads; pushed by CAS, taken whole by the owner */
+	int32_t recycled;         /* atomic: slots with STATE_RECYCLED, counted by the verdict after its CAS; may be -1 for an
+	                             instant when sweep was faster */
+	uint32_t queued;          /* atomic flag: the span stands in some cache's inbox */
+	uint32_t inbox_next;      /* index of the next span in that inbox */
+	uint32_t next, prev;      /* index; owner's list for its class, abandoned list, or bin of free runs */
+	uint32_t list;            /* which of the owner's lists: enum in cache.c */
+	uint32_t sweep_at;        /* owner: sweep goes on from this slot */
+	uint32_t pages;           /* arena pages, of SPAN_FREE_RUN too */
+	uint8_t byte;             /* the state byte of a large span: state == &byte */
+	bool dirty;               /* free run: its pages may hold old contents */
+	bool was_recycled;        /* free run: blocks in it were recycled, so a late free into it is evidence (law 9) */
+	uint64_t freed_at;        /* free run: coarse time, for the purge */
+	uint32_t index;           /* own index */
+	uint32_t site;            /* reserved for the site table of report and audit */
+};
+
+/* Read-mostly. One line that every free and every marked word reads. */
+struct arena {
+	uintptr_t base;           /* constant after start */
+	size_t limit;             /* atomic: bytes of the window that have a page map entry; released after the entry exists */
+	uint32_t *page_map;       /* atomic entries, released before the first pointer into the span escapes (law 5) */
+	struct span *spans;
+	uintptr_t key;            /* secret for cached slots */
+	uint8_t stamp;            /* current stamp; written inside a stop only */
+	bool started;
+} __attribute__((aligned(CACHE_LINE)));
+extern struct arena arena;
+
+/* Is this word an address of the arena's window? The page may still be free. */
+static inline bool arena_contains(uintptr_t w) { return w - arena.base < load_acquire(&arena.limit); }
+
+/* The span that holds address w, which must be in the window; the sentinel (slots == 0) when no block can be there. */
+static inline struct span *arena_span(uintptr_t w)
+{
+	return &arena.spans[load_acquire(&arena.page_map[(w - arena.base) >> PAGE_SHIFT])];
+}
+
+/* Index of the slot that holds w; may be >= slots in the tail of a span. Exact for every class and offset (tested). */
+static inline uint32_t span_slot(const struct span *s, uintptr_t w)
+{
+	return (uint32_t)(((w - s->start) * s->magic) >> 40);
+}
+static inline uintptr_t span_address(const struct span *s, uint32_t slot) { return s->start + slot * s->block; }
+
+/* Descriptor slots in use: indices 0..span_count()-1 may be walked at any time (kind tells what each is). */
+uint32_t span_count(void);
+
+/* -- blocks. Thread-safe, callable at any time: before constructors, in handlers, after thread teardown. -- */
+void *heap_malloc(size_t size);                 /* NULL: no memory (callers set errno) */
+void *heap_calloc(size_t count, size_t size);   /* NULL also on overflow */
+void *heap_aligned(size_t align, size_t size);  /* align a power of two */
+void *heap_realloc(void *p, size_t size);       /* size > 0; p stays valid on NULL */
+void heap_free(void *p);                        /* NULL is ignored */
+/* Usable bytes of the block that starts at p; 0 when p is none of ours. */
+size_t heap_usable(const void *p);
+/* heap_realloc and heap_free of pointers outside the window go to heap_hooks.foreign_* */
+
+enum found { FOUND_NOTHING, FOUND_BLOCK, FOUND_FREE };
+struct block_info {
+	uintptr_t start;
+	size_t size;          /* usable bytes */
+	uint8_t state;        /* as read once */
+	struct span *span;
+	uint32_t slot;
+};
+/* Which block holds w (interior pointers too)? Safe for any word; FOUND_FREE: a slot without a block. */
+enum found heap_find(uintptr_t w, struct block_info *info);
+
+/* -- start, threads, fork -- */
+void heap_start(void);            /* once; called by the first slow path; later calls return at once */
+void heap_thread_exit(void);      /* calling thread: return cached slots, abandon spans; it may allocate again after */
+void heap_fork_prepare(void);     /* takes every heap lock, in rank order */
+void heap_fork_parent(void);
+void heap_fork_child(void);       /* drops other threads' caches, frees the locks */
+
+/* -- for the collector -- */
+struct heap_totals {
+	size_t live;        /* bytes handed out minus bytes received back, caches' slack included */
+	size_t mapped;      /* bytes of the arena that have been mapped */
+	size_t dirty;       /* bytes in free runs that may still be resident */
+	size_t metadata;    /* bytes of page map, descriptors, state bytes, caches */
+};
+void heap_totals(struct heap_totals *t);
+
+/* Inside a stop: gives every slot on an alloc list to `fn`; false: a list is broken (the cycle must end). */
+bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot));
+/* Inside a stop: the next stamp becomes current. Result: the new one. */
+uint8_t heap_advance_stamp(void);
+/* Inside a stop: spans whose slots are all back or recycled leave their owners; heap_release_empty, after the resume,
+ * gives their pages back. */
+void heap_collect_empty(void);
+void heap_release_empty(void);
+/* Outside a stop, by the verdict under the collect lock. `state` is where the judge saw the byte. Result: changed. */
+bool heap_condemn(uint8_t *state);
+/* A condemned slot that is old enough becomes recycled; large blocks go back to the arena at once. */
+bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill);
+/* Free pages go back to the system: those free for a second, or all of them. Bytes. */
+size_t heap_purge(bool all);
+
+#endif

@@ -1,0 +1,34 @@
+/* The only function pointers that run upward: what the heap starts above it. Set once, before threads exist; NULL entries
+ * are skipped. */
+#ifndef CGC_HEAP_HOOKS_H
+#define CGC_HEAP_HOOKS_H
+
+#include "base/bits.h"
+
+struct heap_hooks {
+	/* After a refill, outside busy, no lock held: `live` grew past the mark set by heap_watch_growth, or stress asks. */
+	void (*pressure)(void);
+	/* No memory for `bytes`: free some. Outside busy. true: worth another try. */
+	bool (*exhausted)(size_t bytes);
+	/* Evidence (law 9): the program freed or reallocated `p`, whose byte was `state` (condemned or recycled). */
+	void (*evidence)(const void *p, uint8_t state, const char *call);
+	/* Misuse: one finished reason, the call, the pointer, bytes of its class (0: unknown). May not return. */
+	void (*misuse)(const char *what, const char *call, const void *p, size_t block);
+	/* A pointer outside the arena given to free, realloc (size > 0) or usable_size. */
+	void (*foreign_free)(void *p);
+	void *(*foreign_realloc)(void *p, size_t size);
+	size_t (*foreign_usable)(const void *p);
+	/* A thread leaves its last slow path while a stop waits for it: park here until the stop ends. */
+	void (*park)(void);
+	/* A thread's cache was made (so that the shim can arm a destructor). Outside busy. */
+	void (*thread_seen)(void);
+	/* The process was copied by a raw fork or clone: everything that names threads or descriptors is void. */
+	void (*forked)(void);
+};
+extern struct heap_hooks heap_hooks;
+
+/* Live bytes at which `pressure` is called once; SIZE_MAX: never. Also the lowest live size since it was last set. */
+void heap_watch_growth(size_t live);
+size_t heap_lowest_live(void);
+
+#endif

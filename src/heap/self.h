@@ -1,0 +1,32 @@
+/*
+ * What one thread knows of itself: a single initial-exec TLS block, so that malloc, the stop handler and the wrappers reach
+ * it with one instruction and no call. Never a root.
+ *
+ * busy: slow paths of the heap nest in busy_enter/busy_leave. The stop handler that interrupts a busy thread does not park
+ * it: it sets park_wanted, and busy_leave parks. A slow path that was left by longjmp leaves busy > 0 behind; it is stale
+ * when the stack has been unwound past busy_sp (judged on the same stack only).
+ */
+#ifndef CGC_HEAP_SELF_H
+#define CGC_HEAP_SELF_H
+
+#include "base/bits.h"
+
+struct cache;
+
+struct self {
+	struct cache *cache;      /* starts at the static empty cache; own thread writes */
+	uint32_t busy;            /* own thread writes, its own handler reads */
+	uint32_t park_wanted;     /* handler sets to the epoch it wants, busy_leave clears */
+	uintptr_t busy_sp;        /* stack pointer of the outermost entry */
+	uint32_t in_collector;    /* this thread runs a cycle: its own allocations (there are none) would be an error */
+	uint32_t eintr_mine;      /* set by the stop handler: the EINTR that the interrupted call returns is ours (preload/) */
+	uint32_t tid;             /* cached gettid of this thread; 0 unknown */
+	uintptr_t stack_low, stack_high; /* bounds of the ordinary stack, when known (threads/); 0 otherwise */
+};
+extern _Thread_local struct self self __attribute__((tls_model("initial-exec")));
+
+/* Both are in heap/self.c. Stack pointers come from __builtin_frame_address(0) of the caller. */
+void busy_enter(void);
+void busy_leave(void);
+
+#endif

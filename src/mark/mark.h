@@ -1,0 +1,63 @@
+/*
+ * The marker: from root words to marked state bytes. Inside a stop (or, later, in a snapshot child's image), one thread.
+ *
+ * Order of calls: mark_begin, mark_cached (slots on alloc lists), then roots by mark_word/mark_range and mark_drain as often
+ * as wanted, then mark_verify when asked, then mark_emit, then mark_end. Interior pointers count; a pointer to one past the
+ * end counts for the right neighbour only, unless `exact` spans and a register or stack word meet (heap.h).
+ */
+#ifndef CGC_MARK_MARK_H
+#define CGC_MARK_MARK_H
+
+#include "base/bits.h"
+#include "base/stats.h"
+
+struct span;
+
+/* Reserves the edge stack. false: no memory (the cycle ends, law 8). */
+bool mark_begin(void);
+/* Marks every slot on an alloc list as live without scanning it. false: a list is corrupt. */
+bool mark_cached(void);
+/* One conservative root word from a register or stack. */
+void mark_word(uintptr_t w);
+/* All aligned words of [low, high), which must be readable. on_stack: boundary words count for the left block too. */
+void mark_range(uintptr_t low, uintptr_t high, bool on_stack);
+/* Follows everything reached so far. */
+void mark_drain(void);
+/* After the last drain: walks every marked block and checks that no word leads to an unmarked block. Number of
+ * violations; each of the first few is told by say(). */
+size_t mark_verify(void);
+
+/* The dead set, the seam between marker and verdict: records of one span each, as the judge saw it, in one mapping.
+ * A set bit is a slot that was allocated or condemned before this stop and was not marked. */
+struct dead_span {
+	struct span *span;
+	uint8_t *state;       /* where the judge saw the bytes */
+	uint64_t block;
+	uint32_t slots, class;
+	uint64_t bits[];      /* (slots + 63) / 64 words */
+};
+struct dead_set {
+	uint8_t *bytes;       /* records one behind the other */
+	size_t size, room;
+};
+static inline struct dead_span *dead_next(const struct dead_set *set, size_t *at)
+{
+	if (*at >= set->size)
+		return NULL;
+	struct dead_span *d = (struct dead_span *)(set->bytes + *at);
+	*at += sizeof *d + (d->slots + 63) / 64 * 8;
+	return d;
+}
+/* Clears every mark (marked bytes become allocated, condemned ones that were marked too: they return) and writes the
+ * dead set. Slots that carry `stamp` (the current one) are not judged. false: no memory; marks are cleared all the same. */
+bool mark_emit(struct dead_set *set, uint8_t stamp);
+/* Clears marks without judging: the end of a cycle that was given up after mark_begin. */
+void mark_abandon(void);
+void mark_end(void);
+
+struct mark_totals { uint64_t blocks, bytes, overflows; };
+void mark_totals(struct mark_totals *t);
+/* Memory of this room that must not be scanned. */
+void mark_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * Everything cgc asks of the operating system. Raw system calls: no errno, no cancellation point, no libc lock, no
+ * allocation, so each may be called from a signal handler, inside a stop and in a forked child. Failures are negative errno
+ * values or NULL. Each honours the fault point of its name.
+ */
+#ifndef CGC_OS_OS_H
+#define CGC_OS_OS_H
+
+#include "base/bits.h"
+
+struct timespec;
+
+/* -- memory. Sizes and addresses are multiples of 4 KiB. -- */
+void *os_map(size_t size);                          /* private, zeroed, read/write, anywhere; NULL: no memory */
+void *os_map_shared(size_t size);                   /* as os_map, shared with children */
+bool os_map_at(uintptr_t addr, size_t size);        /* exactly there, replacing nothing; false: taken or no memory */
+int os_map_at_errno(uintptr_t addr, size_t size);   /* the same; 0, -EEXIST or -ENOMEM */
+void *os_reserve(size_t size);                      /* address space without access; commit by os_commit */
+bool os_commit(uintptr_t addr, size_t size);        /* makes reserved pages read/write */
+void os_unmap(void *p, size_t size);
+void *os_remap(void *p, size_t old, size_t size);   /* mremap, may move; NULL: unchanged */
+bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero */
+bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads as zero afterwards; false: still there */
+void os_dontfork(void *p, size_t size);
+void os_wipeonfork(void *p, size_t size);
+void os_guard(void *p, size_t size);                /* no access */
+
+/* -- time -- */
+uint64_t os_now_ns(void);          /* monotonic */
+uint64_t os_coarse_ns(void);       /* monotonic, a few ms coarse, a few ns cheap */
+uint64_t os_thread_cpu_ns(void);
+uint64_t os_process_cpu_ns(void);
+void os_sleep_ns(uint64_t ns);     /* may wake early */
+void os_yield(void);
+
+/* -- identity -- */
+int os_pid(void);
+int os_tid(void);
+bool os_secure(void);              /* AT_SECURE: setuid, setgid or capabilities were gained */
+void os_random(void *buf, size_t n); /* never fails: falls back to time and addresses, which is enough for layout */
+
+/* -- waiting. timeout_ns 0: for ever. Spurious wake-ups happen. -- */
+int os_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void os_futex_wake(uint32_t *word, int count);
+
+/* -- files -- */
+int os_open(const char *path, int flags, int mode); /* always O_CLOEXEC; descriptor or -errno */
+long os_read(int fd, void *buf, size_t n);
+long os_pread(int fd, void *buf, size_t n, uint64_t at);
+long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
+void os_close(int fd);
+/* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
+long os_read_self(void *buf, uintptr_t from, size_t n);
+
+void os_abort(void) __attribute__((noreturn)); /* SIGABRT with the default action, as abort() */
+
+#endif

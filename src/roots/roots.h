@@ -1,0 +1,38 @@
+/*
+ * Roots: everything outside the heap that can hold a pointer into it (DESIGN.md section 5).
+ */
+#ifndef CGC_ROOTS_ROOTS_H
+#define CGC_ROOTS_ROOTS_H
+
+#include "base/bits.h"
+#include "base/stats.h"
+
+/* Constructor time: own identity, first listing of segments. */
+void roots_start(void);
+void roots_forked(void);
+
+/* Inside a stop, on the collector's stack: gives every root to the marker (mark_word, mark_range): the registers and stacks
+ * of threads_root(i), every mapping of /proc/self/maps that can hold a pointer page by page, what the kernel holds.
+ * Leaves out the arena and own ranges. Bytes scanned go to *bytes.
+ * ABORT_NONE, or why the view is incomplete: then nothing may be recycled (law 8). */
+enum abort_reason roots_mark(uint64_t *bytes);
+
+/* What must not be scanned: cgc's own memory. Kept in a small table; set before the first cycle. */
+void roots_exclude(uintptr_t low, uintptr_t high);
+
+/* Segments: listed at start and at dlopen/dlclose (never while stopped), for names and for roots=segments. */
+void roots_list_segments(void);
+/* Writes the name of the module that holds `address` and the offset in it. false: none. Async-signal-safe. */
+bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset);
+
+/* -- what only the kernel holds -- */
+/* epoll_ctl of descriptor fd on epfd with this data word. `op` is EPOLL_CTL_*. Called before the system call for ADD and
+ * MOD, after it for DEL. A full table ends cycles (law 8). Thread-safe. */
+void roots_epoll(int epfd, int op, int fd, uint64_t data);
+void roots_epoll_closed(int epfd);
+/* Any word that only the kernel or a thread not yet born holds (pthread_create's argument): kept until dropped.
+ * Result: a handle >= 0, or -1 when the table is full. */
+int roots_hold(uintptr_t word);
+void roots_drop(int handle);
+
+#endif

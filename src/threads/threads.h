@@ -1,0 +1,67 @@
+/*
+ * Which threads exist, stopping them, resuming them. One file per system (linux.c); this is the face.
+ *
+ * One stop at a time, by a thread that holds the collect lock and has blocked every signal with threads_block_signals.
+ * Between threads_stop() == ABORT_NONE and threads_resume() no other thread of the process executes program code, and none
+ * is inside a slow path of the heap.
+ */
+#ifndef CGC_THREADS_THREADS_H
+#define CGC_THREADS_THREADS_H
+
+#include "base/bits.h"
+#include "base/stats.h"
+
+struct range {
+	uintptr_t low, high; /* [low, high) */
+};
+
+/* One stopped thread (or the collecting thread itself). All of it is memory or words to scan conservatively. */
+struct thread_root {
+	int tid;
+	uintptr_t sp;          /* stack pointer of the interrupted program code (red zone not subtracted) */
+	struct range frame;    /* the signal frame, vector registers included, when it lies elsewhere than above sp; else empty */
+	struct range live;     /* [sp - 128 or the handler's own sp, top of the known stack); empty when bounds are unknown */
+	struct range dead;     /* the part of the known stack below `live`: need not be scanned. Empty unless the bounds
+	                          of this thread's stack are known for certain and sp lies inside them */
+	uintptr_t words[40];   /* general registers, sp included, and the fs/gs bases (TCB) */
+	unsigned word_count;
+};
+
+/* Installs nothing yet; remembers the main thread. Called from the constructor, single-threaded. */
+void threads_start(int signal_option);
+/* Can threads be stopped here at all? NULL, or one sentence why not (law 10). */
+const char *threads_unsupported(void);
+
+/* The new thread tells its stack bounds (from the shim's pthread_create trampoline); thread exit forgets them. */
+void threads_stack_known(uintptr_t low, uintptr_t high);
+
+/* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. */
+void threads_block_signals(uint64_t *saved);
+void threads_restore_signals(uint64_t saved);
+
+/* Stops every other thread. ABORT_NONE, or why it could not be done: then everything is already running again. Bounded:
+ * gives up 20 ms after the last signal was sent. Caller: collect lock held, signals blocked, not busy. */
+enum abort_reason threads_stop(void);
+void threads_resume(void);
+bool threads_stopped(void);   /* inside a stop now? */
+
+/* Inside a stop: the threads, the collecting one (as captured by threads_run_on) included. */
+size_t threads_count(void);
+const struct thread_root *threads_root(size_t i);
+
+/* Saves the calling thread's registers as its root, switches to `stack_top`, calls fn(arg), switches back. */
+void threads_run_on(void *stack_top, void (*fn)(void *), void *arg);
+
+/* heap_hooks.park: the calling thread left its slow path while a stop waits. */
+void threads_park(void);
+/* In a forked child: only the calling thread exists. */
+void threads_forked(void);
+/* exec must not start while a stop is in flight, nor a stop while a thread is in exec (a queued signal 33 would kill the
+ * new image). enter waits for the stop's end. No-ops in a vfork child. */
+void threads_exec_enter(void);
+void threads_exec_leave(void);
+
+/* Memory of this room that must not be scanned as a root. fn is called for each range. */
+void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
+
+#endif
