@@ -42,6 +42,7 @@ static uint32_t *parked;        /* indices of the records that answered this sto
 static uint32_t parked_count;
 static uint64_t last_signal;
 static uint32_t newly_found;    /* by the pass in flight */
+static bool starved;            /* in this stop, some signal found no room in the queue */
 
 /* -- signals -- */
 
@@ -67,25 +68,24 @@ static bool handler_install(void)
 	return syscall4(SYS_rt_sigaction, stop.signal, (long)&want, 0, 8) == 0;
 }
 
-/* The cookie tells the handler only that glibc's need not run. */
+/*
+ * The cookie tells the handler only that glibc's need not run.
+ *
+ * EAGAIN: RLIMIT_SIGPENDING, which counts per user, leaves no room for the contents. Only a signal of code SI_USER may then go
+ * without (kernel/signal.c, __send_signal_locked), and only kill() sends that to others (rt_tgsigqueueinfo: EPERM),
+ * to the process: the kernel gives it to some thread that does not block it. Who parks blocks it, so one kill() after
+ * each answer reaches everybody in turn (`starved`, in wait_for_answers).
+ */
 static long signal_send(uint32_t tid)
 {
-	union {
-		siginfo_t info;
-		uint64_t raw[16];
-	} s = { .raw = { 0 } };
+	siginfo_t info = { .si_signo = stop.signal, .si_code = SI_QUEUE };
 	if (fault(FAULT_signal))
 		return -EPERM;
-	s.info.si_signo = stop.signal;
-	s.info.si_code = SI_QUEUE;
-	s.info.si_value.sival_ptr = &stop;
-	long r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&s.info);
-	if (r == -EAGAIN) { /* RLIMIT_SIGPENDING: as from kill(), which may lose the contents but never the signal */
-		for (unsigned i = 0; i < NELEM(s.raw); i++)
-			s.raw[i] = 0;
-		s.info.si_signo = stop.signal;
-		s.info.si_code = SI_USER;
-		r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&s.info);
+	info.si_value.sival_ptr = &stop;
+	long r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&info);
+	if (r == -EAGAIN) {
+		starved = true;
+		r = 0;
 	}
 	last_signal = os_now_ns();
 	return r;
@@ -189,6 +189,7 @@ static bool silent_examine(bool closely)
 static enum abort_reason wait_for_answers(uint64_t started)
 {
 	uint64_t slice = SLICE_NS;
+	uint32_t last_silent = 0;
 	unsigned looks = 0;
 	for (;;) {
 		uint32_t bell = load_acquire(&stop.bell);
@@ -197,9 +198,17 @@ static enum abort_reason wait_for_answers(uint64_t started)
 		if (silent == 0)
 			return ABORT_NONE;
 		/* Who answers after the count adds to `before`; seq_cst so that either we see it or it sees `wanted`. */
-		__atomic_store_n(&stop.wanted, before + silent, __ATOMIC_SEQ_CST);
-		if ((int32_t)(__atomic_load_n(&stop.answers, __ATOMIC_SEQ_CST) - (before + silent)) >= 0)
+		uint32_t wanted = before + (starved ? 1 : silent);
+		__atomic_store_n(&stop.wanted, wanted, __ATOMIC_SEQ_CST);
+		if ((int32_t)(__atomic_load_n(&stop.answers, __ATOMIC_SEQ_CST) - wanted) >= 0)
 			continue;
+		if (starved) {
+			store_relaxed(&stop.drain, 1);
+			syscall2(SYS_kill, stop.pid, stop.signal);
+			if (silent != last_silent)
+				last_signal = os_now_ns();
+			last_silent = silent;
+		}
 		uint64_t asleep = os_now_ns();
 		room_wait(&stop.bell, bell, slice);
 		uint64_t now = os_now_ns();
@@ -217,8 +226,8 @@ static enum abort_reason wait_for_answers(uint64_t started)
 		if (now >= started + STOP_MAX_NS)
 			return ABORT_THREAD_SILENT;
 		slice *= 2;
-		if (slice > 4000000)
-			slice = 4000000;
+		if (slice > 4000000 || starved)
+			slice = starved ? SLICE_NS : 4000000;
 	}
 }
 
@@ -290,6 +299,7 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 		return ABORT_SIGNAL;
 	store_relaxed(&stop.collector, tid);
 	last_signal = started;
+	starved = false;
 	__atomic_store_n(&stop.wanted, load_relaxed(&stop.answers) + (1u << 30), __ATOMIC_SEQ_CST);
 	/* seq_cst with `execs`, as in threads_exec_enter: one of the two sees the other. */
 	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
@@ -440,8 +450,14 @@ void threads_exec_enter(void)
 		while (load_acquire(&stop.epoch) == e)
 			room_wait(&stop.epoch, e, 0);
 	}
-	/* A signal of an earlier stop may be queued to this thread still: it is delivered at the end of a system call. */
+	/* A signal of an earlier stop may be pending still. What is this thread's own is delivered at the end of a system call;
+	 * what kill() left for the process is taken out here, for it would outlive the exec. */
 	syscall0(SYS_gettid);
+	uint64_t set = 1ull << (stop.signal - 1);
+	struct { long s, n; } now = { 0, 0 };
+	siginfo_t info;
+	while (stop.drain && syscall4(SYS_rt_sigtimedwait, (long)&set, (long)&info, (long)&now, 8) > 0 && info.si_code != SI_TKILL)
+		;
 }
 void threads_exec_leave(void)
 {

@@ -183,7 +183,7 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
 	if (!ours && chain)
 		chain(sig, info, context);
 	if (has_self)
-		note_eintr(uc, ours || (info->si_code == SI_USER && info->si_pid == 0));
+		note_eintr(uc, ours || (info->si_code == SI_USER && (info->si_pid == 0 || info->si_pid == stop.pid)));
 }
 
 /*
