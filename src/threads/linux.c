@@ -73,9 +73,11 @@ static bool handler_install(void)
  */
 static long signal_send(uint32_t tid)
 {
-	siginfo_t info = { .si_signo = stop.signal, .si_code = SI_QUEUE };
+	static siginfo_t info; /* one sender at a time */
 	if (fault(FAULT_signal))
 		return -EPERM;
+	info.si_signo = stop.signal;
+	info.si_code = SI_QUEUE;
 	info.si_value.sival_ptr = &stop;
 	long r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&info);
 	if (r == -EAGAIN) {
