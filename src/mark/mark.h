@@ -23,6 +23,8 @@ void mark_word(uintptr_t w);
 void mark_range(uintptr_t low, uintptr_t high, bool on_stack);
 /* Follows everything reached so far. */
 void mark_drain(void);
+/* After the last drain: false when a block could not be read (the cycle must end, law 8). */
+bool mark_complete(void);
 /* After the last drain: walks every marked block and checks that no word leads to an unmarked block. Number of
  * violations; each of the first few is told by say(). */
 size_t mark_verify(void);
