@@ -29,6 +29,12 @@ enum {
 	FRAME_REACH = 64 * 1024     /* a signal frame on the same stack is nearer than this (AMX: 11 KiB) */
 };
 
+/* fault() without a call unless something is armed: TSan's own thread gets our signal and has no shadow stack. */
+BARE static inline __attribute__((always_inline)) bool fault_here(enum fault_point p)
+{
+	return UNLIKELY(fault_armed) && fault_hit(p);
+}
+
 BARE static bool on_alternate(const stack_t *alt, uintptr_t p)
 {
 	return !(alt->ss_flags & SS_DISABLE) && p - (uintptr_t)alt->ss_sp < alt->ss_size;
@@ -174,10 +180,10 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
 	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &stop;
 	uint32_t e;
 
-	if (fault(FAULT_late_ack))
+	if (fault_here(FAULT_late_ack))
 		room_wait(&stop.bell, load_relaxed(&stop.bell), 50000000);
 	e = load_acquire(&stop.epoch);
-	if ((e & 1) && !fault(FAULT_ack))
+	if ((e & 1) && !fault_here(FAULT_ack))
 		park_interrupted(e, uc, machine_sp(), has_self);
 	void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
 	if (!ours && chain)
