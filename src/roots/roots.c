@@ -85,10 +85,11 @@ static bool plain(const struct mapping *m)
 	return m->kind == MAPPING_ANON && (m->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ;
 }
 
-/* Holes count too: a block in one was unmapped by the program. */
-static void tell_doubtful(void)
+/* One mapped part of the arena. Gaps count too: a block in one was unmapped by the program. */
+static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 {
-	uintptr_t at = arena.base, end = arena.base + load_acquire(&arena.limit);
+	if (!arena_contains(at)) /* side tables: no blocks */
+		return;
 	for (size_t i = 0; i < maps.count && at < end; i++) {
 		const struct mapping *m = &maps.at[i];
 		if (m->high <= at)
@@ -139,7 +140,7 @@ static void build_ranges(void)
 {
 	ranges_clear(&left_out);
 	ranges_clear(&stacks);
-	exclude_now(arena.base, arena.base + load_acquire(&arena.limit));
+	heap_own_ranges(exclude_now); /* the arena without its holes: what lies in those is the program's */
 	unsigned known = load_acquire(&own_count);
 	for (unsigned i = 0; i < known && i < OWN; i++)
 		exclude_now(own[i].low, own[i].high);
@@ -308,7 +309,7 @@ static enum abort_reason mark_all(void)
 		return ABORT_ROOT_UNREADABLE;
 	if (!maps_find(&maps, here) || !maps_find(&maps, (uintptr_t)&maps))
 		return ABORT_ROOT_UNREADABLE;
-	tell_doubtful();
+	heap_own_ranges(tell_doubtful_in);
 	build_ranges();
 	if (left_out.failed || stacks.failed)
 		return ABORT_NO_MEMORY;
