@@ -109,31 +109,35 @@ static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 
 /* -- step 3 -- */
 
-/* The mutant no_tls leaves out the static TLS block below the thread's control block, which points to itself. */
-static void lose_tls(const struct thread_root *t)
+/* The mutant no_tls leaves out the page of static TLS below the thread's control block, which points to itself. */
+static void lose_tls(const struct thread_root *t, struct range *live)
 {
 	for (unsigned i = 0; i < t->word_count; i++) {
 		uintptr_t w = t->words[i], first = 0;
-		if (w && w % 64 == 0 && os_read_self(&first, w, sizeof first) == (long)sizeof first && first == w)
-			exclude_now(w - OS_PAGE, w);
+		if (!w || w % 64 || os_read_self(&first, w, sizeof first) != (long)sizeof first || first != w)
+			continue;
+		exclude_now(w - OS_PAGE, w);
+		if (w > live->low && w <= live->high)
+			live->high = w - OS_PAGE;
 	}
 }
 
 static void add_thread(const struct thread_root *t, bool self_thread)
 {
+	struct range live = t->live;
 	const struct mapping *m = maps_find(&maps, t->sp);
 	if (m && t->dead.low < t->dead.high) /* the rest of `dead` may be somebody else's by now */
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
+	if (no.tls)
+		lose_tls(t, &live);
 	if (no.stacks || (no.self_stack && self_thread))
-		exclude_now(t->live.low, t->live.high);
+		exclude_now(live.low, live.high);
 	else
-		ranges_add(&stacks, t->live.low, t->live.high);
+		ranges_add(&stacks, live.low, live.high);
 	if (no.altstack)
 		exclude_now(t->frame.low, t->frame.high);
 	else
 		ranges_add(&stacks, t->frame.low, t->frame.high);
-	if (no.tls)
-		lose_tls(t);
 }
 
 static void build_ranges(void)
@@ -238,12 +242,12 @@ static bool scan_mapping(const struct mapping *m)
 	return true;
 }
 
-/* Of a mapping that is no root: only the stacks in it, should a thread run on one. */
-static bool scan_stacks_only(const struct mapping *m)
+/* Of memory that is no root: only the stacks in it, should a thread run on one. */
+static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 {
-	for (size_t i = ranges_first_above(&stacks, m->low); i < stacks.count && stacks.at[i].low < m->high; i++) {
-		uintptr_t low = stacks.at[i].low > m->low ? stacks.at[i].low : m->low;
-		uintptr_t high = stacks.at[i].high < m->high ? stacks.at[i].high : m->high;
+	for (size_t i = ranges_first_above(&stacks, from); i < stacks.count && stacks.at[i].low < to; i++) {
+		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
+		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
 		scanned += high - low;
 		if (!mark_range_copied(low, high, true, COPY_PROTECTED))
 			return false;
@@ -264,9 +268,13 @@ static enum abort_reason mark_mappings(void)
 {
 	for (size_t i = 0; i < maps.count; i++) {
 		const struct mapping *m = &maps.at[i];
-		if (!(is_root(m) ? scan_mapping(m) : scan_stacks_only(m)))
+		if (!(is_root(m) ? scan_mapping(m) : scan_stacks_only(m->low, m->high)))
 			return ABORT_ROOT_UNREADABLE;
 	}
+	/* A live stack or frame wins over everything that is left out: one thread's dead range, a stack that cgc lent. */
+	for (size_t i = 0; i < left_out.count; i++)
+		if (!scan_stacks_only(left_out.at[i].low, left_out.at[i].high))
+			return ABORT_ROOT_UNREADABLE;
 	return ABORT_NONE;
 }
 
