@@ -550,7 +550,7 @@ Test(maps, ranges_sort_and_melt)
 		ranges_add(&r, 100 * (i * 7 % 5000), 100 * (i * 7 % 5000) + (i * 7 % 5000 % 10 ? 100 : 50));
 	ranges_add(&r, 7, 7);
 	ranges_sort(&r);
-	cr_assert_eq(r.count, 500); /* every tenth is short: the rest touch and melt */
+	cr_assert_eq(r.count, 501); /* every tenth is short and leaves a gap behind it */
 	for (size_t i = 1; i < r.count; i++)
 		cr_assert_lt(r.at[i - 1].high, r.at[i].low);
 	cr_assert_eq(ranges_first_above(&r, 0), 0);
