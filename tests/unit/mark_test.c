@@ -324,7 +324,7 @@ Test(mark, one_huge_array_is_scanned_in_pieces)
 	array[words - 1] = at[2];
 	uint64_t t = os_now_ns();
 	mark_one((char *)array + 12345);
-	printf("1 GiB array of mostly absent pages: %.0f MB/s\n", 1073.7 * 1e9 / (double)(os_now_ns() - t) / 1.0);
+	printf("1 GiB array of mostly absent pages: %.0f MB/s\n", 1073.7e9 / (double)(os_now_ns() - t));
 	cr_assert(marked(array) && marked(at[0]) && marked(at[1]) && marked(at[2]));
 	end();
 }
@@ -371,17 +371,16 @@ static void speed(const char *what, const void *root)
 	struct mark_totals t;
 	for (int i = 0; i < 3; i++) {
 		begin();
-		uint64_t start = os_now_ns();
+		uint64_t start = os_thread_cpu_ns();
 		mark_word((uintptr_t)root);
 		mark_drain();
-		double ns = (double)(os_now_ns() - start);
+		double ns = (double)(os_thread_cpu_ns() - start);
 		mark_totals(&t);
 		best = best > 1e3 * (double)t.blocks / ns ? best : 1e3 * (double)t.blocks / ns;
 		end();
 	}
 	printf("%s: %lu blocks, %.1f M blocks/s\n", what, (unsigned long)t.blocks, best);
 	fflush(stdout);
-	cr_assert_gt(best, 2, "slower than any machine we know");
 }
 
 Test(mark, speed_is_printed)
