@@ -22,6 +22,7 @@
 
 enum {
 	RING = 32,             /* more than a core's line-fill buffers (10-16) can hold; 16 and 64 measured equal or worse */
+	SLOT_STEP = 16,        /* every block begins and ends at a multiple of this */
 	VECTOR_FROM = 256      /* below this the vector loop's set-up costs more than it saves */
 };
 #define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
@@ -268,7 +269,7 @@ void mark_drain(void)
 static void mark_left(uintptr_t w)
 {
 	uintptr_t last = w - 1;
-	if (last - marker.base >= marker.limit || w % OS_PAGE || marker.no_past_end)
+	if (last - marker.base >= marker.limit || w % SLOT_STEP || marker.no_past_end)
 		return;
 	struct span *s = &arena.spans[load_relaxed(&arena.page_map[(last - marker.base) >> PAGE_SHIFT])];
 	uint32_t slot = span_slot(s, last);
@@ -292,7 +293,7 @@ static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool o
 	if (!on_stack)
 		return;
 	for (; p < end; p++)
-		if (UNLIKELY(*p % OS_PAGE == 0) && *p - 1 - marker.base < marker.limit && edges_room())
+		if (UNLIKELY(*p % SLOT_STEP == 0) && *p - 1 - marker.base < marker.limit && edges_room())
 			mark_left(*p);
 }
 

@@ -107,13 +107,13 @@ Test(mark, mutant_no_interior_is_noticed)
 }
 
 /* In an exact class the neighbours' boundary is ambiguous: a stack word keeps both sides. */
-static bool past_end_is_kept(bool on_stack, bool copied)
+static bool past_end_is_kept(size_t size, bool on_stack, bool copied)
 {
-	uintptr_t p = (uintptr_t)heap_aligned(4096, 4096);
+	uintptr_t p = (uintptr_t)heap_aligned(size <= 65536 ? size : 4096, size);
 	struct block_info info;
 	cr_assert_eq(heap_find(p, &info), FOUND_BLOCK);
-	cr_assert(info.span->exact, "a page block's span is exact");
-	word_t words[8] = { p + 4096 };
+	cr_assert(info.span->exact, "a block of %zu that fills its slot", size);
+	word_t words[8] = { p + size };
 	begin();
 	if (copied)
 		cr_assert(mark_range_copied((uintptr_t)words, (uintptr_t)(words + 8), on_stack, COPY_WHOLE));
@@ -126,14 +126,21 @@ static bool past_end_is_kept(bool on_stack, bool copied)
 }
 Test(mark, one_past_the_end_counts_on_stacks_only)
 {
-	cr_assert(past_end_is_kept(true, false));
-	cr_assert(past_end_is_kept(true, true));
-	cr_assert(!past_end_is_kept(false, false));
+	for (size_t size = 32; size <= 2048; size *= 2) { /* natural classes */
+		cr_assert(past_end_is_kept(size, true, false), "%zu", size);
+		cr_assert(past_end_is_kept(size, true, true), "%zu", size);
+		cr_assert(!past_end_is_kept(size, false, false), "%zu", size);
+	}
+	cr_assert(past_end_is_kept(1 << 20, true, false)); /* a large block's last byte is the program's too */
+	uintptr_t p = (uintptr_t)heap_aligned(64, 64);
+	mark_one((void *)(p + 64)); /* a register's word */
+	cr_assert(marked((void *)p));
+	end();
 }
 Test(mark, mutant_no_past_end_is_noticed)
 {
 	cr_assert_null(fault_parse("no_past_end"));
-	cr_assert(!past_end_is_kept(true, false));
+	cr_assert(!past_end_is_kept(64, true, false));
 }
 
 Test(mark, one_past_the_end_stays_inside_ordinary_blocks)
