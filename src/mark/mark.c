@@ -18,7 +18,9 @@
 #include "base/fault.h"
 #include "os/os.h"
 
+#ifdef __x86_64__ /* the vector filter is the only code of a machine here; others run the scalar one */
 #include <immintrin.h>
+#endif
 
 enum {
 	RING = 32,             /* more than a core's line-fill buffers (10-16) can hold; 16 and 64 measured equal or worse */
@@ -91,6 +93,9 @@ INLINE uintptr_t *filter(const word_t *p, const word_t *end, uintptr_t *top, uin
 	return top;
 }
 
+#ifdef __x86_64__
+static bool vectors(void) { return __builtin_cpu_supports("avx2"); }
+
 /* Unsigned compare is signed compare with the top bit flipped; 16 words a turn, most of them hold no pointer at all. */
 __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(const word_t *p, const word_t *end,
                                                                              uintptr_t *top)
@@ -111,6 +116,13 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 	}
 	return filter(p, end, top, marker.base, marker.limit);
 }
+#else
+static bool vectors(void) { return false; }
+static uintptr_t *filter_avx2(const word_t *p, const word_t *end, uintptr_t *top)
+{
+	return filter(p, end, top, marker.base, marker.limit);
+}
+#endif
 
 READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top)
 {
@@ -367,7 +379,7 @@ bool mark_begin(void)
 	marker.no_past_end = fault(FAULT_no_past_end);
 	marker.lose_edges = fault(FAULT_lose_edges);
 	marker.odd = marker.no_interior || marker.lose_edges;
-	marker.avx2 = __builtin_cpu_supports("avx2");
+	marker.avx2 = vectors();
 	marker.lost = marker.blocks = marker.bytes = marker.overflows = 0;
 	doubtful_begin();
 	return true;
