@@ -126,13 +126,15 @@ BARE static bool any_acts(uint64_t pending)
 	return false;
 }
 
-/* The interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). A frame that is not at a system call
+/* 1: the interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). 2: it returns a count, and may have
+ * stopped short for us (a blocking write of much to a pipe); the wrapper knows how much was asked. A frame that is not at a system call
  * leaves the flag alone: it may tell of a call that the wrapper has not looked at yet. */
 BARE static void note_eintr(const ucontext_t *uc, bool ours)
 {
 	uintptr_t pc = machine_context_pc(uc);
 	uint8_t code[MACHINE_SYSCALL_BYTES];
-	if (LIKELY(machine_context_result(uc) != -EINTR))
+	long result = machine_context_result(uc);
+	if (LIKELY(result != -EINTR && (result < 0 || result > INT32_MAX)))
 		return;
 	/* No plain read: the bytes before pc may be on a page that is not there. */
 	struct { void *p; size_t n; } to = { code, sizeof code }, from = { (void *)(pc - sizeof code), sizeof code };
@@ -148,7 +150,7 @@ BARE static void note_eintr(const ucontext_t *uc, bool ours)
 	__builtin_memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
 	syscall2(SYS_rt_sigpending, (long)&pending, 8);
 	pending &= ~blocked & ~(1ull << (stop.signal - 1));
-	store_relaxed(&self.eintr_mine, ours && !any_acts(pending));
+	store_relaxed(&self.eintr_mine, !ours || any_acts(pending) ? 0u : result == -EINTR ? 1u : 2u);
 }
 
 BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const ucontext_t *uc, uintptr_t own_sp, bool has_self)
