@@ -8,12 +8,13 @@
  * and give up, which keeps memory (law 8).
  */
 #include "heap/self.h"
+#include "heap/cache.h"
 #include "heap/hooks.h"
 
 /* Further than this apart, two stack pointers are taken for two stacks. */
 enum { SAME_STACK = 1 << 20 };
 
-_Thread_local struct self self __attribute__((tls_model("initial-exec")));
+_Thread_local struct self self __attribute__((tls_model("initial-exec"))) = { .cache = &empty_cache };
 
 void busy_enter(void)
 {

@@ -87,21 +87,9 @@ bool os_move(uintptr_t from, uintptr_t to, size_t size)
 {
 	if (fault(FAULT_mremap))
 		return false;
-	long r = syscall6(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0);
-	if (failed(r))
-		return false;
-	/* The hole that the move leaves: nobody else may land in the arena's window. */
-	r = syscall6(SYS_mmap, (long)from, (long)size, PROT_READ | PROT_WRITE,
-	             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	if (failed(r) || (uintptr_t)r != from) { /* no memory for the hole: move back, nothing happened */
-		if (!failed(r))
-			syscall2(SYS_munmap, r, (long)size);
-		syscall6(SYS_mremap, (long)to, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)from, 0);
-		syscall6(SYS_mmap, (long)to, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-		         0);
-		return false;
-	}
-	return true;
+	/* DONTUNMAP (5.7): `from` stays mapped, empty, so nobody else can land in the arena's window. Older kernels: EINVAL. */
+	return syscall6(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED | 4 /* DONTUNMAP */, (long)to, 0)
+	       == (long)to;
 }
 
 bool os_purge(uintptr_t addr, size_t size)
