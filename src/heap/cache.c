@@ -117,6 +117,11 @@ void heap_watch_growth(size_t bytes)
 	store_relaxed(&watch, bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes);
 }
 
+void heap_watch_more(size_t bytes)
+{
+	store_relaxed(&watch, load_relaxed(&live) - load_relaxed(&lowest) + (int64_t)bytes);
+}
+
 size_t cache_live(void)
 {
 	int64_t n = load_relaxed(&live);

@@ -30,5 +30,7 @@ extern struct heap_hooks heap_hooks;
 /* `pressure` is called once when live bytes have grown by `bytes` beyond the smallest live size since this call, which
  * starts anew; SIZE_MAX: never. Churn does not grow the smallest size, so it never calls. */
 void heap_watch_growth(size_t bytes);
+/* `pressure` is called again when live bytes have grown by `bytes` beyond now. */
+void heap_watch_more(size_t bytes);
 
 #endif

@@ -194,6 +194,13 @@ long os_read_self(void *buf, uintptr_t from, size_t n)
 	return syscall6(SYS_process_vm_readv, os_pid(), (long)&to, 1, (long)&at, 1, 0);
 }
 
+long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_ioctl, fd, (long)request, (long)arg); }
+
+int os_resident(uintptr_t addr, size_t size, uint8_t *pages)
+{
+	return (int)syscall3(SYS_mincore, (long)addr, (long)size, (long)pages);
+}
+
 void os_abort(void)
 {
 	uint64_t none = 0, abrt = 1ull << (SIGABRT - 1);

@@ -257,7 +257,7 @@ void elf_inspect_bytes(const void *bytes, size_t n, struct elf_facts *facts)
 		read_script(bytes, n, facts);
 		return;
 	}
-	if (n < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG))
+	if (n < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0)
 		return;
 	facts->kind = ELF_DAMAGED;
 	if (n < EI_NIDENT + sizeof(Elf32_Half) * 2)

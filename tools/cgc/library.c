@@ -91,13 +91,11 @@ char *library_preload_list(const char *library, const char *before)
 	char *list = malloc(room);
 	if (!list)
 		return NULL;
-	strcpy(list, library);
+	size_t used = (size_t)snprintf(list, room, "%s", library);
 	while (*before) {
 		size_t n = strcspn(before, ": ");
-		if (n && !is_ours(before, n)) {
-			strcat(list, ":");
-			strncat(list, before, n);
-		}
+		if (n && !is_ours(before, n))
+			used += (size_t)snprintf(list + used, room - used, ":%.*s", (int)n, before);
 		before += n + (before[n] != 0);
 	}
 	return list;
@@ -173,14 +171,14 @@ static int start_check(pid_t *child, int out, const char *library, const char *l
 	argv[n++] = self;
 	argv[n++] = (char *)LIBRARY_LOADED_ARGUMENT;
 	argv[n] = NULL;
-	char **env = check_environment(library);
 	posix_spawn_file_actions_t files;
-	if (!env || posix_spawn_file_actions_init(&files))
+	if (posix_spawn_file_actions_init(&files))
 		return ENOMEM;
+	char **env = check_environment(library);
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&files, out, 1);
 	posix_spawn_file_actions_adddup2(&files, out, 2);
-	int error = posix_spawn(child, argv[0], &files, NULL, argv, env);
+	int error = env ? posix_spawn(child, argv[0], &files, NULL, argv, env) : ENOMEM;
 	posix_spawn_file_actions_destroy(&files);
 	free((void *)env);
 	return error;

@@ -39,12 +39,11 @@ static void complain_option(const char *line)
 static bool append(struct plan *plan, const char *item)
 {
 	size_t old = plan->list ? strlen(plan->list) : 0;
-	char *list = realloc(plan->list, old + strlen(item) + 2);
+	size_t room = old + strlen(item) + 2;
+	char *list = realloc(plan->list, room);
 	if (!list)
 		return false;
-	if (old)
-		list[old++] = ':';
-	strcpy(list + old, item);
+	snprintf(list + old, room - old, "%s%s", old ? ":" : "", item);
 	plan->list = list;
 	return true;
 }
