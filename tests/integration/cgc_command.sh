@@ -82,7 +82,7 @@ with_loader /lib/no-loader
 refuses 125 'is missing here' "$cgc" run -- "$T/loader"
 if ((EUID == 0)) && id nobody >/dev/null 2>&1 && [[ -u /usr/bin/passwd ]] && command -v setpriv >/dev/null; then
   # A copy that nobody can reach: the tree may lie where only root may go.
-  chmod 755 "$T"; cp "$cgc" "$LIB" "$T/d/"; chmod -R a+rX "$T/d"
+  chmod 755 "$T"; cp "$cgc" "$T/d/"; cp "$LIB" "$T/d/libcgc.so"; chmod -R a+rX "$T/d"
   refuses 125 'gains rights (setuid)' setpriv --reuid=65534 --regid=65534 --clear-groups "$T/d/cgc" run -- passwd
   gives hello 0 setpriv --reuid=65534 --regid=65534 --clear-groups "$T/d/cgc" run -- echo hello
 else skip "setuid needs root, setpriv and a setuid passwd"; fi
