@@ -345,7 +345,7 @@ static bool take_item(struct options *o, const char *name, const char *value, bo
 
 int options_parse(struct options *o, const char *text, void (*complain)(const char *line))
 {
-	char name[NAME_ROOM + 1], value[VALUE_ROOM + 1];
+	char name[NAME_ROOM + 1] = { 0 }, value[VALUE_ROOM + 1] = { 0 };
 	bool has_value;
 	int bad = 0;
 	if (!complain)

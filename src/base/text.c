@@ -62,9 +62,8 @@ static void put_number(struct sink *s, const struct conversion *c, uint64_t valu
 		digits[--at] = "0123456789abcdef"[value % base];
 		value /= base;
 	} while (value);
-	size_t n = strlen(prefix);
-	at -= n;
-	memcpy(digits + at, prefix, n);
+	for (size_t n = strlen(prefix); n;)
+		digits[--at] = prefix[--n];
 	put_padded(s, c, digits + at, sizeof(digits) - at);
 }
 
