@@ -79,8 +79,6 @@ struct span {
 	struct slot *remote;      /* atomic: slots (byte 0) freed by other threads; pushed by CAS, taken whole by the owner */
 	int32_t recycled;         /* atomic: slots with STATE_RECYCLED, counted by the verdict after its CAS; may be -1 for an
 	                             instant when sweep was faster */
-	uint32_t queued;          /* atomic flag: the span stands in some cache's inbox */
-	uint32_t inbox_next;      /* index of the next span in that inbox */
 	uint32_t next, prev;      /* index; owner's list for its class, abandoned list, or bin of free runs */
 	uint32_t list;            /* which of the owner's lists: enum in cache.c */
 	uint32_t sweep_at;        /* owner: sweep goes on from this slot */
@@ -89,7 +87,10 @@ struct span {
 	bool dirty;               /* free run: its pages may hold old contents */
 	bool was_recycled;        /* free run: blocks in it were recycled, so a late free into it is evidence (law 9) */
 	uint64_t freed_at;        /* free run: coarse time, for the purge */
-	uint32_t index;           /* own index */
+	uint32_t index;           /* own index; this field and those below outlive the span */
+	uint32_t queued;          /* atomic flag: the descriptor stands in some cache's inbox. Written by notify and drain only,
+	                             whatever becomes of the span meanwhile */
+	uint32_t inbox_next;      /* index of the next span in that inbox */
 	struct state_box *box;    /* where the state bytes come from and go back to */
 	uint32_t *sites;          /* atomic: who allocated each slot; NULL unless a mode that reports needs it; kept by the box */
 	uint32_t site;            /* the same for a large block */
