@@ -17,8 +17,10 @@ int __sigaction(int number, const struct sigaction *action, struct sigaction *ol
 
 const sigset_t *signals_stripped(const sigset_t *set, sigset_t *copy)
 {
+	int saved = errno; /* signal=33, the default said aloud, is refused by sigdelset: it can't be in the set */
 	*copy = *set;
 	sigdelset(copy, (int)options.signal);
+	errno = saved;
 	return copy;
 }
 
@@ -49,7 +51,7 @@ int sigaction(int number, const struct sigaction *action, struct sigaction *old)
 	if (LIKELY(options.signal == 0 || !action))
 		return real()->sigaction(number, action, old);
 	struct sigaction copy = *action;
-	sigdelset(&copy.sa_mask, (int)options.signal);
+	signals_stripped(&action->sa_mask, &copy.sa_mask);
 	return real()->sigaction(number, &copy, old);
 }
 int __sigaction(int number, const struct sigaction *action, struct sigaction *old) { return sigaction(number, action, old); }

@@ -130,6 +130,9 @@ size_t cache_live(void)
 
 /* ---- refill ---- */
 
+/* Remote frees are received back: they leave the accounts like any other free. */
+static void absorb(struct cache *c, struct span *s) { account(c, -(int64_t)(span_absorb(s) * s->block)); }
+
 /* Spans that others put into the inbox: their remote slots are absorbed, and they become avail. */
 static bool inbox_drain(struct cache *c)
 {
@@ -144,7 +147,7 @@ static bool inbox_drain(struct cache *c)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		struct cache *owner = load_relaxed(&s->owner);
 		if (owner == c) {
-			span_absorb(s);
+			absorb(c, s);
 			if (span_has_slots(s)) {
 				list_move(s, c, LIST_AVAIL);
 				found = true;
@@ -164,7 +167,7 @@ static bool look_around(struct cache *c, unsigned k)
 	for (int n = 0; n < LOOK && b->full; n++) {
 		struct span *s = &arena.spans[b->look && arena.spans[b->look].list == LIST_FULL ? b->look : b->full];
 		b->look = s->next;
-		span_absorb(s);
+		absorb(c, s);
 		if (span_has_slots(s)) {
 			list_move(s, c, LIST_AVAIL);
 			found = true;
@@ -182,7 +185,7 @@ static bool adopt(struct cache *c, unsigned k)
 	if (s) {
 		list_remove(s, NULL);
 		__atomic_store_n(&s->owner, c, __ATOMIC_SEQ_CST); /* before absorbing: see span_notify */
-		span_absorb(s);
+		absorb(c, s);
 		list_add(s, c, span_has_slots(s) ? LIST_AVAIL : LIST_FULL);
 	}
 	lock_drop(&caches_lock);

@@ -55,9 +55,9 @@ unsigned class_of(size_t size)
 {
 	if (size < TABLE_MAX)
 		return class_table[size >> 4];
-	size_t need = size % OS_PAGE ? size + 1 : size;
-	if (need > SMALL_MAX)
+	if (size > SMALL_MAX)
 		return CLASS_LARGE;
+	size_t need = size % OS_PAGE ? size + 1 : size;
 	/* need in (2^o, 2^(o+1)]: quarter steps of 2^(o-2) */
 	unsigned octave = log2_floor(need - 1);
 	unsigned quarter = (unsigned)((need - 1) >> (octave - 2)) & 3;

@@ -18,10 +18,13 @@
 #include "base/fault.h"
 #include "os/os.h"
 
+#ifdef __x86_64__ /* the vector filter is the only code of a machine here; others run the scalar one */
 #include <immintrin.h>
+#endif
 
 enum {
 	RING = 32,             /* more than a core's line-fill buffers (10-16) can hold; 16 and 64 measured equal or worse */
+	SLOT_STEP = 16,        /* every block begins and ends at a multiple of this */
 	VECTOR_FROM = 256      /* below this the vector loop's set-up costs more than it saves */
 };
 #define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
@@ -90,6 +93,9 @@ INLINE uintptr_t *filter(const word_t *p, const word_t *end, uintptr_t *top, uin
 	return top;
 }
 
+#ifdef __x86_64__
+static bool vectors(void) { return __builtin_cpu_supports("avx2"); }
+
 /* Unsigned compare is signed compare with the top bit flipped; 16 words a turn, most of them hold no pointer at all. */
 __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(const word_t *p, const word_t *end,
                                                                              uintptr_t *top)
@@ -110,6 +116,13 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 	}
 	return filter(p, end, top, marker.base, marker.limit);
 }
+#else
+static bool vectors(void) { return false; }
+static uintptr_t *filter_avx2(const word_t *p, const word_t *end, uintptr_t *top)
+{
+	return filter(p, end, top, marker.base, marker.limit);
+}
+#endif
 
 READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top)
 {
@@ -268,7 +281,7 @@ void mark_drain(void)
 static void mark_left(uintptr_t w)
 {
 	uintptr_t last = w - 1;
-	if (last - marker.base >= marker.limit || w % OS_PAGE || marker.no_past_end)
+	if (last - marker.base >= marker.limit || w % SLOT_STEP || marker.no_past_end)
 		return;
 	struct span *s = &arena.spans[load_relaxed(&arena.page_map[(last - marker.base) >> PAGE_SHIFT])];
 	uint32_t slot = span_slot(s, last);
@@ -292,7 +305,7 @@ static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool o
 	if (!on_stack)
 		return;
 	for (; p < end; p++)
-		if (UNLIKELY(*p % OS_PAGE == 0) && *p - 1 - marker.base < marker.limit && edges_room())
+		if (UNLIKELY(*p % SLOT_STEP == 0) && *p - 1 - marker.base < marker.limit && edges_room())
 			mark_left(*p);
 }
 
@@ -366,7 +379,7 @@ bool mark_begin(void)
 	marker.no_past_end = fault(FAULT_no_past_end);
 	marker.lose_edges = fault(FAULT_lose_edges);
 	marker.odd = marker.no_interior || marker.lose_edges;
-	marker.avx2 = __builtin_cpu_supports("avx2");
+	marker.avx2 = vectors();
 	marker.lost = marker.blocks = marker.bytes = marker.overflows = 0;
 	doubtful_begin();
 	return true;

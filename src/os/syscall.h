@@ -1,12 +1,12 @@
 /* Raw system calls for this machine: no errno, no cancellation. Results below 0 are -errno. Included by src/os and
- * src/threads only. */
+ * src/threads only. Always inlined: the stop handler must not call what a sanitizer instruments. */
 #ifndef CGC_OS_SYSCALL_H
 #define CGC_OS_SYSCALL_H
 
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
-static inline long syscall6(long n, long a, long b, long c, long d, long e, long f)
+static inline __attribute__((always_inline)) long syscall6(long n, long a, long b, long c, long d, long e, long f)
 {
 	long result;
 	register long r10 __asm__("r10") = d;
@@ -19,7 +19,7 @@ static inline long syscall6(long n, long a, long b, long c, long d, long e, long
 	return result;
 }
 #elif defined(__aarch64__)
-static inline long syscall6(long n, long a, long b, long c, long d, long e, long f)
+static inline __attribute__((always_inline)) long syscall6(long n, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = n;
 	register long x0 __asm__("x0") = a;
@@ -35,10 +35,10 @@ static inline long syscall6(long n, long a, long b, long c, long d, long e, long
 #error "cgc runs on x86-64 and aarch64"
 #endif
 
-static inline long syscall0(long n) { return syscall6(n, 0, 0, 0, 0, 0, 0); }
-static inline long syscall1(long n, long a) { return syscall6(n, a, 0, 0, 0, 0, 0); }
-static inline long syscall2(long n, long a, long b) { return syscall6(n, a, b, 0, 0, 0, 0); }
-static inline long syscall3(long n, long a, long b, long c) { return syscall6(n, a, b, c, 0, 0, 0); }
-static inline long syscall4(long n, long a, long b, long c, long d) { return syscall6(n, a, b, c, d, 0, 0); }
+static inline __attribute__((always_inline)) long syscall0(long n) { return syscall6(n, 0, 0, 0, 0, 0, 0); }
+static inline __attribute__((always_inline)) long syscall1(long n, long a) { return syscall6(n, a, 0, 0, 0, 0, 0); }
+static inline __attribute__((always_inline)) long syscall2(long n, long a, long b) { return syscall6(n, a, b, 0, 0, 0, 0); }
+static inline __attribute__((always_inline)) long syscall3(long n, long a, long b, long c) { return syscall6(n, a, b, c, 0, 0, 0); }
+static inline __attribute__((always_inline)) long syscall4(long n, long a, long b, long c, long d) { return syscall6(n, a, b, c, d, 0, 0); }
 
 #endif

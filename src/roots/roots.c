@@ -85,10 +85,11 @@ static bool plain(const struct mapping *m)
 	return m->kind == MAPPING_ANON && (m->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ;
 }
 
-/* Holes count too: a block in one was unmapped by the program. */
-static void tell_doubtful(void)
+/* One mapped part of the arena. Gaps count too: a block in one was unmapped by the program. */
+static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 {
-	uintptr_t at = arena.base, end = arena.base + load_acquire(&arena.limit);
+	if (!arena_contains(at)) /* side tables: no blocks */
+		return;
 	for (size_t i = 0; i < maps.count && at < end; i++) {
 		const struct mapping *m = &maps.at[i];
 		if (m->high <= at)
@@ -108,38 +109,42 @@ static void tell_doubtful(void)
 
 /* -- step 3 -- */
 
-/* The mutant no_tls leaves out the static TLS block below the thread's control block, which points to itself. */
-static void lose_tls(const struct thread_root *t)
+/* The mutant no_tls leaves out the page of static TLS below the thread's control block, which points to itself. */
+static void lose_tls(const struct thread_root *t, struct range *live)
 {
 	for (unsigned i = 0; i < t->word_count; i++) {
 		uintptr_t w = t->words[i], first = 0;
-		if (w && w % 64 == 0 && os_read_self(&first, w, sizeof first) == (long)sizeof first && first == w)
-			exclude_now(w - OS_PAGE, w);
+		if (!w || w % 64 || os_read_self(&first, w, sizeof first) != (long)sizeof first || first != w)
+			continue;
+		exclude_now(w - OS_PAGE, w);
+		if (w > live->low && w <= live->high)
+			live->high = w - OS_PAGE;
 	}
 }
 
 static void add_thread(const struct thread_root *t, bool self_thread)
 {
+	struct range live = t->live;
 	const struct mapping *m = maps_find(&maps, t->sp);
 	if (m && t->dead.low < t->dead.high) /* the rest of `dead` may be somebody else's by now */
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
+	if (no.tls)
+		lose_tls(t, &live);
 	if (no.stacks || (no.self_stack && self_thread))
-		exclude_now(t->live.low, t->live.high);
+		exclude_now(live.low, live.high);
 	else
-		ranges_add(&stacks, t->live.low, t->live.high);
+		ranges_add(&stacks, live.low, live.high);
 	if (no.altstack)
 		exclude_now(t->frame.low, t->frame.high);
 	else
 		ranges_add(&stacks, t->frame.low, t->frame.high);
-	if (no.tls)
-		lose_tls(t);
 }
 
 static void build_ranges(void)
 {
 	ranges_clear(&left_out);
 	ranges_clear(&stacks);
-	exclude_now(arena.base, arena.base + load_acquire(&arena.limit));
+	heap_own_ranges(exclude_now); /* the arena without its holes: what lies in those is the program's */
 	unsigned known = load_acquire(&own_count);
 	for (unsigned i = 0; i < known && i < OWN; i++)
 		exclude_now(own[i].low, own[i].high);
@@ -237,12 +242,12 @@ static bool scan_mapping(const struct mapping *m)
 	return true;
 }
 
-/* Of a mapping that is no root: only the stacks in it, should a thread run on one. */
-static bool scan_stacks_only(const struct mapping *m)
+/* Of memory that is no root: only the stacks in it, should a thread run on one. */
+static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 {
-	for (size_t i = ranges_first_above(&stacks, m->low); i < stacks.count && stacks.at[i].low < m->high; i++) {
-		uintptr_t low = stacks.at[i].low > m->low ? stacks.at[i].low : m->low;
-		uintptr_t high = stacks.at[i].high < m->high ? stacks.at[i].high : m->high;
+	for (size_t i = ranges_first_above(&stacks, from); i < stacks.count && stacks.at[i].low < to; i++) {
+		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
+		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
 		scanned += high - low;
 		if (!mark_range_copied(low, high, true, COPY_PROTECTED))
 			return false;
@@ -263,9 +268,13 @@ static enum abort_reason mark_mappings(void)
 {
 	for (size_t i = 0; i < maps.count; i++) {
 		const struct mapping *m = &maps.at[i];
-		if (!(is_root(m) ? scan_mapping(m) : scan_stacks_only(m)))
+		if (!(is_root(m) ? scan_mapping(m) : scan_stacks_only(m->low, m->high)))
 			return ABORT_ROOT_UNREADABLE;
 	}
+	/* A live stack or frame wins over everything that is left out: one thread's dead range, a stack that cgc lent. */
+	for (size_t i = 0; i < left_out.count; i++)
+		if (!scan_stacks_only(left_out.at[i].low, left_out.at[i].high))
+			return ABORT_ROOT_UNREADABLE;
 	return ABORT_NONE;
 }
 
@@ -308,7 +317,7 @@ static enum abort_reason mark_all(void)
 		return ABORT_ROOT_UNREADABLE;
 	if (!maps_find(&maps, here) || !maps_find(&maps, (uintptr_t)&maps))
 		return ABORT_ROOT_UNREADABLE;
-	tell_doubtful();
+	heap_own_ranges(tell_doubtful_in);
 	build_ranges();
 	if (left_out.failed || stacks.failed)
 		return ABORT_NO_MEMORY;

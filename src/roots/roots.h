@@ -26,8 +26,8 @@ void roots_list_segments(void);
 bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset);
 
 /* -- what only the kernel holds -- */
-/* epoll_ctl of descriptor fd on epfd with this data word. `op` is EPOLL_CTL_*. Called before the system call for ADD and
- * MOD, after it for DEL. A full table ends cycles (law 8). Thread-safe. */
+/* epoll_ctl of descriptor fd on epfd with this data word. `op` is EPOLL_CTL_*. Called after the system call succeeded:
+ * until then the word stands in the caller's event. A full table ends cycles (law 8). Thread-safe. */
 void roots_epoll(int epfd, int op, int fd, uint64_t data);
 void roots_epoll_closed(int epfd);
 /* Any word that only the kernel or a thread not yet born holds (pthread_create's argument): kept until dropped.

@@ -127,8 +127,8 @@ bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset)
 			continue;
 		*name = s.name;
 		*offset = address - s.bias;
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		return load_acquire(&generation) - before < 2; /* two later listings may have refilled this table */
+		/* Two later listings may have refilled this table. The addition of nothing keeps the loads above before it. */
+		return __atomic_fetch_add(&generation, 0, __ATOMIC_ACQ_REL) - before < 2;
 	}
 	return false;
 }

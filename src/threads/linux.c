@@ -17,15 +17,10 @@
  * A vfork parent and a SIGSTOPped thread do hold roots and cannot answer: that stop fails.
  */
 #include "base/fault.h"
-#include "base/text.h"
-#include "heap/self.h"
 #include "os/os.h"
-#define MACHINE_DEFINE
 #include "threads/room.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/resource.h>
 
 enum {
 	PATIENCE_NS = 20000000,      /* for an answer, after the last signal */
@@ -42,6 +37,7 @@ static uint32_t *parked;        /* indices of the records that answered this sto
 static uint32_t parked_count;
 static uint64_t last_signal;
 static uint32_t newly_found;    /* by the pass in flight */
+static bool starved;            /* in this stop, some signal found no room in the queue */
 
 /* -- signals -- */
 
@@ -67,25 +63,26 @@ static bool handler_install(void)
 	return syscall4(SYS_rt_sigaction, stop.signal, (long)&want, 0, 8) == 0;
 }
 
-/* The cookie tells the handler only that glibc's need not run. */
+/*
+ * The cookie tells the handler only that glibc's need not run.
+ *
+ * EAGAIN: RLIMIT_SIGPENDING, which counts per user, leaves no room for the contents. Only a signal of code SI_USER may then go
+ * without (kernel/signal.c, __send_signal_locked), and only kill() sends that to others (rt_tgsigqueueinfo: EPERM),
+ * to the process: the kernel gives it to some thread that does not block it. Who parks blocks it, so one kill() after
+ * each answer reaches everybody in turn (`starved`, in wait_for_answers).
+ */
 static long signal_send(uint32_t tid)
 {
-	union {
-		siginfo_t info;
-		uint64_t raw[16];
-	} s = { .raw = { 0 } };
+	static siginfo_t info; /* one sender at a time */
 	if (fault(FAULT_signal))
 		return -EPERM;
-	s.info.si_signo = stop.signal;
-	s.info.si_code = SI_QUEUE;
-	s.info.si_value.sival_ptr = &stop;
-	long r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&s.info);
-	if (r == -EAGAIN) { /* RLIMIT_SIGPENDING: as from kill(), which may lose the contents but never the signal */
-		for (unsigned i = 0; i < NELEM(s.raw); i++)
-			s.raw[i] = 0;
-		s.info.si_signo = stop.signal;
-		s.info.si_code = SI_USER;
-		r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&s.info);
+	info.si_signo = stop.signal;
+	info.si_code = SI_QUEUE;
+	info.si_value.sival_ptr = &stop;
+	long r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&info);
+	if (r == -EAGAIN) {
+		starved = true;
+		r = 0;
 	}
 	last_signal = os_now_ns();
 	return r;
@@ -189,6 +186,7 @@ static bool silent_examine(bool closely)
 static enum abort_reason wait_for_answers(uint64_t started)
 {
 	uint64_t slice = SLICE_NS;
+	uint32_t last_silent = 0;
 	unsigned looks = 0;
 	for (;;) {
 		uint32_t bell = load_acquire(&stop.bell);
@@ -197,9 +195,17 @@ static enum abort_reason wait_for_answers(uint64_t started)
 		if (silent == 0)
 			return ABORT_NONE;
 		/* Who answers after the count adds to `before`; seq_cst so that either we see it or it sees `wanted`. */
-		__atomic_store_n(&stop.wanted, before + silent, __ATOMIC_SEQ_CST);
-		if ((int32_t)(__atomic_load_n(&stop.answers, __ATOMIC_SEQ_CST) - (before + silent)) >= 0)
+		uint32_t wanted = before + (starved ? 1 : silent);
+		__atomic_store_n(&stop.wanted, wanted, __ATOMIC_SEQ_CST);
+		if ((int32_t)(__atomic_load_n(&stop.answers, __ATOMIC_SEQ_CST) - wanted) >= 0)
 			continue;
+		if (starved) {
+			store_relaxed(&stop.drain, 1);
+			syscall2(SYS_kill, stop.pid, stop.signal);
+			if (silent != last_silent)
+				last_signal = os_now_ns();
+			last_silent = silent;
+		}
 		uint64_t asleep = os_now_ns();
 		room_wait(&stop.bell, bell, slice);
 		uint64_t now = os_now_ns();
@@ -217,8 +223,8 @@ static enum abort_reason wait_for_answers(uint64_t started)
 		if (now >= started + STOP_MAX_NS)
 			return ABORT_THREAD_SILENT;
 		slice *= 2;
-		if (slice > 4000000)
-			slice = 4000000;
+		if (slice > 4000000 || starved)
+			slice = starved ? SLICE_NS : 4000000;
 	}
 }
 
@@ -290,6 +296,7 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 		return ABORT_SIGNAL;
 	store_relaxed(&stop.collector, tid);
 	last_signal = started;
+	starved = false;
 	__atomic_store_n(&stop.wanted, load_relaxed(&stop.answers) + (1u << 30), __ATOMIC_SEQ_CST);
 	/* seq_cst with `execs`, as in threads_exec_enter: one of the two sees the other. */
 	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
@@ -339,81 +346,6 @@ void threads_run_on(void *stack_top, void (*fn)(void *), void *arg)
 	machine_switch(stack_top, run_captured, &e, NULL);
 }
 
-/* -- start, stacks, fork, exec -- */
-
-/*
- * The main thread's stack grows on demand, so its low bound is only claimed: 64 MiB or RLIMIT_STACK below the top, if less.
- * The kernel keeps mmap at least 128 MiB away from the top of the stack (mmap_base), so no other mapping lies in between;
- * the roots room cuts `dead` to the mapping that holds sp. A stack pointer below the claim counts as unknown bounds.
- */
-static void main_stack_known(void)
-{
-	char buf[4096];
-	uintptr_t high = 0;
-	struct rlimit limit = { 8 << 20, 8 << 20 };
-	size_t line = 0;
-	char text[128];
-	int fd = os_open("/proc/self/maps", O_RDONLY, 0);
-	if (fd < 0)
-		return;
-	for (long n; (n = os_read(fd, buf, sizeof buf)) > 0;)
-		for (long i = 0; i < n; i++) {
-			if (buf[i] != '\n') {
-				if (line < sizeof text)
-					text[line++] = buf[i];
-				continue;
-			}
-			if (line >= 7 && line < sizeof text && __builtin_memcmp(text + line - 7, "[stack]", 7) == 0) {
-				const char *s = text;
-				while (*s != '-')
-					s++;
-				for (s++, high = 0; *s != ' '; s++)
-					high = high * 16 + (uintptr_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
-			}
-			line = 0;
-		}
-	os_close(fd);
-	syscall4(SYS_prlimit64, 0, RLIMIT_STACK, 0, (long)&limit);
-	uintptr_t reach = limit.rlim_cur > (64u << 20) ? (64u << 20) : (uintptr_t)limit.rlim_cur;
-	if (high && reach)
-		threads_stack_known(align_down(high - reach, 4096), high);
-}
-
-void threads_start(int signal_option)
-{
-	stop.pid = os_pid();
-	stop.signal = signal_option ? signal_option : 33;
-	tasks_start();
-	if (os_tid() == stop.pid)
-		main_stack_known();
-}
-
-static enum abort_reason ignore_task(uint32_t tid, uint32_t pass) { return ABORT_NONE; }
-
-const char *threads_unsupported(void)
-{
-	siginfo_t info = { .si_code = SI_QUEUE };
-	struct task_pass pass;
-#ifndef __GLIBC__
-	return "threads cannot be stopped: this C library keeps no signal that reaches every thread";
-#endif
-	if (syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), 0, (long)&info) < 0)
-		return "threads cannot be stopped: the kernel refuses rt_tgsigqueueinfo";
-	if (tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
-		return "threads cannot be stopped: /proc/self/task is missing or belongs to another PID namespace";
-	return NULL;
-}
-
-void threads_stack_known(uintptr_t low, uintptr_t high)
-{
-	/* The handler must never see a pair of two stacks: high 0 means unknown. */
-	store_relaxed(&self.stack_high, 0);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	store_relaxed(&self.stack_low, low);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	store_relaxed(&self.stack_high, high);
-}
-
 void threads_forked(void)
 {
 	stop.pid = os_pid();
@@ -425,28 +357,3 @@ void threads_forked(void)
 		__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
 	tasks_forget_all();
 }
-
-/* A vfork child shares our memory and has another PID. */
-void threads_exec_enter(void)
-{
-	if (os_pid() != stop.pid)
-		return;
-	for (;;) {
-		__atomic_fetch_add(&stop.execs, 1, __ATOMIC_SEQ_CST);
-		uint32_t e = __atomic_load_n(&stop.epoch, __ATOMIC_SEQ_CST);
-		if (!(e & 1))
-			break;
-		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
-		while (load_acquire(&stop.epoch) == e)
-			room_wait(&stop.epoch, e, 0);
-	}
-	/* A signal of an earlier stop may be queued to this thread still: it is delivered at the end of a system call. */
-	syscall0(SYS_gettid);
-}
-void threads_exec_leave(void)
-{
-	if (os_pid() == stop.pid)
-		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
-}
-
-void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high)) { tasks_own_ranges(fn); }

@@ -29,6 +29,12 @@ enum {
 	FRAME_REACH = 64 * 1024     /* a signal frame on the same stack is nearer than this (AMX: 11 KiB) */
 };
 
+/* fault() without a call unless something is armed: TSan's own thread gets our signal and has no shadow stack. */
+BARE static inline __attribute__((always_inline)) bool fault_here(enum fault_point p)
+{
+	return UNLIKELY(fault_armed) && fault_hit(p);
+}
+
 BARE static bool on_alternate(const stack_t *alt, uintptr_t p)
 {
 	return !(alt->ss_flags & SS_DISABLE) && p - (uintptr_t)alt->ss_sp < alt->ss_size;
@@ -120,13 +126,15 @@ BARE static bool any_acts(uint64_t pending)
 	return false;
 }
 
-/* The interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). A frame that is not at a system call
+/* 1: the interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). 2: it returns a count, and may have
+ * stopped short for us (a blocking write of much to a pipe); the wrapper knows how much was asked. A frame that is not at a system call
  * leaves the flag alone: it may tell of a call that the wrapper has not looked at yet. */
 BARE static void note_eintr(const ucontext_t *uc, bool ours)
 {
 	uintptr_t pc = machine_context_pc(uc);
 	uint8_t code[MACHINE_SYSCALL_BYTES];
-	if (LIKELY(machine_context_result(uc) != -EINTR))
+	long result = machine_context_result(uc);
+	if (LIKELY(result != -EINTR && (result < 0 || result > INT32_MAX)))
 		return;
 	/* No plain read: the bytes before pc may be on a page that is not there. */
 	struct { void *p; size_t n; } to = { code, sizeof code }, from = { (void *)(pc - sizeof code), sizeof code };
@@ -142,7 +150,7 @@ BARE static void note_eintr(const ucontext_t *uc, bool ours)
 	__builtin_memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
 	syscall2(SYS_rt_sigpending, (long)&pending, 8);
 	pending &= ~blocked & ~(1ull << (stop.signal - 1));
-	store_relaxed(&self.eintr_mine, ours && !any_acts(pending));
+	store_relaxed(&self.eintr_mine, !ours || any_acts(pending) ? 0u : result == -EINTR ? 1u : 2u);
 }
 
 BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const ucontext_t *uc, uintptr_t own_sp, bool has_self)
@@ -174,16 +182,16 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
 	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &stop;
 	uint32_t e;
 
-	if (fault(FAULT_late_ack))
+	if (fault_here(FAULT_late_ack))
 		room_wait(&stop.bell, load_relaxed(&stop.bell), 50000000);
 	e = load_acquire(&stop.epoch);
-	if ((e & 1) && !fault(FAULT_ack))
+	if ((e & 1) && !fault_here(FAULT_ack))
 		park_interrupted(e, uc, machine_sp(), has_self);
 	void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
 	if (!ours && chain)
 		chain(sig, info, context);
 	if (has_self)
-		note_eintr(uc, ours || (info->si_code == SI_USER && info->si_pid == 0));
+		note_eintr(uc, ours || (info->si_code == SI_USER && (info->si_pid == 0 || info->si_pid == stop.pid)));
 }
 
 /*

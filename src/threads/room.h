@@ -47,6 +47,7 @@ struct stop {
 	uint32_t bell;       /* atomic, futex: rung by the answer that reaches `wanted` */
 	uint32_t execs;      /* atomic: threads between exec_enter and exec_leave */
 	uint32_t collector;  /* atomic: TID of the collecting thread, 0 outside a stop */
+	uint32_t drain;      /* atomic: a stop used kill(), which may leave a signal pending for the process */
 	int pid;             /* constant but for fork */
 	int signal;          /* constant after threads_start */
 	void *chain;         /* atomic: the handler that was installed before ours (glibc's), or NULL */

@@ -5,8 +5,6 @@
  */
 #include "heap_watch.h"
 
-enum { MALLOC_CLASSES = 45 }; /* 0..44 serve malloc, the rest are natural */
-
 TestSuite(classes, .init = heap_begin, .timeout = 60);
 
 Test(classes, blocks_are_multiples_of_16_and_ascend)
@@ -14,7 +12,7 @@ Test(classes, blocks_are_multiples_of_16_and_ascend)
 	for (unsigned c = 0; c < CLASSES; c++) {
 		must(class_info[c].block >= 16 && class_info[c].block % 16 == 0, "class %u has blocks of %u", c, class_info[c].block);
 		must(class_info[c].block <= SMALL_MAX, "class %u has blocks of %u", c, class_info[c].block);
-		if (c > 0 && c != MALLOC_CLASSES)
+		if (c > 0 && c != NATURAL)
 			must(class_info[c].block > class_info[c - 1].block, "class %u is not above class %u", c, c - 1);
 	}
 }
@@ -65,7 +63,7 @@ Test(classes, every_size_has_room_for_the_byte_behind_it)
 {
 	for (size_t n = 0; n <= SMALL_MAX; n++) {
 		unsigned c = class_of(n);
-		must(c < MALLOC_CLASSES, "%zu bytes: class %u", n, c);
+		must(c < NATURAL, "%zu bytes: class %u", n, c);
 		uint32_t block = class_info[c].block;
 		if (n && n % OS_PAGE == 0)
 			must(block > n || (block == n && class_info[c].exact), "%zu bytes in a block of %u", n, block);
@@ -110,7 +108,7 @@ Test(classes, usable_leaves_the_spare_byte_out)
 {
 	for (unsigned c = 0; c < CLASSES; c++)
 		must(class_usable(c) == class_info[c].block - (class_info[c].exact ? 0 : 1), "class %u", c);
-	for (unsigned c = MALLOC_CLASSES; c < CLASSES; c++)
+	for (unsigned c = NATURAL; c < CLASSES; c++)
 		must(class_info[c].exact, "natural class %u is not exact", c);
 }
 

@@ -205,7 +205,7 @@ Test(heap, find_says_free_for_slots_without_a_block)
 Test(heap, find_says_nothing_in_span_tails_and_outside)
 {
 	unsigned tails = 0;
-	for (unsigned c = 0; c < 45; c++) {
+	for (unsigned c = 0; c < NATURAL; c++) {
 		size_t low, high;
 		if (!class_sizes(c, &low, &high))
 			continue;

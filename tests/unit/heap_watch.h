@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/options.h"
 #include "base/stats.h"
 #include "heap/classes.h"
@@ -19,16 +20,8 @@
 #include "heap/hooks.h"
 #include "heap/self.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+/* Sanitizers slow everything down and map memory of their own. */
+#define SANITIZED CONFIG_RESERVE
 
 /* Criterion tells its runner about every assert, passed ones too, which is too slow for loops. Main thread only: other
  * threads count their failures with `wrong`. */
@@ -198,6 +191,12 @@ static inline uint8_t *state_at(const void *p)
 	return &s->state[slot];
 }
 static inline uint8_t state_now(const void *p) { return load_acquire(state_at(p)); }
+/* The same of a block that was freed: its span may have gone back to the arena meanwhile. */
+static inline uint8_t state_or_free(const void *p)
+{
+	struct block_info b;
+	return heap_find((uintptr_t)p, &b) == FOUND_NOTHING ? STATE_FREE : b.state;
+}
 static inline struct span *span_of(const void *p) { return arena_span((uintptr_t)p); }
 static inline uint32_t slot_of(const void *p) { return span_slot(span_of(p), (uintptr_t)p); }
 

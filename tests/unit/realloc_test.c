@@ -9,7 +9,7 @@ static unsigned size_count;
 static void collect_sizes(void)
 {
 	static const size_t large[] = { 65537, 69632, 131071, 131072, 131073, 200000, 524288, 700001 };
-	for (unsigned c = 0; c < 45; c++) {
+	for (unsigned c = 0; c < NATURAL; c++) {
 		size_t low, high;
 		if (!class_sizes(c, &low, &high))
 			continue;
@@ -55,7 +55,7 @@ Test(realloc, of_null_is_malloc)
 
 Test(realloc, to_a_size_the_slot_holds_stays)
 {
-	for (unsigned c = 0; c < 45; c++) {
+	for (unsigned c = 0; c < NATURAL; c++) {
 		size_t low, high;
 		if (!class_sizes(c, &low, &high))
 			continue;

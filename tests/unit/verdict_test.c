@@ -269,6 +269,7 @@ Test(verdict, realloc_of_condemned_and_recycled_blocks_is_evidence)
 /* -- races -- */
 enum { RACE = 4000, ROUNDS = 12 };
 static void *volatile blocks[RACE];
+static struct { struct span *span; uint8_t *state; uint32_t slot; } seen_at[RACE]; /* as a dead set would say */
 static pthread_barrier_t gate;
 static bool judge_recycles, owner_is_judged;
 
@@ -303,6 +304,11 @@ static void race(void)
 			for (unsigned i = 0; i < RACE; i++)
 				must((blocks[i] = heap_malloc(56)), "malloc");
 		pthread_barrier_wait(&gate);
+		for (unsigned i = 0; i < RACE; i++) {
+			seen_at[i].span = span_of(blocks[i]);
+			seen_at[i].state = state_at(blocks[i]);
+			seen_at[i].slot = slot_of(blocks[i]);
+		}
 		heap_advance_stamp();
 		if (judge_recycles) {
 			for (unsigned i = 0; i < RACE; i++)
@@ -312,14 +318,15 @@ static void race(void)
 		uint32_t evidence = load_relaxed(&seen.evidence), won = 0, is_recycled = 0;
 		pthread_barrier_wait(&gate);
 		for (unsigned i = RACE; i-- > 0;) /* the other way round, so that both meet */
-			won += judge_recycles ? recycle(blocks[i], false) : condemn(blocks[i]);
+			won += judge_recycles ? heap_recycle(seen_at[i].span, seen_at[i].slot, seen_at[i].state, false)
+			                      : heap_condemn(seen_at[i].state);
 		pthread_barrier_wait(&gate);
 		/* Condemned or recycled first: the free is evidence. Freed first: the verdict lost and said so. When the judge
 		   recycles, all were condemned, so each free is evidence either way. */
 		evidence = load_relaxed(&seen.evidence) - evidence;
 		must(evidence == (judge_recycles ? RACE : won), "round %u: %u verdicts but %u evidence", round, won, evidence);
 		for (unsigned i = 0; i < RACE; i++) {
-			uint8_t byte = state_now(blocks[i]);
+			uint8_t byte = state_or_free(blocks[i]);
 			is_recycled += byte == STATE_RECYCLED;
 			must(!state_is_condemned(byte), "round %u: a freed block stayed condemned", round);
 			must(byte != STATE_FILLING, "round %u: a block stayed in the making", round);

@@ -108,6 +108,8 @@ int main(void)
 	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
 		pthread_t t;
 		void *result;
+		if (calls[i].fn == c_semop) /* no cancellation point in glibc */
+			continue;
 		pthread_create(&t, NULL, cancelled, (void *)&calls[i]);
 		usleep(20000);
 		pthread_cancel(t);

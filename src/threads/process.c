@@ -1,0 +1,121 @@
+/*
+ * The process around the stops: start, the bounds of stacks, exec, and the machine's assembly.
+ *
+ * exec and a stop exclude each other, because a signal 33 that is queued to a thread inside execve kills the new image, which
+ * has no handler. Either side first says that it is there and then looks for the other (seq_cst both), so that at least
+ * one sees the other: the stop gives up, the exec waits for the epoch to change.
+ */
+#include "heap/self.h"
+#include "os/os.h"
+#define MACHINE_DEFINE
+#include "threads/room.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+/*
+ * The main thread's stack grows on demand, so its low bound is only claimed: 64 MiB or RLIMIT_STACK below the top, if less.
+ * The kernel keeps mmap at least 128 MiB away from the top of the stack (mmap_base), so no other mapping lies in between;
+ * the roots room cuts `dead` to the mapping that holds sp. A stack pointer below the claim counts as unknown bounds.
+ */
+static void main_stack_known(void)
+{
+	char buf[4096];
+	uintptr_t high = 0;
+	struct rlimit limit = { 8 << 20, 8 << 20 };
+	size_t line = 0;
+	char text[128];
+	int fd = os_open("/proc/self/maps", O_RDONLY, 0);
+	if (fd < 0)
+		return;
+	for (long n; (n = os_read(fd, buf, sizeof buf)) > 0;)
+		for (long i = 0; i < n; i++) {
+			if (buf[i] != '\n') {
+				if (line < sizeof text)
+					text[line++] = buf[i];
+				continue;
+			}
+			if (line >= 7 && line < sizeof text && __builtin_memcmp(text + line - 7, "[stack]", 7) == 0) {
+				const char *s = text;
+				while (*s != '-')
+					s++;
+				for (s++, high = 0; *s != ' '; s++)
+					high = high * 16 + (uintptr_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
+			}
+			line = 0;
+		}
+	os_close(fd);
+	syscall4(SYS_prlimit64, 0, RLIMIT_STACK, 0, (long)&limit);
+	uintptr_t reach = limit.rlim_cur > (64u << 20) ? (64u << 20) : (uintptr_t)limit.rlim_cur;
+	if (high && reach)
+		threads_stack_known(align_down(high - reach, 4096), high);
+}
+
+void threads_start(int signal_option)
+{
+	stop.pid = os_pid();
+	stop.signal = signal_option ? signal_option : 33;
+	tasks_start();
+	if (os_tid() == stop.pid)
+		main_stack_known();
+}
+
+static enum abort_reason ignore_task(uint32_t tid, uint32_t pass) { return ABORT_NONE; }
+
+const char *threads_unsupported(void)
+{
+	siginfo_t info = { .si_code = SI_QUEUE };
+	struct task_pass pass;
+#ifndef __GLIBC__
+	return "threads cannot be stopped: this C library keeps no signal that reaches every thread";
+#endif
+	if (syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), 0, (long)&info) < 0)
+		return "threads cannot be stopped: the kernel refuses rt_tgsigqueueinfo";
+	if (tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
+		return "threads cannot be stopped: /proc/self/task is missing or belongs to another PID namespace";
+	return NULL;
+}
+
+void threads_stack_known(uintptr_t low, uintptr_t high)
+{
+	/* The handler must never see a pair of two stacks: high 0 means unknown. */
+	store_relaxed(&self.stack_high, 0);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store_relaxed(&self.stack_low, low);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store_relaxed(&self.stack_high, high);
+}
+
+/* A vfork child shares our memory and has another PID. */
+void threads_exec_enter(void)
+{
+	if (os_pid() != stop.pid)
+		return;
+	for (;;) {
+		__atomic_fetch_add(&stop.execs, 1, __ATOMIC_SEQ_CST);
+		uint32_t e = __atomic_load_n(&stop.epoch, __ATOMIC_SEQ_CST);
+		if (!(e & 1))
+			break;
+		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
+		while (load_acquire(&stop.epoch) == e)
+			room_wait(&stop.epoch, e, 0);
+	}
+	/* A signal of an earlier stop may be pending still. What is this thread's own is delivered at the end of a system call;
+	 * what kill() left for the process is taken out here, for it would outlive the exec. */
+	syscall0(SYS_gettid);
+	uint64_t set = 1ull << (stop.signal - 1);
+	struct { long s, n; } now = { 0, 0 };
+	siginfo_t info;
+	while (stop.drain && syscall4(SYS_rt_sigtimedwait, (long)&set, (long)&info, (long)&now, 8) > 0) {
+		void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
+		if (info.si_code == SI_TKILL && chain) /* glibc's, and somebody waits for its answer */
+			chain(stop.signal, &info, NULL);
+	}
+}
+void threads_exec_leave(void)
+{
+	if (os_pid() == stop.pid)
+		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
+}
+
+void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high)) { tasks_own_ranges(fn); }
