@@ -326,6 +326,16 @@ void mark_range(uintptr_t low, uintptr_t high, bool on_stack)
 	}
 }
 
+void mark_code(uintptr_t low, uintptr_t high)
+{
+	for (; low + 8 <= high; low += PIECE)
+		for (uintptr_t at = low; at < low + 8 && at + 8 <= high; at++) { /* eight passes over a piece that stays in the cache */
+			drain_if_deep();
+			uintptr_t end = align_down(high - at, 8) > PIECE ? at + PIECE : at + align_down(high - at, 8);
+			push_piece((const word_t *)at, (const word_t *)end, false);
+		}
+}
+
 bool mark_range_copied(uintptr_t low, uintptr_t high, bool on_stack, enum copy_rule rule)
 {
 	high = align_down(high, 8);

@@ -21,6 +21,9 @@ bool mark_cached(void);
 void mark_word(uintptr_t w);
 /* All aligned words of [low, high), which must be readable. on_stack: boundary words count for the left block too. */
 void mark_range(uintptr_t low, uintptr_t high, bool on_stack);
+/* Words at every byte of [low, high), which must be readable: generated code holds pointers as immediates, at any address. (The
+ * JVM keeps the holder of an inline cache nowhere else.) */
+void mark_code(uintptr_t low, uintptr_t high);
 /* The same for memory that may fault or is protected: it is copied first. false: a page could not be read and, by the rule,
  * may have had contents. */
 enum copy_rule {

@@ -39,7 +39,7 @@ static bool from_smaps;
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
-	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected;
+	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code;
 } no;
 
 void roots_exclude(uintptr_t low, uintptr_t high)
@@ -76,6 +76,7 @@ static void arm_mutants(void)
 	no.altstack = fault(FAULT_no_altstack);
 	no.self_stack = fault(FAULT_no_self_stack);
 	no.protected = fault(FAULT_no_protected);
+	no.code = fault(FAULT_no_code);
 }
 
 /* -- step 2 -- */
@@ -189,7 +190,10 @@ static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bo
 	if (m->kind == MAPPING_SECRET && !readable)
 		return !present; /* nothing but plain loads reads it */
 	if (readable && present && (m->kind == MAPPING_SECRET || !(m->flags & MAPPING_SHARED))) {
-		mark_range(low, high, on_stack);
+		if ((m->flags & MAPPING_EXEC) && !no.code)
+			mark_code(low, high);
+		if (!(m->flags & MAPPING_EXEC) || on_stack || no.code)
+			mark_range(low, high, on_stack);
 		return true;
 	}
 	return mark_range_copied(low, high, on_stack, present ? COPY_WHOLE : readable ? COPY_READABLE : COPY_PROTECTED);
