@@ -29,4 +29,14 @@ static inline unsigned log2_floor(uint64_t x) { return 63u - (unsigned)__builtin
 #define cas(p, expected, v) \
 	__atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
+/* A hint to the core inside a spin. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
 #endif

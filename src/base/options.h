@@ -47,8 +47,9 @@ extern const size_t option_count;
 
 /* Sets every field to its default. Called first; needs no libc. */
 void options_defaults(struct options *o);
-/* Parses "k=v:k=v" (':', ',' and blanks separate). Each bad item calls `complain` with one finished line (no newline)
- * and leaves the default. Result: number of bad items. Async-signal-safe. */
+/* Parses "k=v:k=v" (':', ',' and blanks separate). Each bad item calls `complain` with one finished line (no "cgc: ",
+ * no newline: say("%s", line) prints it) and leaves the default. A 0/1 switch may stand without a value.
+ * Result: number of bad items. Async-signal-safe. */
 int options_parse(struct options *o, const char *text, void (*complain)(const char *line));
 /* The option whose name is nearest to `name` (edit distance), or NULL when none is near. */
 const struct option_row *options_nearest(const char *name);

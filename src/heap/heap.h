@@ -25,7 +25,8 @@ enum {
 	PAGE_SHIFT = 16,
 	PAGE = 1 << PAGE_SHIFT,   /* 64 KiB: page map granularity */
 	OS_PAGE = 4096,
-	CLASSES = 52,             /* 0..44 for malloc, then natural classes for aligned blocks, see classes.c */
+	CLASSES = 51,             /* 0..43 for malloc, then natural classes for aligned blocks, see classes.c */
+	NATURAL = 44,             /* the first natural class */
 	CLASS_LARGE = 63,         /* span.class of a large block */
 	SMALL_MAX = 64 * 1024,    /* largest size that has a class */
 	TABLE_MAX = 4096          /* class_table serves sizes below this */
@@ -55,13 +56,13 @@ struct slot {
 
 struct cache;
 
-/* Descriptors are type-stable and never unmapped, so a stale index always leads to a span. 128 bytes, two lines:
+/* Descriptors are type-stable and never unmapped, so a stale index always leads to a span. Two lines and a bit:
  * the first is all that free, the marker and lookup need. */
 struct span {
 	uintptr_t start;          /* address of slot 0; constant while the span is in the page map */
 	uint64_t magic;           /* ceil(2^40 / block); 0 for large spans, so that every offset is slot 0 */
 	uint64_t block;           /* bytes a slot; for a large span the bytes that may be used (scanned by the marker) */
-	uint8_t *state;           /* slots bytes */
+	uint8_t *state;           /* slots bytes, outside the heap, never unmapped */
 	struct cache *owner;      /* atomic. Written by: the owner (to NULL, when it abandons), an adopter under caches lock,
 	                             or the collector inside a stop or fork. NULL: large, free, abandoned or sentinel */
 	uint32_t slots;           /* 0: not a span that holds blocks (sentinel, free run) */
@@ -89,7 +90,16 @@ struct span {
 	bool was_recycled;        /* free run: blocks in it were recycled, so a late free into it is evidence (law 9) */
 	uint64_t freed_at;        /* free run: coarse time, for the purge */
 	uint32_t index;           /* own index */
-	uint32_t site;            /* reserved for the site table of report and audit */
+	struct state_box *box;    /* where the state bytes come from and go back to */
+};
+_Static_assert(sizeof(struct span) <= 192, "a descriptor is three lines, of which the first is hot");
+
+/* Descriptors that stand for what is no span; slots == 0 in each. */
+enum {
+	SPAN_SENTINEL = 0, /* never handed out */
+	SPAN_VOID = 1,     /* free pages whose blocks were recycled: a late free is evidence */
+	SPAN_HOLE = 2,     /* inside the window, but not ours */
+	SPAN_FIRST = 3
 };
 
 /* Read-mostly. One line that every free and every marked word reads. */
@@ -174,5 +184,15 @@ bool heap_condemn(uint8_t *state);
 bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill);
 /* Free pages go back to the system: those free for a second, or all of them. Bytes. */
 size_t heap_purge(bool all);
+
+/* Every range of memory that is cgc's heap: arena steps (without the holes between them) and metadata. None is a root. */
+void heap_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
+/* Evidence came in: recycled slots are no more handed out and no more are made. For the rest of the process. */
+void heap_end_recycling(void);
+bool heap_recycling_ended(void);
+/* A refill in every n calls heap_hooks.pressure; 0: none. */
+void heap_stress(unsigned n);
+/* Bytes of arena pages in use at most; 0: no limit. */
+void heap_set_limit(size_t bytes);
 
 #endif

@@ -27,8 +27,10 @@ struct heap_hooks {
 };
 extern struct heap_hooks heap_hooks;
 
-/* Live bytes at which `pressure` is called once; SIZE_MAX: never. Also the lowest live size since it was last set. */
-void heap_watch_growth(size_t live);
-size_t heap_lowest_live(void);
+/* `pressure` is called once when live bytes have grown by `bytes` beyond the smallest live size since this call, which
+ * starts anew; SIZE_MAX: never. Churn does not grow the smallest size, so it never calls. */
+void heap_watch_growth(size_t bytes);
+/* `pressure` is called again when live bytes have grown by `bytes` beyond now. */
+void heap_watch_more(size_t bytes);
 
 #endif

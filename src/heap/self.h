@@ -20,6 +20,7 @@ struct self {
 	uintptr_t busy_sp;        /* stack pointer of the outermost entry */
 	uint32_t in_collector;    /* this thread runs a cycle: its own allocations (there are none) would be an error */
 	uint32_t eintr_mine;      /* set by the stop handler: the EINTR that the interrupted call returns is ours (preload/) */
+	uint32_t cache_born;      /* the cache was just made: tell heap_hooks.thread_seen after busy */
 	uint32_t tid;             /* cached gettid of this thread; 0 unknown */
 	uintptr_t stack_low, stack_high; /* bounds of the ordinary stack, when known (threads/); 0 otherwise */
 };

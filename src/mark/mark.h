@@ -21,8 +21,21 @@ bool mark_cached(void);
 void mark_word(uintptr_t w);
 /* All aligned words of [low, high), which must be readable. on_stack: boundary words count for the left block too. */
 void mark_range(uintptr_t low, uintptr_t high, bool on_stack);
+/* The same for memory that may fault or is protected: it is copied first. false: a page could not be read and, by the rule,
+ * may have had contents. */
+enum copy_rule {
+	COPY_WHOLE,     /* every page is known to be in memory: all of it must be read */
+	COPY_READABLE,  /* readable by protection: a page that faults has no content */
+	COPY_PROTECTED  /* a page that faults has no content if /proc/self/mem provably ignores protection */
+};
+bool mark_range_copied(uintptr_t low, uintptr_t high, bool on_stack, enum copy_rule rule);
 /* Follows everything reached so far. */
 void mark_drain(void);
+/* Blocks that overlap [low, high) may fault when read (the program protected them, or mapped something over them): they are
+ * read without faulting. To be called before the first root word of a mark; mark_begin forgets the ranges of the last one. */
+void mark_doubtful(uintptr_t low, uintptr_t high);
+/* After the last drain: false when a block could not be read, so that the cycle must end (law 8). */
+bool mark_complete(void);
 /* After the last drain: walks every marked block and checks that no word leads to an unmarked block. Number of
  * violations; each of the first few is told by say(). */
 size_t mark_verify(void);
@@ -57,6 +70,9 @@ void mark_end(void);
 
 struct mark_totals { uint64_t blocks, bytes, overflows; };
 void mark_totals(struct mark_totals *t);
+/* Test hooks: bytes of the edge stack at mark_begin (0: the usual size), and whether it may grow. */
+extern size_t mark_stack_bytes;
+extern bool mark_stack_fixed;
 /* Memory of this room that must not be scanned. */
 void mark_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 

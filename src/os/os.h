@@ -51,6 +51,9 @@ long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short w
 void os_close(int fd);
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);
+long os_ioctl(int fd, unsigned long request, void *arg);
+/* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
+int os_resident(uintptr_t addr, size_t size, uint8_t *pages);
 
 void os_abort(void) __attribute__((noreturn)); /* SIGABRT with the default action, as abort() */
 

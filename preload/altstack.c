@@ -1,0 +1,176 @@
+/*
+ * sigaltstack: room for our signal frame on top of the program's own.
+ *
+ * The kernel accepts a stack of 2048 bytes although its own frame takes AT_MINSIGSTKSZ (3376 with AVX-512). A handler of
+ * the program on a stack of 8 KiB works; but when our stop signal interrupts that handler, a second frame and our handler
+ * come on top, and the stack overflows into whatever lies below. So a stack that has no room for two frames, 2 KiB for
+ * the program's handler and 4 KiB for ours is replaced by one of our own, which is larger than theirs by our share.
+ *
+ *     guard page | ................ stack (theirs + ours) ................ | struct substitute
+ *
+ * 1. The program's call is made as it is: every error is the kernel's. All signals are blocked meanwhile (33 too), so that none
+ *    meets the small stack.
+ * 2. When the stack is too small, a second call installs the substitute with the same flags.
+ * 3. A query that shows our stack is answered with theirs.
+ *
+ * A substitute belongs to the thread and to the address that the program gave: the same address gets the same substitute
+ * again. One that is no longer installed, nor under our feet (SS_AUTODISARM lets a handler change stacks), is taken for the
+ * next address. All are unmapped at the thread's exit. They are private mappings, so they are roots without more ado.
+ *
+ * What a program can notice: addresses of variables in a handler lie outside the range it gave, and uc_stack in a handler's context
+ * shows ours. Programs that test for "am I on the alternate stack" by address and not by sigaltstack see false; those that
+ * measure use by a fill pattern see none. Coroutine libraries that obtain stacks by sigaltstack and raise, and keep running there, use
+ * stacks of 16 KiB and more: these are never replaced.
+ */
+#include "base/text.h"
+#include "os/os.h"
+#include "preload/real.h"
+#include "threads/threads.h"
+#include <errno.h>
+#include <sys/auxv.h>
+
+enum { OUR_HANDLER = 4096, THEIR_HANDLER = 2048, GUARD = 4096 };
+
+struct substitute {
+	struct substitute *next;
+	char *base;           /* of the mapping, guard page included */
+	size_t mapped;
+	char *stack;          /* what the kernel is given */
+	size_t size;
+	void *theirs;         /* what the program gave */
+	size_t their_size;
+};
+
+static _Thread_local struct substitute *substitutes __attribute__((tls_model("initial-exec"))); /* own thread only */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static bool have_key;
+
+static size_t frame_size(void)
+{
+	size_t n = getauxval(51 /* AT_MINSIGSTKSZ, Linux 5.14 */);
+	return n > 2048 ? n : 2048;
+}
+
+static bool too_small(size_t size) { return size < 2 * frame_size() + THEIR_HANDLER + OUR_HANDLER; }
+
+static struct substitute *find(const void *stack)
+{
+	struct substitute *s = substitutes;
+	while (s && s->stack != stack)
+		s = s->next;
+	return s;
+}
+
+/* Unmaps everything, in the last round of destructors: handlers may run on it until then. */
+static void forget(void *rounds)
+{
+	if ((uintptr_t)rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+		pthread_setspecific(key, (void *)((uintptr_t)rounds + 1));
+		return;
+	}
+	stack_t now;
+	if (real()->sigaltstack(NULL, &now) == 0 && (now.ss_flags & SS_ONSTACK))
+		return; /* pthread_exit inside the handler: the destructors themselves run on it */
+	uint64_t mask;
+	threads_block_signals(&mask);
+	if (find(now.ss_sp)) {
+		stack_t none = { .ss_flags = SS_DISABLE };
+		real()->sigaltstack(&none, NULL);
+	}
+	while (substitutes) {
+		struct substitute *s = substitutes;
+		substitutes = s->next;
+		os_unmap(s->base, s->mapped);
+	}
+	threads_restore_signals(mask);
+}
+
+static void make_key(void) { have_key = pthread_key_create(&key, forget) == 0; }
+
+static bool under_our_feet(const struct substitute *s)
+{
+	const char *here = __builtin_frame_address(0);
+	return here >= s->stack && here < s->stack + s->size;
+}
+
+static struct substitute *map_new(size_t size)
+{
+	size_t mapped = align_up(GUARD + size + sizeof(struct substitute), 4096);
+	char *base = os_map(mapped);
+	if (!base)
+		return NULL;
+	os_guard(base, GUARD);
+	struct substitute *s = (struct substitute *)align_down((uintptr_t)base + mapped - sizeof *s, 64);
+	s->base = base;
+	s->mapped = mapped;
+	s->stack = base + GUARD;
+	s->size = (size_t)((char *)s - s->stack);
+	s->next = substitutes;
+	substitutes = s;
+	return s;
+}
+
+/* For a stack that the kernel has just accepted. NULL: no memory. */
+static struct substitute *substitute_for(const stack_t *theirs)
+{
+	const size_t size = theirs->ss_size + frame_size() + OUR_HANDLER;
+	struct substitute *s, *idle = NULL;
+	for (s = substitutes; s; s = s->next) {
+		if (s->size < size)
+			continue;
+		if (s->theirs == theirs->ss_sp)
+			break;
+		if (!under_our_feet(s))
+			idle = s;
+	}
+	if (!s)
+		s = idle ? idle : map_new(size);
+	if (s) {
+		s->theirs = theirs->ss_sp;
+		s->their_size = theirs->ss_size;
+	}
+	return s;
+}
+
+int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
+{
+	int r, error = 0;
+	uint64_t mask;
+	stack_t before, given;
+	const int saved = errno;
+
+	if (stack) {
+		pthread_once(&once, make_key);
+		given = *stack; /* may be the same variable as *old */
+	}
+	threads_block_signals(&mask);
+	r = real()->sigaltstack(stack ? &given : NULL, old ? &before : NULL);
+	error = errno;
+	if (r == 0 && stack && !(given.ss_flags & SS_DISABLE) && too_small(given.ss_size)) {
+		/* find() for the answer below must see the names before this call changes them */
+		struct substitute *was = old ? find(before.ss_sp) : NULL;
+		if (was) {
+			before.ss_sp = was->theirs;
+			before.ss_size = was->their_size;
+		}
+		struct substitute *s = substitute_for(&given);
+		if (s) {
+			stack_t ours = { .ss_sp = s->stack, .ss_flags = given.ss_flags, .ss_size = s->size };
+			real()->sigaltstack(&ours, NULL);
+		} /* else theirs stays: as without us, and no worse */
+	} else if (r == 0 && old) {
+		struct substitute *was = find(before.ss_sp);
+		if (was) {
+			before.ss_sp = was->theirs;
+			before.ss_size = was->their_size;
+		}
+	}
+	threads_restore_signals(mask);
+	if (r == 0 && old)
+		*old = before;
+	if (r == 0 && stack && substitutes && have_key)
+		pthread_setspecific(key, (void *)1);
+	errno = r == 0 ? saved : error;
+	return r;
+}

@@ -1,0 +1,328 @@
+/*
+ * Sockets with SO_RCVTIMEO or SO_SNDTIMEO, and transfers that are cut short.
+ *
+ * 1. A socket call with such a timeout returns EINTR (without one the kernel restarts it). The time can't be given to the call,
+ *    so the wrapper first waits in poll for what is left of the timeout, then calls again. Whether a socket has a timeout is
+ *    asked only after an EINTR. The start is needed before that; so that reads and writes of programs without timeouts pay
+ *    no clock, setsockopt notes that a timeout was ever set. A socket that was inherited with one is measured from the
+ *    first interruption.
+ * 2. FUSE and some drivers turn any signal into EINTR for read and write: retried too.
+ * 3. A blocking write of more than fits into a pipe or socket returns the part that was written when a signal comes, and
+ *    recv with MSG_WAITALL the part that was read. Without handlers that never happens to a program, and many do not loop.
+ *    When our signal cut it (EINTR_CUT), the wrapper goes on with the rest. On a non-blocking descriptor the
+ *    rest gives EAGAIN, and the part is reported as without us.
+ */
+#include "preload/eintr.h"
+#include <sys/stat.h>
+
+static uint32_t timeouts_seen; /* atomic: a socket timeout was set in this process */
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+	if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
+		store_relaxed(&timeouts_seen, 1);
+	return real()->setsockopt(fd, level, name, value, size);
+}
+
+struct attempt {
+	int fd;
+	int saved;       /* errno at entry */
+	int option;      /* SO_RCVTIMEO or SO_SNDTIMEO */
+	int timed_out;   /* the error of a call whose timeout ran out */
+	uint64_t start;  /* 0: not taken */
+};
+
+static inline struct attempt attempt(int fd, int option, int timed_out)
+{
+	return (struct attempt){ fd, errno, option, timed_out, UNLIKELY(load_relaxed(&timeouts_seen)) ? eintr_now() : 0 };
+}
+
+/* Waits until the socket's timeout has run out or the call is worth another try. */
+static bool wait_ready(struct attempt *a)
+{
+	struct timeval limit = { 0, 0 };
+	socklen_t size = sizeof limit;
+	if (getsockopt(a->fd, SOL_SOCKET, a->option, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0)) {
+		errno = a->saved; /* no socket, or no timeout */
+		return true;
+	}
+	if (a->start == 0)
+		a->start = eintr_now();
+	const uint64_t end = eintr_deadline(a->start, limit.tv_sec, limit.tv_usec * 1000);
+	for (;;) {
+		struct pollfd p = { a->fd, a->option == SO_RCVTIMEO ? POLLIN : POLLOUT, 0 };
+		struct timespec left;
+		bool time = eintr_left(end, eintr_now(), &left);
+		uint64_t ms = (uint64_t)left.tv_sec * 1000u + (uint64_t)(left.tv_nsec + 999999) / 1000000u;
+		self.eintr_mine = 0;
+		int r = real()->poll(&p, 1, !time ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms);
+		if (r > 0)
+			return true;
+		if (r == 0) {
+			errno = a->timed_out;
+			return false;
+		}
+		if (!eintr_hide(a->saved))
+			return false;
+	}
+}
+
+/* The call failed: again? */
+static inline bool again(struct attempt *a) { return eintr_hide(a->saved) && wait_ready(a); }
+
+#define RECEIVE(fd, call) __extension__({ \
+	struct attempt a_ = attempt(fd, SO_RCVTIMEO, EAGAIN); \
+	__typeof__(call) r_; \
+	do { \
+		self.eintr_mine = 0; \
+		r_ = (call); \
+	} while (UNLIKELY(r_ == -1) && again(&a_)); \
+	r_; \
+})
+
+ssize_t read(int fd, void *buf, size_t n) { return RECEIVE(fd, real()->read(fd, buf, n)); }
+ssize_t __read(int fd, void *buf, size_t n) __attribute__((alias("read")));
+ssize_t readv(int fd, const struct iovec *iov, int n) { return RECEIVE(fd, real()->readv(fd, iov, n)); }
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) { return RECEIVE(fd, real()->recvmsg(fd, message, flags)); }
+int accept(int fd, __SOCKADDR_ARG from, socklen_t *size) { return RECEIVE(fd, real()->accept(fd, from, size)); }
+int accept4(int fd, __SOCKADDR_ARG from, socklen_t *size, int flags)
+{
+	return RECEIVE(fd, real()->accept4(fd, from, size, flags));
+}
+
+/* Is this a descriptor whose transfers a signal cuts short? Files on disk and seekable devices finish theirs. */
+static bool cut_short(struct attempt *a)
+{
+	struct stat st;
+	if (self.eintr_mine != EINTR_CUT)
+		return false;
+	bool yes = fstat(a->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISCHR(st.st_mode));
+	errno = a->saved;
+	if (yes)
+		stats_add(&stats.eintr_hidden, 1);
+	return yes;
+}
+
+ssize_t recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG from, socklen_t *size)
+{
+	struct attempt a = attempt(fd, SO_RCVTIMEO, EAGAIN);
+	size_t done = 0;
+	for (;;) {
+		self.eintr_mine = 0;
+		ssize_t r = real()->recvfrom(fd, (char *)buf + done, n - done, flags, from, size);
+		if (UNLIKELY(r < 0)) {
+			if (again(&a))
+				continue;
+			if (done)
+				errno = a.saved;
+			return done ? (ssize_t)done : -1;
+		}
+		done += (size_t)r;
+		if (LIKELY((flags & (MSG_WAITALL | MSG_PEEK)) != MSG_WAITALL) || r == 0 || done == n || !cut_short(&a))
+			return (ssize_t)done;
+	}
+}
+
+ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+	if (UNLIKELY(flags & MSG_WAITALL))
+		return recvfrom(fd, buf, n, flags, (__SOCKADDR_ARG){ NULL }, NULL);
+	return RECEIVE(fd, real()->recv(fd, buf, n, flags));
+}
+
+/* Without MSG_WAITFORONE it waits until every message is there, unless a signal comes. With a timeout of its own a signal
+ * ends it in the plain program too, and the time runs from datagram to datagram only; that is left as it is. */
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+{
+	struct attempt a = attempt(fd, SO_RCVTIMEO, EAGAIN);
+	unsigned done = 0;
+	for (;;) {
+		self.eintr_mine = 0;
+		int r = real()->recvmmsg(fd, messages + done, n - done, flags, timeout);
+		if (r < 0) {
+			if (again(&a))
+				continue;
+			if (done)
+				errno = a.saved;
+			return done ? (int)done : -1;
+		}
+		done += (unsigned)r;
+		if (r == 0 || done == n || timeout || (flags & (MSG_WAITFORONE | MSG_DONTWAIT)) || !cut_short(&a))
+			return (int)done;
+	}
+}
+
+/* A connect that was interrupted goes on in the kernel; calling again waits for it. */
+int connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t size)
+{
+	struct attempt a = attempt(fd, SO_SNDTIMEO, EINPROGRESS);
+	int r;
+	do {
+		self.eintr_mine = 0;
+		r = real()->connect(fd, to, size);
+	} while (UNLIKELY(r == -1) && again(&a));
+	return r;
+}
+int __connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t size) __attribute__((alias("connect")));
+
+/* -- sending: `done` counts what earlier attempts took -- */
+
+/* After one attempt: go on? Else *result is what to return. */
+static inline bool send_more(struct attempt *a, ssize_t r, size_t *done, size_t whole, ssize_t *result)
+{
+	if (UNLIKELY(r < 0)) {
+		if (again(a))
+			return true;
+		if (*done)
+			errno = a->saved; /* the next call will tell, as for any short write */
+		*result = *done ? (ssize_t)*done : -1;
+		return false;
+	}
+	*done += (size_t)r;
+	if (UNLIKELY(*done < whole && r > 0) && cut_short(a))
+		return true;
+	*result = (ssize_t)*done;
+	return false;
+}
+
+ssize_t write(int fd, const void *buf, size_t n)
+{
+	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
+	size_t done = 0;
+	ssize_t r;
+	do {
+		self.eintr_mine = 0;
+		r = real()->write(fd, (const char *)buf + done, n - done);
+	} while (send_more(&a, r, &done, n, &r));
+	return r;
+}
+ssize_t __write(int fd, const void *buf, size_t n) __attribute__((alias("write")));
+
+ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG to, socklen_t size)
+{
+	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
+	size_t done = 0;
+	ssize_t r;
+	do {
+		self.eintr_mine = 0;
+		r = real()->sendto(fd, (const char *)buf + done, n - done, flags, to, size);
+	} while (send_more(&a, r, &done, n, &r));
+	return r;
+}
+
+ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
+	size_t done = 0;
+	ssize_t r;
+	do {
+		self.eintr_mine = 0;
+		r = real()->send(fd, (const char *)buf + done, n - done, flags);
+	} while (send_more(&a, r, &done, n, &r));
+	return r;
+}
+ssize_t __send(int fd, const void *buf, size_t n, int flags) __attribute__((alias("send")));
+
+static size_t iov_bytes(const struct iovec *iov, size_t n)
+{
+	size_t sum = 0;
+	for (size_t i = 0; i < n; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+/* The first vector of which something is left behind `done` bytes; *into is how much of it is done. */
+static size_t iov_at(const struct iovec *iov, size_t n, size_t done, size_t *into)
+{
+	size_t i = 0;
+	while (i < n && done >= iov[i].iov_len)
+		done -= iov[i++].iov_len;
+	*into = done;
+	return i;
+}
+
+/* The rest of a gathered write that our signal cut (streams only: a datagram is never cut): the vector that was cut by its
+ * remaining bytes, then the others as they are. No copy of the vectors: they may be 16 KiB. */
+static ssize_t gather_rest(struct attempt *a, const struct iovec *iov, size_t n, size_t done, int flags)
+{
+	const size_t whole = iov_bytes(iov, n);
+	ssize_t r = (ssize_t)done;
+	while (done < whole) {
+		size_t into, i = iov_at(iov, n, done, &into);
+		struct msghdr rest = { .msg_iov = (struct iovec *)iov + i, .msg_iovlen = n - i };
+		self.eintr_mine = 0;
+		if (into && flags >= 0)
+			r = real()->send(a->fd, (const char *)iov[i].iov_base + into, iov[i].iov_len - into, flags);
+		else if (into)
+			r = real()->write(a->fd, (const char *)iov[i].iov_base + into, iov[i].iov_len - into);
+		else if (flags >= 0)
+			r = real()->sendmsg(a->fd, &rest, flags);
+		else
+			r = real()->writev(a->fd, iov + i, (int)(n - i));
+		size_t goal = into ? done + iov[i].iov_len - into : whole;
+		if (!send_more(a, r, &done, goal, &r) && (r < 0 || done < goal))
+			return r;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
+	ssize_t r;
+	do {
+		self.eintr_mine = 0;
+		r = real()->writev(fd, iov, n);
+	} while (UNLIKELY(r == -1) && again(&a));
+	if (UNLIKELY(r > 0 && self.eintr_mine == EINTR_CUT) && (size_t)r < iov_bytes(iov, (size_t)n) && cut_short(&a))
+		return gather_rest(&a, iov, (size_t)n, (size_t)r, -1);
+	return r;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
+	ssize_t r;
+	do {
+		self.eintr_mine = 0;
+		r = real()->sendmsg(fd, message, flags);
+	} while (UNLIKELY(r == -1) && again(&a));
+	if (UNLIKELY(r > 0 && self.eintr_mine == EINTR_CUT) && (size_t)r < iov_bytes(message->msg_iov, message->msg_iovlen)
+	    && cut_short(&a))
+		return gather_rest(&a, message->msg_iov, message->msg_iovlen, (size_t)r, flags & INT32_MAX);
+	return r;
+}
+
+/* Reports how many messages were sent, in part or whole; callers look at each msg_len and loop anyway. */
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
+	int r;
+	do {
+		self.eintr_mine = 0;
+		r = real()->sendmmsg(fd, messages, n, flags);
+	} while (UNLIKELY(r == -1) && again(&a));
+	return r;
+}
+
+/* -- glibc's checked names: what _FORTIFY_SOURCE compiles a call with a known buffer into -- */
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+	if (n > room)
+		__chk_fail();
+	return read(fd, buf, n);
+}
+
+ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
+{
+	if (n > room)
+		__chk_fail();
+	return recv(fd, buf, n, flags);
+}
+
+ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, __SOCKADDR_ARG from, socklen_t *size)
+{
+	if (n > room)
+		__chk_fail();
+	return recvfrom(fd, buf, n, flags, from, size);
+}

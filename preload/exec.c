@@ -1,0 +1,165 @@
+/*
+ * The exec family: no stop may be in flight when a thread goes into exec.
+ *
+ * A signal 33 that is queued to a thread inside execve stays queued across it and, as the new image has no handler for it, kills that.
+ * So each call waits for the end of a stop and keeps new ones away until it fails; when it does not fail, there is nothing left
+ * to protect.
+ *
+ * A vfork child shares our memory with its parent but is another process: a stop does not see it, and it must not touch our
+ * locks. It goes straight to the real call. It is told apart by a page that says which process we are: a fork child finds
+ * it wiped (MADV_WIPEONFORK) and writes its own number there; a vfork child finds the parent's number.
+ *
+ * posix_spawn, system and popen need no wrapper. glibc makes the child by clone(CLONE_VM|CLONE_VFORK) with every signal blocked
+ * in parent and child; stop signals go to threads of our own process only, so the child's queue is empty at its exec; it
+ * calls internal names, not ours; and while it runs, its parent does not answer: a cycle then ends early.
+ *
+ * The variadic forms gather their arguments on the stack, as glibc does: they may be called in handlers and after vfork,
+ * where nothing may allocate. They end in our own execve and execvp.
+ */
+#include "os/os.h"
+#include "preload/real.h"
+#include "preload/shim.h"
+#include "threads/threads.h"
+#include <errno.h>
+#include <stdarg.h>
+
+struct identity {
+	int pid; /* atomic; 0 after fork */
+};
+static struct identity *identity; /* atomic; set once */
+
+bool identity_own(void)
+{
+	struct identity *id = load_acquire(&identity);
+	const int pid = os_pid();
+	if (UNLIKELY(!id)) {
+		struct identity *none = NULL, *fresh = os_map(4096);
+		if (!fresh)
+			return true; /* exec would rather wait than be killed */
+		os_wipeonfork(fresh, 4096);
+		store_relaxed(&fresh->pid, pid);
+		if (cas(&identity, &none, fresh))
+			return true;
+		os_unmap(fresh, 4096);
+		id = load_acquire(&identity);
+	}
+	int known = load_relaxed(&id->pid);
+	if (known == 0) {
+		store_relaxed(&id->pid, pid); /* a fork child has one thread here: nobody else writes */
+		return true;
+	}
+	return known == pid;
+}
+
+/* The first call must come from the process itself, not from a vfork child of it. */
+__attribute__((constructor)) static void know_identity(void) { identity_own(); }
+
+static bool enter(void)
+{
+	if (!identity_own())
+		return false;
+	threads_exec_enter();
+	return true;
+}
+
+/* exec came back: it failed. */
+static int leave(bool entered, int result)
+{
+	int saved = errno;
+	if (entered)
+		threads_exec_leave();
+	errno = saved;
+	return result;
+}
+
+int execve(const char *path, char *const argv[], char *const envp[])
+{
+	bool entered = enter();
+	return leave(entered, real()->execve(path, argv, envp));
+}
+
+int execv(const char *path, char *const argv[])
+{
+	bool entered = enter();
+	return leave(entered, real()->execv(path, argv));
+}
+
+int execvp(const char *file, char *const argv[])
+{
+	bool entered = enter();
+	return leave(entered, real()->execvp(file, argv));
+}
+
+int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	bool entered = enter();
+	return leave(entered, real()->execvpe(file, argv, envp));
+}
+
+int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	bool entered = enter();
+	return leave(entered, real()->fexecve(fd, argv, envp));
+}
+
+int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
+{
+	bool entered = enter();
+	return leave(entered, real()->execveat(dir, path, argv, envp, flags));
+}
+
+/* Arguments up to and with the NULL that ends them. */
+static size_t count_arguments(va_list list)
+{
+	size_t n = 2; /* the first one, and NULL */
+	while (va_arg(list, char *))
+		n++;
+	return n;
+}
+
+static void gather(char **argv, const char *first, va_list list)
+{
+	*argv++ = (char *)first;
+	do
+		*argv = va_arg(list, char *);
+	while (*argv++);
+}
+
+/* A macro, as the array must live in the frame of the exported function itself. A first argument NULL ends the list. */
+#define ARGUMENTS(argv, first, list) \
+	va_list list; \
+	size_t argv##_count = 1; \
+	if (first) { \
+		va_start(list, first); \
+		argv##_count = count_arguments(list); \
+		va_end(list); \
+	} \
+	char **argv = __builtin_alloca(argv##_count * sizeof *argv); \
+	va_start(list, first); \
+	if (first) \
+		gather(argv, first, list); \
+	else \
+		argv[0] = NULL
+
+int execl(const char *path, const char *first, ...)
+{
+	ARGUMENTS(argv, first, list);
+	va_end(list);
+	return execv(path, argv);
+}
+
+int execlp(const char *file, const char *first, ...)
+{
+	ARGUMENTS(argv, first, list);
+	va_end(list);
+	return execvp(file, argv);
+}
+
+/* The environment follows the NULL. */
+int execle(const char *path, const char *first, ...)
+{
+	ARGUMENTS(argv, first, list);
+	char *const *envp = va_arg(list, char *const *);
+	va_end(list);
+	return execve(path, argv, envp);
+}

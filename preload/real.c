@@ -1,0 +1,36 @@
+/*
+ * Looks up the real functions by dlsym(RTLD_NEXT).
+ *
+ * dlsym may allocate (its error text, by calloc): that is harmless, as malloc needs nothing from here. A function that this
+ * libc does not have becomes `missing`, which fails with ENOSYS, as the system call under it would: programs that were
+ * linked against such a libc never call it, and those that look with dlsym find our wrapper and then ENOSYS, for which
+ * callers of new calls are prepared.
+ */
+#include "preload/real.h"
+#include <errno.h>
+
+struct real real_functions;
+__attribute__((visibility("hidden"))) void *real_dlopen; /* read by the jump in dl.c */
+
+static long missing(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+static void *find(const char *name)
+{
+	void *p = dlsym(RTLD_NEXT, name);
+	return p ? p : (void *)missing;
+}
+
+void real_start(void)
+{
+	int saved = errno;
+	real_dlopen = find("dlopen");
+#define X(name) *(void **)&real_functions.name = find(#name);
+	REAL_FUNCTIONS(X)
+#undef X
+	store_release(&real_functions.ready, true);
+	errno = saved;
+}

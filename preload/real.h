@@ -1,0 +1,61 @@
+/*
+ * The functions that the wrappers stand before: those that the next object in search order defines (libc as a rule, another
+ * preloaded library when there is one).
+ *
+ * All are looked up at once by real_start, which the constructor calls. A wrapper that runs earlier (a constructor of a library
+ * that does not depend on us) starts the lookup itself. The lookup may run twice at the same time: both write the same values.
+ */
+#ifndef CGC_PRELOAD_REAL_H
+#define CGC_PRELOAD_REAL_H
+
+#include "base/bits.h"
+#include <aio.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/msg.h>
+#include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <termios.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REAL_FUNCTIONS(X) \
+	/* eintr_sleep.c */ X(clock_nanosleep) \
+	/* eintr_poll.c */ X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) \
+	/* eintr_wait.c */ X(sem_timedwait) X(sem_clockwait) X(sigtimedwait) X(sigwaitinfo) X(sigwait) X(pause) X(sigsuspend) \
+	X(semop) X(semtimedop) X(msgrcv) X(msgsnd) X(aio_suspend) X(gai_suspend) X(tcdrain) X(__sigpause) \
+	/* eintr_socket.c */ X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(accept) X(accept4) X(connect) \
+	X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt) \
+	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) \
+	/* dl.c */ X(dlclose) \
+	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
+	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl)
+
+int __sigpause(int sig_or_mask, int is_signal); /* what sigpause of either standard calls; exported, in no header */
+
+struct real {
+#define X(name) __typeof__(name) *name;
+	REAL_FUNCTIONS(X)
+#undef X
+	bool ready; /* released after the pointers; acquired by whoever reads them */
+};
+extern struct real real_functions;
+
+void real_start(void);
+
+static inline const struct real *real(void)
+{
+	if (UNLIKELY(!load_acquire(&real_functions.ready)))
+		real_start();
+	return &real_functions;
+}
+
+#endif

@@ -1,0 +1,20 @@
+/* What the files of the shim share with each other, beside real.h and eintr.h. */
+#ifndef CGC_PRELOAD_SHIM_H
+#define CGC_PRELOAD_SHIM_H
+
+#include "base/options.h"
+#include <signal.h>
+
+/* A program's set without the signal that the user chose for stops (signal=N). The default on glibc, 33, can't be in a set
+ * that glibc made, so this costs one load and branch then. */
+const sigset_t *signals_stripped(const sigset_t *set, sigset_t *copy);
+static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t *copy)
+{
+	return LIKELY(options.signal == 0 || !set) ? set : signals_stripped(set, copy);
+}
+
+/* Is this process the one that the library was started in, or a true copy of it (fork)? False in a vfork child, which
+ * shares our memory: nothing of ours may be touched there. */
+bool identity_own(void);
+
+#endif

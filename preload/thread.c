@@ -1,0 +1,67 @@
+/*
+ * pthread_create: what a thread's birth hides from the collector, and the bounds of its stack.
+ *
+ *     creator:  block = { start, argument }, held as a root       pthread_create(born, block)
+ *     born:     block is copied and freed, hold dropped, bounds told, then start(argument)
+ *
+ * Between the two, the argument may be held by nobody but the new thread's control block, which lies in its stack mapping and may be
+ * no root (roots=segments; a stack given by the program). So the block is held by name.
+ *
+ * The bounds are those that glibc tells of the running thread. They allow the collector to leave out what lies below the stack
+ * pointer. A thread without them (thrd_create, clone) is scanned whole.
+ *
+ * The trampoline is transparent: the result is that of start; pthread_exit, cancellation and exceptions unwind through it or
+ * never see it (compiled with -fexceptions; the last call is a jump in release builds). Attributes are not touched.
+ */
+#include "heap/heap.h"
+#include "preload/real.h"
+#include "roots/roots.h"
+#include "threads/threads.h"
+#include <errno.h>
+
+struct birth {
+	void *(*start)(void *);
+	void *argument;
+	int hold;
+};
+
+static void tell_stack(void)
+{
+	pthread_attr_t attr;
+	void *low;
+	size_t size;
+	int saved = errno;
+	if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+		if (pthread_attr_getstack(&attr, &low, &size) == 0 && size)
+			threads_stack_known((uintptr_t)low, (uintptr_t)low + size);
+		pthread_attr_destroy(&attr);
+	}
+	errno = saved;
+}
+
+static void *born(void *p)
+{
+	struct birth b = *(struct birth *)p;
+	roots_drop(b.hold); /* the copy above is on this thread's stack */
+	heap_free(p);
+	tell_stack();
+	return b.start(b.argument);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *argument)
+{
+	int saved = errno;
+	struct birth *b = heap_malloc(sizeof *b);
+	if (!b)
+		return EAGAIN; /* as for want of a stack */
+	b->start = start;
+	b->argument = argument;
+	b->hold = roots_hold((uintptr_t)b);
+	int hold = b->hold, r = real()->pthread_create(thread, attr, born, b);
+	if (r != 0) {
+		roots_drop(hold);
+		heap_free(b);
+	}
+	errno = saved;
+	return r;
+}

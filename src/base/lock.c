@@ -1,0 +1,64 @@
+/*
+ * Locks on one futex word, after Drepper's "Futexes Are Tricky" (mutex 2): 0 free, 1 held, 2 held and contended.
+ *
+ * Waiting spins a little first, because what cgc holds a lock for takes well under a microsecond except for system calls.
+ */
+#include "base/lock.h"
+#include "base/text.h"
+#include "os/os.h"
+
+enum { SPINS = 100 };
+
+#ifdef CGC_DEBUG
+/* Ranks held by this thread, one bit each: the lock order as code. */
+static _Thread_local uint32_t held __attribute__((tls_model("initial-exec")));
+static void held_enter(const struct lock *l)
+{
+	ensure((held >> l->rank) == 0, "locks are taken in rising rank");
+	held |= 1u << l->rank;
+}
+static void held_leave(const struct lock *l) { held &= ~(1u << l->rank); }
+#else
+static void held_enter(const struct lock *l) { (void)l; }
+static void held_leave(const struct lock *l) { (void)l; }
+#endif
+
+bool lock_try(struct lock *l)
+{
+	uint32_t expected = 0;
+	if (!cas(&l->word, &expected, 1))
+		return false;
+#ifdef CGC_DEBUG
+	held |= 1u << l->rank; /* a try may come in any order: it cannot deadlock */
+#endif
+	return true;
+}
+
+void lock_take(struct lock *l)
+{
+	held_enter(l);
+	uint32_t expected = 0;
+	if (cas(&l->word, &expected, 1))
+		return;
+	for (int i = 0; i < SPINS; i++) {
+		expected = 0;
+		if (load_relaxed(&l->word) == 0 && cas(&l->word, &expected, 1))
+			return;
+		cpu_relax();
+	}
+	while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE) != 0)
+		os_futex_wait(&l->word, 2, 0);
+}
+
+void lock_drop(struct lock *l)
+{
+	held_leave(l);
+	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
+		os_futex_wake(&l->word, 1);
+}
+
+void lock_reset(struct lock *l)
+{
+	held_leave(l);
+	store_release(&l->word, 0);
+}

@@ -1,0 +1,247 @@
+/*
+ * Formatting and printing for places where printf can't go: inside malloc, in signal handlers, while other threads are
+ * stopped. The formatter writes into the caller's buffer only; a line leaves the process in a single write, so that lines
+ * of several threads and processes never mix.
+ *
+ * Where a line goes: log_path when it is set, else descriptor 2. The log is opened anew for each line and closed again:
+ * a descriptor that we kept could be closed, or its number reused, by the program (daemons close all they find), and the
+ * line would land in the program's own data. A descriptor 2 that the program has closed makes the write fail; nothing
+ * else happens. The one risk left is a program that closes 2 and gets the number back for a file of its own: every
+ * library that writes to stderr has it, and log_path avoids it.
+ */
+#include "base/text.h"
+#include "base/options.h"
+#include "os/os.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+enum { LINE_MAX_BYTES = 1024, DIGITS_MAX = 24 };
+
+/* The buffer being filled: `len` counts what was written, the NUL is added at the end. */
+struct sink {
+	char *buf;
+	size_t cap, len;
+};
+
+static void put(struct sink *s, char c)
+{
+	if (s->len + 1 < s->cap)
+		s->buf[s->len++] = c;
+}
+
+/* One conversion as written in the format. precision SIZE_MAX: none given. */
+struct conversion {
+	bool left, zeros;
+	size_t width, precision;
+	unsigned longs; /* 0 int, 1 long, 2 long long; size_t is long on every system we know */
+};
+
+static void put_padded(struct sink *s, const struct conversion *c, const char *text, size_t n)
+{
+	size_t pad = c->width > n ? c->width - n : 0;
+	/* A sign or 0x stands before the zeros. */
+	if (c->zeros && !c->left && n && text[0] == '-') {
+		put(s, '-');
+		text++;
+		n--;
+	}
+	for (size_t i = 0; !c->left && i < pad; i++)
+		put(s, c->zeros ? '0' : ' ');
+	for (size_t i = 0; i < n; i++)
+		put(s, text[i]);
+	for (size_t i = 0; c->left && i < pad; i++)
+		put(s, ' ');
+}
+
+static void put_number(struct sink *s, const struct conversion *c, uint64_t value, unsigned base, const char *prefix)
+{
+	char digits[DIGITS_MAX];
+	size_t at = sizeof(digits);
+	do {
+		digits[--at] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	size_t n = strlen(prefix);
+	at -= n;
+	memcpy(digits + at, prefix, n);
+	put_padded(s, c, digits + at, sizeof(digits) - at);
+}
+
+/* Reads flags, width, precision and length; returns the conversion's letter. */
+static const char *read_conversion(const char *f, struct conversion *c, va_list *ap)
+{
+	*c = (struct conversion){ .precision = SIZE_MAX };
+	for (;; f++) {
+		if (*f == '-')
+			c->left = true;
+		else if (*f == '0')
+			c->zeros = true;
+		else
+			break;
+	}
+	if (*f == '*') {
+		int w = va_arg(*ap, int);
+		c->left |= w < 0;
+		c->width = w < 0 ? 0 - (size_t)w : (size_t)w;
+		f++;
+	}
+	for (; *f >= '0' && *f <= '9'; f++)
+		c->width = c->width * 10 + (size_t)(*f - '0');
+	if (*f == '.') {
+		f++;
+		c->precision = 0;
+		if (*f == '*') {
+			int p = va_arg(*ap, int);
+			c->precision = p < 0 ? SIZE_MAX : (size_t)p;
+			f++;
+		}
+		for (; *f >= '0' && *f <= '9'; f++)
+			c->precision = c->precision * 10 + (size_t)(*f - '0');
+	}
+	for (; *f == 'l' || *f == 'z'; f++)
+		c->longs++;
+	return f;
+}
+
+static void put_string(struct sink *s, const struct conversion *c, const char *text)
+{
+	if (!text)
+		text = "(null)";
+	size_t n = 0;
+	while (n < c->precision && text[n])
+		n++;
+	struct conversion plain = *c;
+	plain.zeros = false;
+	put_padded(s, &plain, text, n);
+}
+
+size_t text_vformat(char *buf, size_t cap, const char *fmt, va_list args)
+{
+	struct sink s = { buf, cap, 0 };
+	va_list ap; /* a va_list parameter decays to a pointer on some ABIs: only a copy can be passed on by address */
+	va_copy(ap, args);
+	for (const char *f = fmt; *f; f++) {
+		if (*f != '%') {
+			put(&s, *f);
+			continue;
+		}
+		struct conversion c;
+		f = read_conversion(f + 1, &c, &ap);
+		char one;
+		switch (*f) {
+		case 's':
+			put_string(&s, &c, va_arg(ap, const char *));
+			break;
+		case 'c':
+			one = (char)va_arg(ap, int);
+			put_padded(&s, &c, &one, 1);
+			break;
+		case 'd': {
+			int64_t v = c.longs ? va_arg(ap, long) : va_arg(ap, int);
+			put_number(&s, &c, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, v < 0 ? "-" : "");
+			break;
+		}
+		case 'u':
+		case 'x': {
+			uint64_t v = c.longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned);
+			put_number(&s, &c, v, *f == 'u' ? 10 : 16, "");
+			break;
+		}
+		case 'p':
+			put_number(&s, &c, (uintptr_t)va_arg(ap, void *), 16, "0x");
+			break;
+		case '%':
+			put(&s, '%');
+			break;
+		default: /* a format of ours that this file doesn't know: show it, so that a test sees it */
+			put(&s, '%');
+			if (*f)
+				put(&s, *f);
+			else
+				f--;
+		}
+	}
+	va_end(ap);
+	if (cap)
+		buf[s.len] = 0;
+	return s.len;
+}
+
+size_t text_format(char *buf, size_t cap, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	size_t n = text_vformat(buf, cap, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+/* log_path with each %p replaced by the pid: evaluated at each use, so that a forked child writes its own file. */
+static void expand_path(char *out, size_t cap, const char *path)
+{
+	struct sink s = { out, cap, 0 };
+	struct conversion plain = { .precision = SIZE_MAX };
+	for (; *path; path++) {
+		if (path[0] == '%' && path[1] == 'p') {
+			put_number(&s, &plain, (uint64_t)os_pid(), 10, "");
+			path++;
+		} else {
+			put(&s, *path);
+		}
+	}
+	out[s.len] = 0;
+}
+
+static void emit(const char *line, size_t n)
+{
+	int fd = -1;
+	if (options.log_path[0]) {
+		char path[sizeof(options.log_path) + 64];
+		expand_path(path, sizeof(path), options.log_path);
+		/* NOFOLLOW: the name may lie in /tmp, where another user could plant a link to a file of ours. NONBLOCK: a
+		 * fifo without a reader must not hang the program; NOCTTY: a terminal must not become ours. */
+		fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	}
+	if (fd < 0) {
+		os_write(2, line, n);
+		return;
+	}
+	os_write(fd, line, n);
+	os_close(fd);
+}
+
+void say(const char *fmt, ...)
+{
+	static const char prefix[] = "cgc: ";
+	char line[LINE_MAX_BYTES];
+	memcpy(line, prefix, sizeof(prefix) - 1);
+	size_t n = sizeof(prefix) - 1;
+	va_list ap;
+	va_start(ap, fmt);
+	n += text_vformat(line + n, sizeof(line) - n, fmt, ap); /* leaves one byte, its NUL, for the newline */
+	va_end(ap);
+	line[n++] = '\n';
+	emit(line, n);
+}
+
+void say_raw(const char *fmt, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list ap;
+	va_start(ap, fmt);
+	size_t n = text_vformat(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	emit(line, n);
+}
+
+void die(const char *fmt, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list ap;
+	va_start(ap, fmt);
+	text_vformat(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	say("%s", line);
+	os_abort();
+}

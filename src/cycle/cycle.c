@@ -1,0 +1,302 @@
+/*
+ * The cycle: finds what the program lost, and recycles it.
+ *
+ *   1. Start. A refill noticed growth (pace.c), or somebody asked. The thread takes the collect lock by trying, never by
+ *      waiting, blocks all signals and moves to the collector's own stack.
+ *   2. Stop. Every other thread parks outside the heap's slow paths (src/threads). The stamp advances.
+ *   3. Mark. Slots on alloc lists are live; roots (src/roots) are given to the marker (src/mark), which follows them.
+ *   4. Judge. What is allocated or condemned and not marked goes into the dead set; marks are cleared.
+ *   5. Resume. The program runs.
+ *   6. Verdict (verdict.c), by CAS: allocated becomes condemned, condemned long enough becomes recycled. Large blocks go back
+ *      to the arena; empty spans go back after the next stop.
+ *   7. End (cycle_end, the one way out): pace, statistics, signals, lock.
+ *
+ * Law 8: an incomplete view ends the cycle between 2 and 5 without a verdict. Condemned blocks stay condemned then: nothing
+ * ages by a cycle that did not complete, because ages count stamps and the stamp advances only with a complete mark.
+ *
+ * The collector's stack is 256 KiB with a guard page, mapped before the first cycle. Everything from 2 to 5 makes raw system
+ * calls only and takes no lock that a stopped thread could hold.
+ */
+#include "cycle/cycle.h"
+#include "cycle/cycle_parts.h"
+#include "cycle/pace.h"
+#include "cycle/verdict.h"
+#include "heap/heap.h"
+#include "heap/hooks.h"
+#include "heap/self.h"
+#include "mark/mark.h"
+#include "roots/roots.h"
+#include "threads/threads.h"
+#include "base/fault.h"
+#include "base/options.h"
+#include "base/text.h"
+#include "os/os.h"
+
+enum { STACK = 256 << 10, COLLECT_TRIES = 20 };
+
+static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
+static void *stack_base;       /* mapped once; its lowest page is a guard */
+static struct dead_set dead;   /* under collect_lock; its mapping is kept between cycles */
+static int disabled;           /* atomic */
+static bool running;           /* atomic: cycles may start at all */
+static uint64_t completed;     /* atomic: cycles whose verdict is applied */
+
+struct attempt {
+	enum abort_reason reason;
+	struct verdict verdict;
+	cycle_visitor visit;       /* NULL, or who wants to see the dead set instead of a verdict */
+	uint64_t cpu_ns;
+};
+
+/* ---- steps 2 to 4, the world stopped ---- */
+
+static enum abort_reason mark_and_judge(void)
+{
+	uint64_t root_bytes = 0;
+	enum abort_reason reason;
+	if (!mark_begin())
+		return ABORT_NO_MEMORY;
+	if (!mark_cached()) {
+		mark_abandon();
+		return ABORT_CORRUPT_LIST;
+	}
+	reason = roots_mark(&root_bytes);
+	mark_drain();
+	if (reason == ABORT_NONE && !mark_complete())
+		reason = ABORT_ROOT_UNREADABLE;
+	if (reason != ABORT_NONE && !fault(FAULT_law8_ignore_abort)) {
+		mark_abandon();
+		mark_end();
+		return reason;
+	}
+	if (options.verify) {
+		size_t wrong = mark_verify();
+		if (wrong)
+			die("verify=1: %zu edges from marked blocks lead to unmarked ones: the marker is wrong: report this", wrong);
+	}
+	uint8_t stamp = heap_advance_stamp();
+	bool room = mark_emit(&dead, stamp);
+	struct mark_totals t;
+	mark_totals(&t);
+	mark_end();
+	stats.marked_blocks = t.blocks;
+	stats.marked_bytes = t.bytes;
+	stats.root_bytes = root_bytes;
+	return room ? ABORT_NONE : ABORT_NO_MEMORY;
+}
+
+/* ---- step 7 ---- */
+
+static void cycle_end(struct attempt *a)
+{
+	if (a->reason != ABORT_NONE) {
+		stats_add(&stats.aborted[a->reason], 1);
+		pace_aborted(a->cpu_ns);
+		if (options.verbosity)
+			say("cycle given up: %s: nothing is recycled: it is tried again later", abort_names[a->reason]);
+		return;
+	}
+	const struct verdict *v = &a->verdict;
+	stats_add(&stats.cycles, 1);
+	stats_add(&stats.condemned_blocks, v->condemned_blocks);
+	stats_add(&stats.condemned_bytes, v->condemned_bytes);
+	stats_add(&stats.recycled_blocks, v->recycled_blocks);
+	stats_add(&stats.recycled_bytes, v->recycled_bytes);
+	pace_completed(a->cpu_ns, stats.marked_bytes, v->condemned_blocks || v->recycled_blocks);
+	add_relaxed(&completed, 1);
+	if (options.verbosity)
+		say("cycle %lu: %lu bytes alive in %lu blocks, %lu bytes condemned, %lu recycled, %lu us of CPU", stats.cycles,
+		    stats.marked_bytes, stats.marked_blocks, v->condemned_bytes, v->recycled_bytes, a->cpu_ns / 1000);
+}
+
+/* ---- watch=ADDR ---- */
+
+static const char *state_name(uint8_t b)
+{
+	return state_is_allocated(b) ? "allocated" : state_is_condemned(b) ? "condemned" : b == STATE_FREE ? "free" : "recycled";
+}
+
+static void watch(const char *when)
+{
+	static uint8_t last;
+	struct block_info info;
+	if (!options.watch)
+		return;
+	if (heap_find(options.watch, &info) == FOUND_NOTHING)
+		info.state = 0;
+	if (info.state != last)
+		say("watch %p: %s -> %s (0x%x -> 0x%x) %s, cycle %lu", (void *)options.watch, state_name(last), state_name(info.state), last,
+		    info.state, when, stats.cycles);
+	last = info.state;
+}
+
+/* ---- steps 2 to 6, on the collector's stack ---- */
+
+static void run_stopped(void *arg)
+{
+	struct attempt *a = arg;
+	uint64_t cpu = os_thread_cpu_ns();
+	watch("before the stop");
+	uint64_t began = os_now_ns();
+	a->reason = threads_stop();
+	if (a->reason == ABORT_NONE) {
+		heap_collect_empty();
+		a->reason = mark_and_judge();
+		threads_resume();
+		stats_pause(os_now_ns() - began);
+		heap_release_empty();
+	}
+	if (a->reason == ABORT_NONE && a->visit)
+		a->visit(&dead);
+	else if (a->reason == ABORT_NONE)
+		verdict_apply(&dead, &a->verdict);
+	watch("after the verdict");
+	a->cpu_ns = os_thread_cpu_ns() - cpu;
+}
+
+static bool stack_ready(void)
+{
+	if (!stack_base) {
+		stack_base = os_map(STACK);
+		if (!stack_base)
+			return false;
+		os_guard(stack_base, OS_PAGE);
+		roots_exclude((uintptr_t)stack_base, (uintptr_t)stack_base + STACK);
+	}
+	return true;
+}
+
+/* One cycle; collect_lock is held. */
+static enum abort_reason run_locked(cycle_visitor visit)
+{
+	struct attempt a = { .visit = visit };
+	uint64_t mask;
+	if (!stack_ready()) {
+		a.reason = ABORT_NO_MEMORY;
+		cycle_end(&a);
+		return a.reason;
+	}
+	threads_block_signals(&mask);
+	self.in_collector = 1;
+	threads_run_on((char *)stack_base + STACK, run_stopped, &a);
+	cycle_end(&a);
+	self.in_collector = 0;
+	threads_restore_signals(mask);
+	return a.reason;
+}
+
+enum abort_reason cycle_run(void)
+{
+	if (!load_relaxed(&running) || self.busy || self.in_collector || !lock_try(&collect_lock))
+		return ABORT_NONE;
+	enum abort_reason reason = run_locked(NULL);
+	lock_drop(&collect_lock);
+	return reason;
+}
+
+enum abort_reason cycle_visit_dead(cycle_visitor visit)
+{
+	if (!load_relaxed(&running) || self.busy || self.in_collector)
+		return ABORT_EXEC;
+	lock_take(&collect_lock);
+	enum abort_reason reason = run_locked(visit);
+	lock_drop(&collect_lock);
+	return reason;
+}
+
+void cycle_collect(void)
+{
+	unsigned failures = 0;
+	if (!load_relaxed(&running) || self.in_collector)
+		return;
+	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
+	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
+		lock_take(&collect_lock);
+		enum abort_reason reason = run_locked(NULL);
+		lock_drop(&collect_lock);
+		if (reason == ABORT_NONE) {
+			done++;
+		} else {
+			failures++;
+			os_sleep_ns(1000000);
+		}
+	}
+}
+
+/* ---- what the heap calls ---- */
+
+static void on_pressure(void)
+{
+	if (load_relaxed(&disabled) == 0 && (options.mode != MODE_REPORT || options.stress) && pace_wants())
+		cycle_run();
+}
+
+static bool on_exhausted(size_t bytes)
+{
+	struct heap_totals t;
+	heap_totals(&t);
+	if (bytes > t.live + t.dirty) /* no cycle can find that much */
+		return false;
+	cycle_collect();
+	cycle_run(); /* its stop gives back the spans that the last verdict emptied */
+	heap_purge(true);
+	return true;
+}
+
+static void on_evidence(const void *p, uint8_t state, const char *call)
+{
+	if (options.mode != MODE_COLLECT || heap_recycling_ended())
+		return;
+	heap_end_recycling();
+	say("%s(%p) of a block that looked lost (%s): the program hides pointers: nothing is recycled from here on; "
+	    "mode=audit tells more",
+	    call, p, state_is_condemned(state) ? "condemned" : "recycled");
+}
+
+static void on_misuse(const char *what, const char *call, const void *p, size_t block)
+{
+	if (options.on_misuse == MISUSE_IGNORE)
+		return;
+	say("%s(%p): the pointer %s (class %zu): the program's heap use is wrong: on_misuse=report goes on after it", call, p, what, block);
+	if (options.on_misuse == MISUSE_ABORT)
+		os_abort();
+}
+
+bool cycle_ended_by_evidence(void) { return heap_recycling_ended(); }
+void cycle_disable(void) { add_relaxed(&disabled, 1); }
+void cycle_enable(void) { __atomic_fetch_sub(&disabled, 1, __ATOMIC_RELAXED); }
+uint64_t cycle_count(void) { return load_relaxed(&completed); }
+
+void cycle_start(void)
+{
+	heap_hooks.misuse = on_misuse;
+	heap_hooks.evidence = on_evidence;
+	heap_hooks.park = threads_park;
+	heap_set_limit(options.heap_limit);
+	if (options.mode == MODE_OFF)
+		return;
+	const char *why = threads_unsupported();
+	if (why) { /* law 10 */
+		stats.degraded = why;
+		say("%s: nothing is recycled: the program runs as with mode=off", why);
+		options.mode = MODE_OFF;
+		return;
+	}
+	heap_hooks.pressure = on_pressure;
+	heap_hooks.exhausted = on_exhausted;
+	heap_stress(options.stress);
+	pace_start();
+	store_release(&running, true);
+}
+
+/* ---- fork ---- */
+
+void cycle_fork_prepare(void) { lock_take(&collect_lock); }
+void cycle_fork_parent(void) { lock_drop(&collect_lock); }
+void cycle_fork_child(void)
+{
+	/* The dead set is void: no verdict is pending, because the lock was free (or a raw fork dropped it). */
+	dead.size = 0;
+	self.in_collector = 0;
+	lock_reset(&collect_lock);
+}

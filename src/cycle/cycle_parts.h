@@ -1,0 +1,16 @@
+/* What the rooms above the cycle may ask of it beyond its face: the report looks at a dead set. */
+#ifndef CGC_CYCLE_CYCLE_PARTS_H
+#define CGC_CYCLE_CYCLE_PARTS_H
+
+#include "cycle/cycle.h"
+#include "mark/mark.h"
+
+/* Gets the dead set of one cycle, after the resume, on the collector's stack (256 KiB), all signals blocked. */
+typedef void (*cycle_visitor)(const struct dead_set *set);
+
+/* One cycle whose dead set goes to `visit` and to no verdict: nothing is condemned or recycled by it. Waits for another
+ * thread's cycle. */
+enum abort_reason cycle_visit_dead(cycle_visitor visit);
+uint64_t cycle_count(void);
+
+#endif

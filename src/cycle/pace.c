@@ -1,0 +1,115 @@
+/*
+ * Pace.
+ *
+ * Growth is measured from the smallest live size since the last cycle, so a program that frees what it allocates never
+ * collects. A cycle starts when growth passes
+ *
+ *   fraction of what the last mark found alive (growth=), at least 16 MiB; or 16 MiB anyway while the collector has used
+ *   under 1 % of the process's CPU time in the last minutes, so that a slow leak beside a large heap stays flat;
+ *   all doubled for each cycle in a row that found nothing, up to 64 times.
+ *
+ * CPU budget: over the window, the collector may use cpu_limit percent of the process's CPU time. When a cycle is due but the
+ * budget is spent, it waits; past twice what was alive plus 32 MiB (doubled like the growth) memory wins, and the budget is
+ * half of the CPU. What was alive, not what was allocated: floating garbage must not raise its own limit.
+ *
+ * A cycle that ended early (a thread that did not answer) waits 10 ms before the next, doubling up to a minute.
+ *
+ * The window: CPU times are summed up with a half-life of about a minute, so old thrift is not saved up for ever.
+ */
+#include "cycle/pace.h"
+#include "heap/heap.h"
+#include "heap/hooks.h"
+#include "base/options.h"
+#include "os/os.h"
+
+#define MIB ((size_t)1 << 20)
+
+enum {
+	FLOOR_MIB = 16,           /* below this a cycle costs more than the memory it could save */
+	SLACK_MIB = 32,
+	BACKOFF_MOST = 6,
+	CHECK_AGAIN_KIB = 1024,   /* growth until a cycle that had to wait is thought of again */
+	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50
+};
+#define HALF_LIFE_NS (60 * 1000000000ull)
+#define ABORT_WAIT_NS 10000000ull
+#define ABORT_WAIT_MOST_NS (60 * 1000000000ull)
+
+static struct {
+	uint64_t used_ns, total_ns;  /* collector's and process's CPU time, decayed */
+	uint64_t last_process_ns;    /* process CPU when total_ns was last brought up to date */
+	size_t alive;                /* bytes that the last mark reached */
+	unsigned backoff;
+	uint64_t abort_wait_ns, not_before_ns;
+} pace;
+
+static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+static void account(uint64_t cpu_ns)
+{
+	uint64_t now = os_process_cpu_ns();
+	pace.used_ns += cpu_ns;
+	pace.total_ns += now - pace.last_process_ns;
+	pace.last_process_ns = now;
+	while (pace.total_ns > 2 * HALF_LIFE_NS) {
+		pace.total_ns /= 2;
+		pace.used_ns /= 2;
+	}
+}
+
+static bool under(unsigned percent)
+{
+	uint64_t total = pace.total_ns + (os_process_cpu_ns() - pace.last_process_ns);
+	return pace.used_ns * 100 <= total * percent;
+}
+
+static void arm(void)
+{
+	size_t growth = FLOOR_MIB * MIB;
+	if (!under(IDLE_PERCENT))
+		growth = max_size(growth, pace.alive / 100 * options.growth);
+	heap_watch_growth(growth << pace.backoff);
+}
+
+void pace_start(void)
+{
+	pace.last_process_ns = os_process_cpu_ns();
+	arm();
+}
+
+bool pace_wants(void)
+{
+	if (pace.not_before_ns && os_coarse_ns() < pace.not_before_ns)
+		goto later;
+	if (options.stress || under(options.cpu_limit))
+		return true;
+	struct heap_totals t;
+	heap_totals(&t);
+	if (t.live > (2 * pace.alive + SLACK_MIB * MIB) << pace.backoff && under(HUNGRY_PERCENT))
+		return true;
+later:
+	heap_watch_more(CHECK_AGAIN_KIB << 10);
+	return false;
+}
+
+void pace_completed(uint64_t cpu_ns, size_t marked_bytes, bool found)
+{
+	account(cpu_ns);
+	pace.alive = marked_bytes;
+	pace.abort_wait_ns = pace.not_before_ns = 0;
+	if (found)
+		pace.backoff = 0;
+	else if (pace.backoff < BACKOFF_MOST)
+		pace.backoff++;
+	arm();
+}
+
+void pace_aborted(uint64_t cpu_ns)
+{
+	account(cpu_ns);
+	pace.abort_wait_ns = pace.abort_wait_ns ? pace.abort_wait_ns * 2 : ABORT_WAIT_NS;
+	if (pace.abort_wait_ns > ABORT_WAIT_MOST_NS)
+		pace.abort_wait_ns = ABORT_WAIT_MOST_NS;
+	pace.not_before_ns = os_coarse_ns() + pace.abort_wait_ns;
+	heap_watch_more(CHECK_AGAIN_KIB << 10);
+}

@@ -1,0 +1,548 @@
+/*
+ * Windows, page map, runs of pages.
+ *
+ * Four windows of address space grow upward from random bases, each step by a MAP_FIXED_NOREPLACE that touches the last, so
+ * that the kernel keeps one mapping for each:
+ *
+ *   arena      64 KiB pages that hold blocks           0x2800_0000_0000 .. 0x2fff_0000_0000
+ *   page map   one u32 a page                          0x2000_0000_0000 .. 0x27ff_0000_0000
+ *   spans      descriptors                              ..
+ *   meta       state bytes, caches                      ..
+ *
+ * A step of the arena that is taken by somebody else is a hole: its page map entries say SPAN_HOLE, and growth goes on behind
+ * it. The other windows are flat arrays and cannot have holes; when one is blocked, growth ends there (NULL: out of memory).
+ *
+ * Free pages form runs. A run's descriptor stands in the page map at its first and last page (boundary tags), so a freed span
+ * finds its neighbours; runs merge with neighbours that are as clean or as dirty as they are. Bins: exact sizes to 32 pages,
+ * then four per doubling, one set for dirty runs (reused first: their pages are resident) and one for clean ones.
+ *
+ * Dirty runs go back to the system about a second after they were freed, at the next slow path that comes by.
+ *
+ * What must hold, under arena_lock: entries of pages inside a free run are SPAN_SENTINEL or SPAN_VOID, except the first and
+ * last; the page map covers [0, limit); limit is released after the entries exist.
+ */
+#include "heap/arena.h"
+#include "base/config.h"
+#include "base/fault.h"
+#include "base/stats.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define GIB ((size_t)1 << 30)
+
+enum {
+	ARENA_STEP = 64 << 20,
+	EXACT_BINS = 32,
+	BINS = 128,
+	MAX_HOLES = 64,
+};
+#define PURGE_AFTER_NS 1000000000ull
+
+struct window {
+	uintptr_t base;
+	size_t mapped, max;
+};
+
+struct arena arena;
+struct lock arena_lock = LOCK_INIT(RANK_ARENA);
+struct lock meta_lock = LOCK_INIT(RANK_META);
+
+static struct window blocks, map, descriptors, meta;
+static size_t meta_used;          /* under meta_lock */
+static uint32_t span_next;        /* atomic for readers; under arena_lock for writers */
+static uint32_t span_spare;       /* list of unused descriptors, by index */
+static uint32_t bin_head[2][BINS];/* [dirty] */
+static uint64_t bin_bits[2][BINS / 64];
+static size_t pages_used, pages_dirty, pages_limit;
+static uintptr_t holes[MAX_HOLES];/* starts, ascending, each ARENA_STEP long; for the roots: they are not ours */
+static unsigned hole_count;
+static uint64_t purge_at;         /* coarse time of the next purge; 0: nothing dirty */
+
+/* ---- windows ---- */
+
+/* Address space for a window; sanitizer builds let the kernel choose. */
+static bool window_place(struct window *w, uintptr_t base, size_t max)
+{
+	w->max = max;
+	w->mapped = 0;
+	w->base = base;
+	if (CONFIG_RESERVE)
+		w->base = align_up((uintptr_t)os_reserve(max + PAGE), PAGE);
+	return w->base != 0;
+}
+
+/* Maps [mapped, mapped + size). 0, -EEXIST (somebody else's) or -ENOMEM. */
+static int window_extend(struct window *w, size_t size)
+{
+	if (w->mapped + size > w->max)
+		return -ENOMEM;
+	if (CONFIG_RESERVE)
+		return os_commit(w->base + w->mapped, size) ? 0 : -ENOMEM;
+	return os_map_at_errno(w->base + w->mapped, size);
+}
+
+/* Makes at least `need` bytes of a flat window accessible, by `step` if that can be had. */
+static bool window_cover(struct window *w, size_t need, size_t step)
+{
+	if (need <= w->mapped)
+		return true;
+	size_t least = align_up(need - w->mapped, OS_PAGE);
+	size_t size = align_up(least, step);
+	if (window_extend(w, size) != 0) {
+		size = least;
+		if (window_extend(w, size) != 0)
+			return false;
+	}
+	w->mapped += size;
+	return true;
+}
+
+void *meta_take(size_t size, size_t align)
+{
+	lock_take(&meta_lock);
+	size_t at = align_up(meta_used, align);
+	void *p = NULL;
+	if (window_cover(&meta, at + size, 256 << 10)) {
+		meta_used = at + size;
+		p = (void *)(meta.base + at);
+	}
+	lock_drop(&meta_lock);
+	return p;
+}
+
+/* ---- descriptors ---- */
+
+static struct span *descriptor_take(void)
+{
+	struct span *s;
+	if (span_spare) {
+		s = &arena.spans[span_spare];
+		span_spare = s->next;
+	} else {
+		if (!window_cover(&descriptors, (span_next + 1) * sizeof *s, 64 << 10))
+			return NULL;
+		s = &arena.spans[span_next];
+		s->index = span_next;
+		store_release(&span_next, span_next + 1);
+	}
+	return s;
+}
+
+static void descriptor_drop(struct span *s)
+{
+	s->kind = SPAN_NONE;
+	s->slots = 0;
+	s->next = span_spare;
+	span_spare = s->index;
+}
+
+uint32_t span_count(void) { return load_acquire(&span_next); }
+
+/* ---- page map ---- */
+
+static size_t page_of(uintptr_t addr) { return (addr - arena.base) >> PAGE_SHIFT; }
+static void page_set(size_t page, uint32_t index) { store_release(&arena.page_map[page], index); }
+static struct span *page_get(size_t page) { return &arena.spans[arena.page_map[page]]; }
+
+void arena_publish(struct span *s)
+{
+	size_t first = page_of(s->start);
+	for (size_t i = 0; i < s->pages; i++)
+		page_set(first + i, s->index);
+}
+
+/* ---- bins of free runs ---- */
+
+static unsigned bin_of(size_t pages)
+{
+	if (pages <= EXACT_BINS)
+		return (unsigned)pages - 1;
+	unsigned octave = log2_floor(pages);
+	unsigned bin = EXACT_BINS + (octave - 5) * 4 + ((unsigned)(pages >> (octave - 2)) & 3);
+	return bin < BINS ? bin : BINS - 1;
+}
+
+static void run_insert(struct span *s)
+{
+	unsigned bin = bin_of(s->pages);
+	uint32_t *head = &bin_head[s->dirty][bin];
+	s->prev = 0;
+	s->next = *head;
+	if (*head)
+		arena.spans[*head].prev = s->index;
+	*head = s->index;
+	bin_bits[s->dirty][bin / 64] |= 1ull << bin % 64;
+	if (s->dirty)
+		pages_dirty += s->pages;
+	size_t first = page_of(s->start);
+	page_set(first, s->index);
+	page_set(first + s->pages - 1, s->index);
+}
+
+static void run_remove(struct span *s)
+{
+	unsigned bin = bin_of(s->pages);
+	if (s->prev)
+		arena.spans[s->prev].next = s->next;
+	else
+		bin_head[s->dirty][bin] = s->next;
+	if (s->next)
+		arena.spans[s->next].prev = s->prev;
+	if (!bin_head[s->dirty][bin])
+		bin_bits[s->dirty][bin / 64] &= ~(1ull << bin % 64);
+	if (s->dirty)
+		pages_dirty -= s->pages;
+	s->next = s->prev = 0;
+}
+
+/* A run of at least `pages`, taken out of its bin. Inside a bin runs differ in size by up to a quarter: the first that fits. */
+static struct span *run_find(size_t pages, bool dirty)
+{
+	for (unsigned bin = bin_of(pages); bin < BINS; bin++) {
+		uint64_t bits = bin_bits[dirty][bin / 64] >> bin % 64;
+		if (!bits) {
+			bin |= 63;
+			continue;
+		}
+		bin += (unsigned)__builtin_ctzll(bits);
+		for (uint32_t i = bin_head[dirty][bin]; i; i = arena.spans[i].next)
+			if (arena.spans[i].pages >= pages) {
+				run_remove(&arena.spans[i]);
+				return &arena.spans[i];
+			}
+	}
+	return NULL;
+}
+
+/* Frees pages [start, start + pages) into the bins, merged with free neighbours of the same kind. `s` is a descriptor for it. */
+static void run_free(struct span *s)
+{
+	s->kind = SPAN_FREE_RUN;
+	s->slots = 0;
+	size_t first = page_of(s->start), limit = arena.limit >> PAGE_SHIFT;
+	struct span *left = first ? page_get(first - 1) : NULL;
+	if (left && left->kind == SPAN_FREE_RUN && left->dirty == s->dirty) {
+		run_remove(left);
+		s->start = left->start;
+		s->pages += left->pages;
+		s->was_recycled |= left->was_recycled;
+		page_set(first - 1, left->was_recycled ? SPAN_VOID : SPAN_SENTINEL);
+		page_set(first, s->was_recycled ? SPAN_VOID : SPAN_SENTINEL);
+		descriptor_drop(left);
+	}
+	size_t behind = page_of(s->start) + s->pages;
+	struct span *right = behind < limit ? page_get(behind) : NULL;
+	if (right && right->kind == SPAN_FREE_RUN && right->dirty == s->dirty) {
+		run_remove(right);
+		s->pages += right->pages;
+		s->was_recycled |= right->was_recycled;
+		page_set(behind, right->was_recycled ? SPAN_VOID : SPAN_SENTINEL);
+		page_set(behind - 1, s->was_recycled ? SPAN_VOID : SPAN_SENTINEL);
+		descriptor_drop(right);
+	}
+	run_insert(s);
+}
+
+/* Cuts `s` (not in a bin) down to its first `pages`; the rest becomes a free run. false: no descriptor, s is unchanged. */
+static bool run_split(struct span *s, size_t pages)
+{
+	if (s->pages == pages)
+		return true;
+	struct span *rest = descriptor_take();
+	if (!rest)
+		return false;
+	rest->start = s->start + pages * PAGE;
+	rest->pages = s->pages - (uint32_t)pages;
+	rest->dirty = s->dirty;
+	rest->was_recycled = s->was_recycled;
+	rest->freed_at = s->freed_at;
+	s->pages = (uint32_t)pages;
+	/* The boundary tag of the old run must not lead anywhere while neighbours are looked at. */
+	page_set(page_of(s->start) + pages - 1, SPAN_SENTINEL);
+	run_free(rest);
+	return true;
+}
+
+/* ---- growth ---- */
+
+/* Page map entries for [limit, limit + size), then the limit (law 5: entries first). */
+static void arena_extend_limit(size_t size, uint32_t entry)
+{
+	size_t first = arena.limit >> PAGE_SHIFT;
+	if (entry != SPAN_SENTINEL) /* fresh entries are zero already: untouched pages of the map cost nothing */
+		for (size_t i = 0; i < size >> PAGE_SHIFT; i++)
+			page_set(first + i, entry);
+	store_release(&arena.limit, arena.limit + size);
+}
+
+/* Adds a clean run of at least `pages` to the bins. */
+static bool arena_grow(size_t pages)
+{
+	size_t least = pages << PAGE_SHIFT, step = align_up(least, ARENA_STEP);
+	for (;;) {
+		if (!window_cover(&map, (arena.limit + step + ARENA_STEP) >> PAGE_SHIFT << 2, 16 << 10))
+			return false;
+		int r = window_extend(&blocks, step);
+		if (r == -EEXIST) {
+			if (hole_count == MAX_HOLES)
+				return false;
+			holes[hole_count++] = arena.base + blocks.mapped;
+			blocks.mapped += ARENA_STEP;
+			arena_extend_limit(ARENA_STEP, SPAN_HOLE);
+			continue;
+		}
+		if (r != 0) {
+			if (step == least)
+				return false;
+			step = step / 2 > least ? align_up(step / 2, PAGE) : least; /* RLIMIT_AS, overcommit: ask for less */
+			continue;
+		}
+		struct span *s = descriptor_take();
+		if (!s)
+			return false; /* the step stays mapped and unused: only reached without memory for 128 bytes */
+		memset((char *)s + offsetof(struct span, start), 0, offsetof(struct span, index));
+		s->start = arena.base + blocks.mapped;
+		s->pages = (uint32_t)(step >> PAGE_SHIFT);
+		blocks.mapped += step;
+		arena_extend_limit(step, SPAN_SENTINEL);
+		run_free(s);
+		return true;
+	}
+}
+
+/* ---- take, give, resize ---- */
+
+/* Makes the part of `s` that starts at an aligned page its own run. false: no descriptor; everything is free again. */
+static bool run_align(struct span **run, size_t align_pages)
+{
+	struct span *s = *run;
+	size_t first = page_of(s->start);
+	size_t skip = (align_up(s->start, align_pages * PAGE) - s->start) >> PAGE_SHIFT;
+	(void)first;
+	if (!skip)
+		return true;
+	struct span *tail = descriptor_take();
+	if (!tail)
+		return false;
+	tail->start = s->start + skip * PAGE;
+	tail->pages = s->pages - (uint32_t)skip;
+	tail->dirty = s->dirty;
+	tail->was_recycled = s->was_recycled;
+	tail->freed_at = s->freed_at;
+	tail->kind = SPAN_NONE;
+	page_set(page_of(tail->start), SPAN_SENTINEL);
+	page_set(page_of(tail->start) + tail->pages - 1, SPAN_SENTINEL);
+	s->pages = (uint32_t)skip;
+	run_free(s);
+	*run = tail;
+	return true;
+}
+
+static size_t purge_runs(uint64_t now, bool all);
+
+struct span *arena_take(size_t pages, size_t align_pages)
+{
+	size_t want = pages + align_pages - 1;
+	lock_take(&arena_lock);
+	struct span *s = NULL;
+	if (want > (blocks.max >> PAGE_SHIFT) || (pages_limit && pages_used + pages > pages_limit))
+		goto out;
+	if (purge_at)
+		purge_runs(os_coarse_ns(), false);
+	s = run_find(want, true);
+	if (!s)
+		s = run_find(want, false);
+	if (!s && pages_dirty >= pages && want > 1 && purge_runs(0, true)) /* clean neighbours merge: perhaps a run is long enough now */
+		s = run_find(want, false);
+	if (!s && arena_grow(want))
+		s = run_find(want, false);
+	if (!s)
+		goto out;
+	if ((align_pages > 1 && !run_align(&s, align_pages)) || !run_split(s, pages)) {
+		run_free(s);
+		s = NULL;
+		goto out;
+	}
+	pages_used += pages;
+	bool zero = !s->dirty;
+	uintptr_t start = s->start;
+	memset((char *)s + offsetof(struct span, start), 0, offsetof(struct span, index));
+	s->box = NULL;
+	s->start = start;
+	s->pages = (uint32_t)pages;
+	s->zero = zero;
+out:
+	lock_drop(&arena_lock);
+	return s;
+}
+
+/* Page map entries of a span that goes away. */
+static void unpublish(const struct span *s, bool recycled)
+{
+	size_t first = page_of(s->start);
+	for (size_t i = 0; i < s->pages; i++)
+		page_set(first + i, recycled ? SPAN_VOID : SPAN_SENTINEL);
+}
+
+static void note_dirty(struct span *s)
+{
+	s->freed_at = os_coarse_ns();
+	if (!purge_at)
+		purge_at = s->freed_at + PURGE_AFTER_NS;
+}
+
+void arena_give(struct span *s, bool recycled, bool zero)
+{
+	lock_take(&arena_lock);
+	unpublish(s, recycled);
+	pages_used -= s->pages;
+	s->dirty = !zero;
+	s->was_recycled = recycled;
+	if (s->dirty)
+		note_dirty(s);
+	run_free(s);
+	if (purge_at)
+		purge_runs(os_coarse_ns(), false);
+	lock_drop(&arena_lock);
+}
+
+bool arena_resize(struct span *s, size_t pages)
+{
+	bool done = false;
+	lock_take(&arena_lock);
+	size_t first = page_of(s->start);
+	if (pages < s->pages) {
+		struct span *rest = descriptor_take();
+		if (rest) {
+			rest->start = s->start + pages * PAGE;
+			rest->pages = s->pages - (uint32_t)pages;
+			rest->dirty = true;
+			rest->was_recycled = false;
+			pages_used -= rest->pages;
+			note_dirty(rest);
+			unpublish(rest, false);
+			s->pages = (uint32_t)pages;
+			run_free(rest);
+			done = true;
+		}
+	} else if (first + s->pages < arena.limit >> PAGE_SHIFT) {
+		struct span *right = page_get(first + s->pages);
+		size_t more = pages - s->pages;
+		if (right->kind == SPAN_FREE_RUN && right->pages >= more && !(pages_limit && pages_used + more > pages_limit)) {
+			run_remove(right);
+			if (run_split(right, more)) {
+				s->pages = (uint32_t)pages;
+				pages_used += more;
+				arena_publish(s);
+				descriptor_drop(right);
+				done = true;
+			} else {
+				run_free(right);
+			}
+		}
+	}
+	lock_drop(&arena_lock);
+	return done;
+}
+
+/* ---- purge ---- */
+
+/* Dirty runs older than a second (or all) become clean. Under arena_lock. Result: bytes. */
+static size_t purge_runs(uint64_t now, bool all)
+{
+	if (!all && now < purge_at)
+		return 0;
+	size_t bytes = 0;
+	uint64_t next = 0;
+	for (unsigned bin = 0; bin < BINS; bin++) {
+		if (!(bin_bits[1][bin / 64] >> bin % 64 & 1))
+			continue;
+		for (uint32_t i = bin_head[1][bin], following; i; i = following) {
+			struct span *s = &arena.spans[i];
+			following = s->next;
+			if (!all && s->freed_at + PURGE_AFTER_NS > now) {
+				if (!next || s->freed_at < next)
+					next = s->freed_at;
+				continue;
+			}
+			if (!os_purge(s->start, s->pages * (size_t)PAGE)) {
+				s->freed_at = now; /* mlocked or refused: later */
+				next = next && next < now ? next : now;
+				continue;
+			}
+			bytes += s->pages * (size_t)PAGE;
+			run_remove(s);
+			s->dirty = false;
+			run_free(s); /* may merge with clean neighbours, never with a run of this list: those are dirty */
+		}
+	}
+	purge_at = pages_dirty ? (next ? next : now) + PURGE_AFTER_NS : 0;
+	stats_add(&stats.purged_bytes, bytes);
+	return bytes;
+}
+
+size_t arena_purge(bool all)
+{
+	lock_take(&arena_lock);
+	size_t bytes = purge_at || all ? purge_runs(os_coarse_ns(), all) : 0;
+	lock_drop(&arena_lock);
+	return bytes;
+}
+
+/* ---- the rest ---- */
+
+void arena_set_limit(size_t bytes) { pages_limit = bytes >> PAGE_SHIFT; }
+
+void arena_totals(struct heap_totals *t)
+{
+	t->mapped = blocks.mapped;
+	t->dirty = pages_dirty << PAGE_SHIFT;
+	t->metadata = map.mapped + descriptors.mapped + meta.mapped;
+}
+
+void arena_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	uintptr_t low = arena.base;
+	for (unsigned i = 0; i < hole_count; i++) {
+		if (holes[i] > low)
+			fn(low, holes[i]);
+		low = holes[i] + ARENA_STEP;
+	}
+	if (arena.base + arena.limit > low)
+		fn(low, arena.base + arena.limit);
+	fn(map.base, map.base + map.mapped);
+	fn(descriptors.base, descriptors.base + descriptors.mapped);
+	fn(meta.base, meta.base + meta.mapped);
+}
+
+bool arena_start(void)
+{
+	uint64_t r[3];
+	os_random(r, sizeof r);
+	/* Bases on 1 GiB boundaries. The arena leaves 512 GiB above its lowest possible base even at the top of its region. */
+	uintptr_t base = 0x280000000000 + (r[0] % 7680) * GIB; /* 8192 GiB less 512 */
+	uintptr_t side = 0x200000000000 + (r[1] % 7424) * GIB;
+	arena.key = r[2] & ~(uintptr_t)1;
+	arena.stamp = 1;
+	size_t most = CONFIG_RESERVE ? 16 * GIB : 0x2fff00000000 - base < 4096 * GIB ? 0x2fff00000000 - base : 4096 * GIB;
+	size_t pages = most >> PAGE_SHIFT;
+	for (int attempt = 0; attempt < 8; attempt++, side += 64 * GIB) {
+		if (!window_place(&blocks, base, most) || !window_place(&map, side, pages * 4)
+		    || !window_place(&descriptors, side + 8 * GIB, CONFIG_RESERVE ? GIB : 24 * GIB)
+		    || !window_place(&meta, side + 40 * GIB, CONFIG_RESERVE ? GIB : 24 * GIB))
+			return false;
+		if (window_cover(&map, OS_PAGE, 16 << 10) && window_cover(&descriptors, SPAN_FIRST * sizeof(struct span), 64 << 10)
+		    && window_cover(&meta, OS_PAGE, 256 << 10)) {
+			arena.base = blocks.base;
+			arena.page_map = (uint32_t *)map.base;
+			arena.spans = (struct span *)descriptors.base;
+			for (uint32_t i = 0; i < SPAN_FIRST; i++)
+				arena.spans[i].index = i;
+			store_release(&span_next, SPAN_FIRST);
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,451 @@
+/*
+ * Thread caches: birth, refill, flush, adoption, exit, fork.
+ *
+ * Refill moves at most a batch (4 KiB or 256 slots) to the alloc list, from the first of
+ *   1. the bin's freed list                     4. spans of this thread that look_around finds again
+ *   2. a span with free, recycled, fresh slots  5. an abandoned span of the class
+ *   3. the inbox: remote frees, recycled slots  6. a fresh span
+ * and stamps each. Flush gives all but the newest batch of the freed list back to its spans, so that empty spans can go.
+ *
+ * A span stands in exactly one list: avail or full of its owner's bin, or abandoned[class] (law 6). Lists change by the owner
+ * (busy), under caches_lock for abandoned ones, or by the collector inside a stop.
+ *
+ * Everything here runs busy unless it says otherwise.
+ */
+#include "heap/arena.h"
+#include "heap/cache.h"
+#include "heap/hooks.h"
+#include "base/fault.h"
+#include "base/stats.h"
+#include "base/text.h"
+#include "os/os.h"
+
+#include "heap/cache_slow.h"
+
+struct cache empty_cache;
+struct lock caches_lock = LOCK_INIT(RANK_CACHES);
+
+static struct cache *caches;              /* atomic head; all ever made */
+static uint32_t abandoned[CLASSES];       /* under caches_lock */
+static uint32_t released;                 /* spans taken out inside a stop, by `next`; collecting thread only */
+static unsigned stress;                   /* a refill in so many calls for a cycle; 0: none */
+static uint64_t stress_count;             /* atomic */
+
+enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_ABANDONED };
+enum { LOOK = 8 };                        /* full spans that one refill looks at again: bounds the refill, finds all in the end */
+enum { PUBLISH = 64 << 10 };              /* bytes of growth that a thread keeps to itself */
+
+void heap_stress(unsigned n) { stress = n; }
+
+/* ---- lists of spans ---- */
+
+static uint32_t *list_head(struct span *s, struct cache *c)
+{
+	if (s->list == LIST_ABANDONED)
+		return &abandoned[s->class];
+	return s->list == LIST_AVAIL ? &c->bins[s->class].avail : &c->bins[s->class].full;
+}
+
+static void list_add(struct span *s, struct cache *c, uint32_t list)
+{
+	s->list = list;
+	uint32_t *head = list_head(s, c);
+	s->prev = 0;
+	s->next = *head;
+	if (*head)
+		arena.spans[*head].prev = s->index;
+	*head = s->index;
+}
+
+static void list_remove(struct span *s, struct cache *c)
+{
+	if (c && c->bins[s->class].look == s->index)
+		c->bins[s->class].look = s->next;
+	if (s->prev)
+		arena.spans[s->prev].next = s->next;
+	else
+		*list_head(s, c) = s->next;
+	if (s->next)
+		arena.spans[s->next].prev = s->prev;
+	s->next = s->prev = 0;
+	s->list = LIST_NONE;
+}
+
+static void list_move(struct span *s, struct cache *c, uint32_t list)
+{
+	if (s->list != list) {
+		list_remove(s, c);
+		list_add(s, c, list);
+	}
+}
+
+/* ---- accounts: live bytes, growth, pressure ---- */
+
+static int64_t live;                      /* atomic: bytes handed out minus received back, as far as published */
+static int64_t lowest;                    /* atomic: smallest since heap_watch_growth */
+static int64_t watch = INT64_MAX;         /* atomic: growth over `lowest` that calls for a cycle */
+
+static bool publish(int64_t bytes)
+{
+	int64_t now = __atomic_add_fetch(&live, bytes, __ATOMIC_RELAXED);
+	int64_t low = load_relaxed(&lowest);
+	while (now < low && !__atomic_compare_exchange_n(&lowest, &low, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+	}
+	return now - low >= load_relaxed(&watch);
+}
+
+void heap_account(int64_t bytes)
+{
+	struct cache *c = self.cache;
+	bool pressure = publish(bytes);
+	if (pressure && c != &empty_cache)
+		c->pressure = true;
+}
+
+static void account(struct cache *c, int64_t bytes)
+{
+	c->growth += bytes;
+	if (c->growth >= PUBLISH || c->growth <= -PUBLISH) {
+		c->pressure |= publish(c->growth);
+		c->growth = 0;
+	}
+}
+
+void heap_watch_growth(size_t bytes)
+{
+	store_relaxed(&lowest, load_relaxed(&live));
+	store_relaxed(&watch, bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes);
+}
+
+void heap_watch_more(size_t bytes)
+{
+	store_relaxed(&watch, load_relaxed(&live) - load_relaxed(&lowest) + (int64_t)bytes);
+}
+
+size_t cache_live(void)
+{
+	int64_t n = load_relaxed(&live);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+/* ---- refill ---- */
+
+/* Spans that others put into the inbox: their remote slots are absorbed, and they become avail. */
+static bool inbox_drain(struct cache *c)
+{
+	if (!load_relaxed(&c->inbox))
+		return false;
+	uint32_t i = __atomic_exchange_n(&c->inbox, 0, __ATOMIC_ACQUIRE);
+	bool found = false;
+	while (i) {
+		struct span *s = &arena.spans[i];
+		i = s->inbox_next;
+		store_release(&s->queued, 0); /* before absorbing: whoever pushes from here on notifies anew */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		struct cache *owner = load_relaxed(&s->owner);
+		if (owner == c) {
+			span_absorb(s);
+			if (span_has_slots(s)) {
+				list_move(s, c, LIST_AVAIL);
+				found = true;
+			}
+		} else if (owner) { /* adopted by another while the note was on its way */
+			span_notify(s);
+		}
+	}
+	return found;
+}
+
+/* Looks at a few full spans again: remote frees whose note got lost with a dying owner, and recycled slots. */
+static bool look_around(struct cache *c, unsigned k)
+{
+	struct bin *b = &c->bins[k];
+	bool found = false;
+	for (int n = 0; n < LOOK && b->full; n++) {
+		struct span *s = &arena.spans[b->look && arena.spans[b->look].list == LIST_FULL ? b->look : b->full];
+		b->look = s->next;
+		span_absorb(s);
+		if (span_has_slots(s)) {
+			list_move(s, c, LIST_AVAIL);
+			found = true;
+		}
+	}
+	return found;
+}
+
+static bool adopt(struct cache *c, unsigned k)
+{
+	if (!load_relaxed(&abandoned[k]))
+		return false;
+	lock_take(&caches_lock);
+	struct span *s = abandoned[k] ? &arena.spans[abandoned[k]] : NULL;
+	if (s) {
+		list_remove(s, NULL);
+		__atomic_store_n(&s->owner, c, __ATOMIC_SEQ_CST); /* before absorbing: see span_notify */
+		span_absorb(s);
+		list_add(s, c, span_has_slots(s) ? LIST_AVAIL : LIST_FULL);
+	}
+	lock_drop(&caches_lock);
+	if (s)
+		stats_add(&stats.adopted_spans, 1);
+	return s != NULL;
+}
+
+/* The freed list's newest slots become allocated ones. */
+static struct slot *refill_from_freed(struct bin *b, unsigned k)
+{
+	uint8_t allocated = STATE_ALLOCATED | arena.stamp;
+	struct slot *list = b->freed, **tail = &b->freed;
+	uint32_t n = 0;
+	for (; *tail && n < class_info[k].batch; n++) {
+		struct slot *slot = *tail;
+		struct span *s = arena_span((uintptr_t)slot);
+		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], allocated);
+		slot->key = arena.key ^ (uintptr_t)slot;
+		tail = &slot->next;
+	}
+	b->freed = *tail;
+	*tail = NULL;
+	b->room += (int32_t)n;
+	return list;
+}
+
+/* Counts a refill (or a large block) for stress=N. */
+void cache_stress(struct cache *c)
+{
+	if (UNLIKELY(stress) && __atomic_add_fetch(&stress_count, 1, __ATOMIC_RELAXED) % stress == 0)
+		c->pressure = true;
+}
+
+/* Fills the alloc list of class k, which is empty. false: no memory. */
+bool cache_refill(struct cache *c, unsigned k)
+{
+	struct bin *b = &c->bins[k];
+	c->refills++;
+	cache_stress(c);
+	if (b->freed && !fault(FAULT_law2_torn_refill)) {
+		b->alloc = refill_from_freed(b, k);
+		return true;
+	}
+	for (;;) {
+		while (b->avail) {
+			struct span *s = &arena.spans[b->avail];
+			uint32_t got;
+			struct slot *list = span_hand_out(s, class_info[k].batch, &got);
+			if (!span_has_slots(s))
+				list_move(s, c, LIST_FULL);
+			if (!got)
+				continue;
+			account(c, (int64_t)(got * class_info[k].block));
+			b->alloc = list;
+			return true;
+		}
+		if (inbox_drain(c) && b->avail)
+			continue;
+		if (look_around(c, k) || adopt(c, k))
+			continue;
+		struct span *s = span_fresh(k, c);
+		if (!s)
+			return false;
+		list_add(s, c, LIST_AVAIL);
+	}
+}
+
+/* ---- flush ---- */
+
+/* One slot with byte 0 goes back to its span, which may thereby become avail or empty. */
+static void give_back(struct cache *c, struct slot *slot)
+{
+	struct span *s = arena_span((uintptr_t)slot);
+	span_take_back(s, slot);
+	account(c, -(int64_t)s->block);
+	if (UNLIKELY(span_is_empty(s))) {
+		struct bin *b = &c->bins[s->class];
+		list_move(s, c, LIST_AVAIL);
+		if (b->avail != s->index || s->next) { /* one empty span stays, so that a class at its edge does not thrash */
+			list_remove(s, c);
+			span_release(s);
+		}
+	} else if (s->list == LIST_FULL) {
+		list_move(s, c, LIST_AVAIL);
+	}
+}
+
+void cache_flush(struct cache *c, unsigned k, uint32_t keep)
+{
+	struct bin *b = &c->bins[k];
+	struct slot **tail = &b->freed;
+	uint32_t kept = 0;
+	for (; *tail && kept < keep; kept++)
+		tail = &(*tail)->next;
+	struct slot *slot = *tail;
+	*tail = NULL;
+	for (struct slot *next; slot; slot = next) {
+		next = slot->next;
+		give_back(c, slot);
+	}
+	b->room = (int32_t)class_info[k].room - (int32_t)kept;
+}
+
+/* ---- birth, exit ---- */
+
+/* The calling thread's cache, made or reused. NULL: no memory. */
+struct cache *cache_own(void)
+{
+	struct cache *c = self.cache;
+	if (LIKELY(c != &empty_cache))
+		return c;
+	lock_take(&caches_lock);
+	for (c = caches; c && c->live; c = c->next) {
+	}
+	if (!c) {
+		c = meta_take(sizeof *c, CACHE_LINE);
+		if (c) {
+			c->next = caches;
+			store_release(&caches, c);
+		}
+	}
+	if (c) {
+		c->live = true;
+		c->self = &self;
+		c->growth = 0;
+		c->pressure = false;
+		for (unsigned k = 0; k < CLASSES; k++)
+			c->bins[k].room = (int32_t)class_info[k].room;
+		self.cache = c;
+		self.cache_born = 1;
+	}
+	lock_drop(&caches_lock);
+	return c;
+}
+
+/* Empties both lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread
+ * which does not exist in this (forked) process. */
+static void abandon(struct cache *c)
+{
+	inbox_drain(c);
+	for (unsigned k = 0; k < CLASSES; k++) {
+		struct bin *b = &c->bins[k];
+		struct slot *slot = b->alloc;
+		b->alloc = NULL;
+		for (struct slot *next; slot; slot = next) {
+			next = slot->next;
+			struct span *s = arena_span((uintptr_t)slot);
+			store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], STATE_FREE);
+			give_back(c, slot);
+		}
+		cache_flush(c, k, 0);
+		b->look = 0;
+	}
+	publish(c->growth);
+	c->growth = 0;
+	stats_add(&stats.refills, c->refills);
+	c->refills = 0;
+	lock_take(&caches_lock);
+	for (unsigned k = 0; k < CLASSES; k++)
+		for (int pass = 0; pass < 2; pass++)
+			for (uint32_t i = pass ? c->bins[k].full : c->bins[k].avail, next; i; i = next) {
+				struct span *s = &arena.spans[i];
+				next = s->next;
+				list_remove(s, c);
+				if (span_is_empty(s) && !load_relaxed(&s->remote)) {
+					span_release(s);
+					continue;
+				}
+				__atomic_store_n(&s->owner, NULL, __ATOMIC_SEQ_CST);
+				list_add(s, NULL, LIST_ABANDONED);
+			}
+	c->live = false;
+	c->self = NULL;
+	lock_drop(&caches_lock);
+}
+
+void heap_thread_exit(void)
+{
+	struct cache *c = self.cache;
+	if (c == &empty_cache)
+		return;
+	busy_enter();
+	abandon(c);
+	self.cache = &empty_cache;
+	busy_leave();
+}
+
+/* ---- for the collector, inside a stop ---- */
+
+bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot))
+{
+	for (struct cache *c = load_acquire(&caches); c; c = c->next)
+		for (unsigned k = 0; k < CLASSES; k++) {
+			uint32_t n = 0;
+			for (struct slot *slot = c->bins[k].alloc; slot; slot = slot->next) {
+				uintptr_t a = (uintptr_t)slot;
+				if (!arena_contains(a) || a % 16 || n++ > BATCH_MOST)
+					return false;
+				struct span *s = arena_span(a);
+				uint32_t i = span_slot(s, a);
+				/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
+				 * slot stands on it. Its key says so. */
+				if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
+				    || !state_is_allocated(s->state[i]) || (slot->key ^ arena.key ^ a) > 1)
+					return false;
+				if (!fn(s, i))
+					return false;
+			}
+		}
+	return true;
+}
+
+uint8_t heap_advance_stamp(void)
+{
+	uint8_t next = arena.stamp == STATE_STAMP ? 1 : arena.stamp + 1;
+	store_relaxed(&arena.stamp, next);
+	return next;
+}
+
+void heap_collect_empty(void)
+{
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		if (s->kind != SPAN_SMALL || load_relaxed(&s->recycled) <= 0 || !span_is_empty(s) || s->list == LIST_NONE || s->queued
+		    || heap_recycling_ended())
+			continue;
+		list_remove(s, load_relaxed(&s->owner));
+		store_relaxed(&s->owner, NULL);
+		s->next = released;
+		released = i;
+	}
+}
+
+void heap_release_empty(void)
+{
+	busy_enter();
+	while (released) {
+		struct span *s = &arena.spans[released];
+		released = s->next;
+		span_release(s);
+	}
+	busy_leave();
+}
+
+/* ---- fork ---- */
+
+void cache_fork_child(void)
+{
+	released = 0;
+	for (struct cache *c = caches; c; c = c->next)
+		c->inbox = 0;
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++)
+		arena.spans[i].queued = 0;
+	for (struct cache *c = caches; c; c = c->next) {
+		if (!c->live || c == self.cache)
+			continue;
+		if (c->self->busy) { /* its lists were in the making: the slots are lost until a cycle finds them */
+			for (unsigned k = 0; k < CLASSES; k++)
+				c->bins[k].alloc = c->bins[k].freed = NULL;
+		}
+		abandon(c);
+	}
+}

@@ -1,0 +1,127 @@
+/*
+ * Thread caches and the two fast paths. The hot code of cgc stands on this page together with what it calls.
+ *
+ *            alloc list (bytes allocated)                freed list (bytes 0)
+ *   malloc ◀── pop ── slot ▸ slot ▸ slot      free ── push ──▶ slot ▸ slot ▸ slot
+ *                 ▲                                               │
+ *                 └───────────── refill, flush (busy) ◀───────────┘
+ *
+ *   malloc ─▶ heap_malloc_slow ─▶ refill ─▶ freed list | span_hand_out (free, recycled, fresh slots) | inbox | abandoned | arena
+ *   free   ─▶ heap_free_slow   ─▶ flush | remote free | large_free | misuse | evidence
+ *
+ * A slot on an alloc list is `struct slot`: the link, and key ^ address, by which a stale free of it is caught. malloc
+ * clears both words with one store, so no stale link becomes a false edge, and touches no state byte.
+ */
+#ifndef CGC_HEAP_CACHE_H
+#define CGC_HEAP_CACHE_H
+
+#include "heap/classes.h"
+#include "heap/heap.h"
+#include "heap/self.h"
+
+struct bin {
+	struct slot *alloc;   /* owner pops; refill fills; the collector reads inside a stop */
+	struct slot *freed;   /* owner pushes */
+	int32_t room;         /* frees left until flush */
+	uint32_t avail, full; /* owner's spans of this class: with free slots known, and without; indices */
+	uint32_t look;        /* where look_around goes on in `full` */
+};
+
+/* Type-stable, in side memory, never unmapped, reused by later threads. */
+struct cache {
+	struct bin bins[CLASSES];
+	uint32_t inbox;       /* atomic: spans with remote frees or recycled slots, by index; others push, the owner takes all */
+	int64_t growth;       /* owner: bytes handed out minus received back, not yet published */
+	uint64_t refills;     /* owner */
+	bool live;            /* under caches lock: belongs to a thread */
+	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
+	struct self *self;    /* the owner's; read in a forked child to see whether it was busy */
+	struct cache *next;   /* list of all caches; atomic, only ever grows at the head */
+};
+
+extern struct cache empty_cache; /* no thread's own: every list empty, so both fast paths fall through */
+extern struct lock caches_lock;  /* RANK_CACHES: list of caches, abandoned spans */
+
+void *heap_malloc_slow(size_t size);
+void *heap_calloc_slow(size_t size);
+void heap_free_slow(void *p, const char *call);
+
+/* Pops the first slot of class k's alloc list; NULL: the list is empty. *zero: contents were zero already. */
+static inline void *cache_pop(unsigned k, bool *zero)
+{
+	struct bin *b = &self.cache->bins[k];
+	struct slot *s = b->alloc;
+	if (UNLIKELY(!s))
+		return NULL;
+	b->alloc = s->next;
+	if (zero)
+		*zero = s->key == (arena.key ^ (uintptr_t)s ^ 1);
+	*s = (struct slot){ NULL, 0 };
+	return s;
+}
+
+static inline void *heap_malloc_fast(size_t size)
+{
+	if (LIKELY(size < TABLE_MAX)) {
+		void *p = cache_pop(class_table[size >> 4], NULL);
+		if (LIKELY(p != NULL))
+			return p;
+	}
+	return heap_malloc_slow(size);
+}
+
+static inline void heap_free_fast(void *p)
+{
+	uintptr_t a = (uintptr_t)p;
+	if (LIKELY(arena_contains(a))) {
+		struct span *s = arena_span(a);
+		struct cache *c = self.cache;
+		if (LIKELY(load_relaxed(&s->owner) == c)) {
+			uint32_t i = span_slot(s, a);
+			struct slot *slot = p;
+			uint8_t *byte = &s->state[i];
+			if (LIKELY(span_address(s, i) == a                        /* a block's start, not its middle */
+			           && state_is_allocated(load_relaxed(byte))      /* not free, condemned, recycled */
+			           && (slot->key ^ arena.key ^ a) > 1)) {         /* not on an alloc list */
+				struct bin *b = &c->bins[s->class];
+				store_relaxed(byte, 0);
+				slot->next = b->freed;
+				b->freed = slot;
+				if (LIKELY(--b->room >= 0))
+					return;
+				p = NULL; /* freed; heap_free_slow(NULL) only makes room */
+			}
+		}
+	}
+	heap_free_slow(p, "free");
+}
+
+/* -- between cache.c and span.c -- */
+
+/* Takes up to n slots out of s (which the calling thread owns, busy), stamps them and links them. Result: the list, *got. */
+struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got);
+/* Gives one slot with byte 0 back to its span. */
+void span_take_back(struct span *s, struct slot *slot);
+/* Moves the remote list to the free list. Result: slots moved. */
+uint32_t span_absorb(struct span *s);
+bool span_has_slots(const struct span *s);
+bool span_is_empty(const struct span *s);
+/* A fresh span of class k owned by c, or NULL. */
+struct span *span_fresh(unsigned k, struct cache *c);
+/* An empty span goes back to the arena. */
+void span_release(struct span *s);
+/* Remote side: byte 0 is stored already. Pushes, and tells the owner once. */
+void span_push_remote(struct span *s, struct slot *slot);
+/* Puts s into its owner's inbox unless it stands in one. */
+void span_notify(struct span *s);
+
+/* -- large.c -- */
+void *large_malloc(size_t size, size_t align, bool *zero);
+void large_free(struct span *s, bool recycled);
+/* In place, by growing the run or moving pages. NULL: the caller copies. */
+void *large_realloc(struct span *s, size_t size);
+
+/* -- accounts -- */
+void heap_account(int64_t bytes);   /* publishes a thread's growth; may set pressure */
+
+#endif

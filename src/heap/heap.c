@@ -1,0 +1,442 @@
+/*
+ * The heap's face: malloc, calloc, realloc, free and lookup, all that the fast paths of cache.h leave over.
+ *
+ * Every entry here is a slow path and follows the same steps:
+ *   1. busy_enter: the stop handler lets this thread finish (law 3)
+ *   2. start the heap, notice a raw fork, make the thread's cache
+ *   3. the work
+ *   4. busy_leave: parks when a stop came in between
+ *   5. outside busy: hooks that may run a cycle (pressure, exhausted), or the program's business (evidence, misuse)
+ * A block on its way out lives in this function's frame during 4 and 5, so a stop there sees it as a root.
+ */
+#include "heap/arena.h"
+#include "heap/cache_slow.h"
+#include "heap/hooks.h"
+#include "base/fault.h"
+#include "base/options.h"
+#include "base/stats.h"
+#include "base/text.h"
+#include "os/os.h"
+
+#include <string.h>
+
+struct heap_hooks heap_hooks;
+
+/* On a page that the kernel wipes in every child made by fork or clone without CLONE_VM, so that raw system calls show too. */
+static struct identity {
+	uint32_t same_process;
+} *identity;
+
+static uint32_t start_state; /* atomic: 0 no, 1 somebody is at it, 2 done */
+
+void heap_start(void)
+{
+	if (LIKELY(load_acquire(&start_state) == 2))
+		return;
+	uint32_t expected = 0;
+	if (cas(&start_state, &expected, 1)) {
+		classes_start();
+		if (!arena_start())
+			die("no address space for the heap: the process cannot run under cgc: raise ulimit -v or run without it");
+		identity = os_map(OS_PAGE);
+		if (!identity)
+			die("no memory for the heap: the process cannot run under cgc: raise ulimit -v or run without it");
+		os_wipeonfork(identity, OS_PAGE);
+		identity->same_process = 1;
+		arena.started = true;
+		store_release(&start_state, 2);
+		return;
+	}
+	while (load_acquire(&start_state) != 2)
+		os_yield();
+}
+
+/* Steps 1 and 2. NULL: no memory for a cache (the heap itself can still serve large blocks and free). */
+static struct cache *enter(void)
+{
+	busy_enter();
+	heap_start();
+	if (UNLIKELY(!load_relaxed(&identity->same_process)))
+		heap_fork_child();
+	return cache_own();
+}
+
+/* Steps 4 and 5. */
+static void leave(void)
+{
+	struct cache *c = self.cache;
+	bool pressure = c->pressure;
+	if (UNLIKELY(pressure))
+		c->pressure = false;
+	busy_leave();
+	if (UNLIKELY(self.cache_born)) {
+		self.cache_born = 0;
+		if (heap_hooks.thread_seen)
+			heap_hooks.thread_seen();
+	}
+	if (UNLIKELY(pressure) && heap_hooks.pressure && !self.in_collector)
+		heap_hooks.pressure();
+}
+
+static bool retry(size_t size)
+{
+	return heap_hooks.exhausted && !self.in_collector && heap_hooks.exhausted(size);
+}
+
+/* ---- malloc ---- */
+
+/* One attempt. *zero: the contents are zero (may be NULL). */
+static void *malloc_once(size_t size, size_t align, bool *zero)
+{
+	void *p = NULL;
+	struct cache *c = enter();
+	unsigned k = align > 16 ? class_of_aligned(align, size) : class_of(size);
+	if (zero)
+		*zero = false;
+	if (k == CLASS_LARGE) {
+		p = large_malloc(size, align, zero);
+		if (c)
+			cache_stress(c);
+	} else if (c && (c->bins[k].alloc || cache_refill(c, k))) {
+		p = cache_pop(k, zero);
+	}
+	leave();
+	return p;
+}
+
+static void *malloc_retry(size_t size, size_t align, bool *zero)
+{
+	if (UNLIKELY(size > PTRDIFF_MAX || align > PTRDIFF_MAX / 2))
+		return NULL;
+	for (int attempt = 0;; attempt++) {
+		void *p = malloc_once(size, align, zero);
+		if (LIKELY(p != NULL) || attempt == 2 || !retry(size))
+			return p;
+	}
+}
+
+void *heap_malloc_slow(size_t size) { return malloc_retry(size, 16, NULL); }
+void *heap_malloc(size_t size) { return heap_malloc_fast(size); }
+void *heap_aligned(size_t align, size_t size) { return align <= 16 ? heap_malloc_fast(size) : malloc_retry(size, align, NULL); }
+
+void *heap_calloc(size_t count, size_t size)
+{
+	size_t bytes;
+	bool zero;
+	void *p = NULL;
+	if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
+		return NULL;
+	if (LIKELY(bytes < TABLE_MAX))
+		p = cache_pop(class_table[bytes >> 4], &zero);
+	if (UNLIKELY(!p))
+		p = malloc_retry(bytes, 16, &zero);
+	if (p && !zero)
+		memset(p, 0, bytes);
+	return p;
+}
+
+/* ---- free ---- */
+
+static void misuse(const char *what, const char *call, const void *p, size_t block)
+{
+	stats_add(&stats.misuse, 1);
+	if (heap_hooks.misuse)
+		heap_hooks.misuse(what, call, p, block);
+}
+
+static void evidence(const void *p, uint8_t state, const char *call)
+{
+	stats_add(&stats.evidence, 1);
+	if (heap_hooks.evidence && !fault(FAULT_law9_no_evidence))
+		heap_hooks.evidence(p, state, call);
+}
+
+/* What kind of wrong a pointer in the window is that starts no live block; NULL: it was recycled (evidence). Busy. */
+static const char *diagnose(uintptr_t a, const struct span *s, uint32_t slot, uint8_t byte)
+{
+	if (s->index == SPAN_VOID || (s->kind == SPAN_FREE_RUN && s->was_recycled))
+		return NULL;
+	if (s->slots == 0)
+		return "points into memory that holds no block";
+	if (slot >= s->slots || (s->kind == SPAN_LARGE && a - s->start >= s->block))
+		return "points behind the last block of a span";
+	if (span_address(s, slot) != a)
+		return "points into a block, not at its start";
+	if (byte == STATE_FREE)
+		return "is free already";
+	if (byte == STATE_RECYCLED || byte == STATE_FILLING)
+		return NULL;
+	return "is free already (and cached for reuse)";
+}
+
+/* The transition to free, law 1: at most one caller gets it. Result: the byte before; a non-block byte: not done. */
+static uint8_t state_free(uint8_t *byte)
+{
+	uint8_t seen = load_relaxed(byte);
+	while (state_is_block(seen) && !cas(byte, &seen, STATE_FREE)) {
+	}
+	return seen;
+}
+
+void heap_free_slow(void *p, const char *call)
+{
+	uintptr_t a = (uintptr_t)p;
+	if (!p) { /* also the end of a free that filled its bin */
+		struct cache *c = self.cache;
+		if (c == &empty_cache)
+			return;
+		for (unsigned k = 0; k < CLASSES; k++)
+			if (c->bins[k].room < 0) {
+				enter();
+				cache_flush(c, k, class_info[k].batch);
+				leave();
+			}
+		return;
+	}
+	if (!arena_contains(a)) {
+	foreign:
+		stats_add(&stats.foreign_frees, 1);
+		if (heap_hooks.foreign_free)
+			heap_hooks.foreign_free(p);
+		return;
+	}
+	enter();
+	struct span *s = arena_span(a);
+	if (s->index == SPAN_HOLE) {
+		leave();
+		goto foreign;
+	}
+	uint32_t i = s->slots ? span_slot(s, a) : 0;
+	uint8_t seen = 0;
+	const char *wrong = NULL;
+	struct slot *slot = p;
+	size_t block = s->slots ? s->block : 0;
+	bool done = false;
+	if (i < s->slots && span_address(s, i) == a) {
+		/* On an alloc list? Those slots' words are ours, so the key is certain; a live block cannot hold it by accident. */
+		if (s->kind == SPAN_SMALL && state_is_allocated(load_relaxed(&s->state[i])) && (slot->key ^ arena.key ^ a) <= 1) {
+			seen = STATE_ALLOCATED;
+			wrong = "is free already (and cached for reuse)";
+		} else {
+			seen = state_free(&s->state[i]);
+			done = state_is_block(seen);
+		}
+	}
+	if (done && s->kind == SPAN_LARGE) {
+		large_free(s, false);
+	} else if (done && load_relaxed(&s->owner) == self.cache) {
+		struct bin *b = &self.cache->bins[s->class];
+		slot->next = b->freed;
+		b->freed = slot;
+		if (--b->room < 0)
+			cache_flush(self.cache, s->class, class_info[s->class].batch);
+	} else if (done) {
+		stats_add(&stats.remote_frees, 1);
+		span_push_remote(s, slot);
+	} else if (!wrong) {
+		wrong = diagnose(a, s, i, seen);
+	}
+	leave();
+	if (UNLIKELY(!done && wrong))
+		misuse(wrong, call, p, block);
+	else if (UNLIKELY(!done || state_is_condemned(seen)))
+		evidence(p, seen, call);
+}
+
+void heap_free(void *p)
+{
+	heap_free_fast(p);
+}
+
+/* ---- lookup ---- */
+
+enum found heap_find(uintptr_t w, struct block_info *info)
+{
+	if (!arena_contains(w))
+		return FOUND_NOTHING;
+	struct span *s = arena_span(w);
+	if (!s->slots || w < s->start)
+		return FOUND_NOTHING;
+	uint32_t i = span_slot(s, w);
+	if (i >= s->slots)
+		return FOUND_NOTHING;
+	info->span = s;
+	info->slot = i;
+	info->start = span_address(s, i);
+	info->size = s->kind == SPAN_LARGE ? s->block - (s->exact ? 0 : 1) : class_usable(s->class);
+	info->state = load_relaxed(&s->state[i]);
+	return state_is_block(info->state) ? FOUND_BLOCK : FOUND_FREE;
+}
+
+size_t heap_usable(const void *p)
+{
+	uintptr_t a = (uintptr_t)p;
+	struct block_info info;
+	if (!p)
+		return 0;
+	if (!arena_contains(a) || arena_span(a)->index == SPAN_HOLE)
+		return heap_hooks.foreign_usable ? heap_hooks.foreign_usable(p) : 0;
+	return heap_find(a, &info) == FOUND_BLOCK && info.start == a ? info.size : 0;
+}
+
+/* ---- realloc ---- */
+
+/* A condemned block that the program reallocates is plainly alive. */
+static void revive(uint8_t *byte)
+{
+	uint8_t seen = load_relaxed(byte);
+	while (state_is_condemned(seen) && !cas(byte, &seen, STATE_ALLOCATED | (seen & STATE_STAMP))) {
+	}
+}
+
+void *heap_realloc(void *p, size_t size)
+{
+	uintptr_t a = (uintptr_t)p;
+	struct block_info info;
+	if (!p)
+		return heap_malloc_fast(size);
+	if (!arena_contains(a) || arena_span(a)->index == SPAN_HOLE) {
+		stats_add(&stats.foreign_frees, 1);
+		return heap_hooks.foreign_realloc ? heap_hooks.foreign_realloc(p, size) : NULL;
+	}
+	enum found found = heap_find(a, &info);
+	bool cached = found == FOUND_BLOCK && info.start == a && info.span->kind == SPAN_SMALL
+	              && (((struct slot *)p)->key ^ arena.key ^ a) <= 1;
+	if (UNLIKELY(found != FOUND_BLOCK || info.start != a || cached)) {
+		busy_enter();
+		struct span *s = arena_span(a);
+		const char *wrong = diagnose(a, s, s->slots ? span_slot(s, a) : 0, cached ? STATE_ALLOCATED : found == FOUND_FREE ? info.state : 0);
+		busy_leave();
+		if (wrong)
+			misuse(wrong, "realloc", p, s->slots ? s->block : 0);
+		else
+			evidence(p, STATE_RECYCLED, "realloc");
+		return NULL;
+	}
+	if (UNLIKELY(state_is_condemned(info.state))) {
+		revive(&info.span->state[info.slot]);
+		evidence(p, info.state, "realloc");
+	}
+	if (UNLIKELY(size > PTRDIFF_MAX))
+		return NULL;
+	size_t old = info.size;
+	if (info.span->kind == SPAN_SMALL) {
+		/* Stays when it fits and does not waste more than half. */
+		if (size <= old && (size > old / 2 || old <= 64))
+			return p;
+	} else if (class_of(size) == CLASS_LARGE) {
+		enter();
+		void *q = large_realloc(info.span, size);
+		leave();
+		if (q)
+			return q;
+	}
+	void *q = heap_malloc_fast(size);
+	if (!q)
+		return size <= old ? p : NULL; /* shrinking cannot fail */
+	memcpy(q, p, size < old ? size : old);
+	heap_free_fast(p);
+	return q;
+}
+
+/* ---- verdicts ---- */
+
+bool heap_condemn(uint8_t *state)
+{
+	uint8_t seen = load_relaxed(state), stamp = arena.stamp;
+	return state_is_allocated(seen) && (seen & STATE_STAMP) != stamp && cas(state, &seen, STATE_CONDEMNED | stamp);
+}
+
+/* How the memory of blocks that stress recycles looks, so that a wrong verdict shows at once. */
+enum { PATTERN = 0xDB };
+
+bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
+{
+	uint8_t seen = load_relaxed(state);
+	bool done = false;
+	if (!state_is_condemned(seen) || heap_recycling_ended())
+		return false;
+	busy_enter();
+	if (s->kind == SPAN_LARGE) {
+		if (cas(state, &seen, STATE_FILLING)) {
+			if (fill)
+				memset((void *)s->start, PATTERN, s->block);
+			store_release(state, STATE_FREE);
+			large_free(s, true);
+			done = true;
+		}
+	} else if (cas(state, &seen, fill ? STATE_FILLING : STATE_RECYCLED)) {
+		/* FILLING belongs to this thread alone: sweep and free leave it. */
+		if (fill) {
+			memset((void *)span_address(s, slot), PATTERN, s->block);
+			store_release(state, STATE_RECYCLED);
+		}
+		heap_account(-(int64_t)s->block);
+		__atomic_fetch_add(&s->recycled, 1, __ATOMIC_SEQ_CST);
+		span_notify(s);
+		done = true;
+	}
+	busy_leave();
+	return done;
+}
+
+/* ---- fork ---- */
+
+void heap_fork_prepare(void)
+{
+	heap_start();
+	lock_take(&caches_lock);
+	lock_take(&arena_lock);
+	lock_take(&meta_lock);
+}
+
+void heap_fork_parent(void)
+{
+	lock_drop(&meta_lock);
+	lock_drop(&arena_lock);
+	lock_drop(&caches_lock);
+}
+
+void heap_fork_child(void)
+{
+	busy_enter();
+	identity->same_process = 1;
+	lock_reset(&meta_lock);
+	lock_reset(&arena_lock);
+	lock_reset(&caches_lock);
+	span_fork_child();
+	cache_fork_child();
+	busy_leave();
+	if (heap_hooks.forked)
+		heap_hooks.forked();
+}
+
+/* ---- the rest ---- */
+
+void heap_totals(struct heap_totals *t)
+{
+	heap_start();
+	arena_totals(t);
+	t->live = cache_live();
+}
+
+size_t heap_purge(bool all)
+{
+	busy_enter();
+	heap_start();
+	struct cache *c = self.cache;
+	if (all && c != &empty_cache)
+		for (unsigned k = 0; k < CLASSES; k++)
+			cache_flush(c, k, 0);
+	size_t bytes = arena_purge(all);
+	busy_leave();
+	return bytes;
+}
+
+void heap_set_limit(size_t bytes) { arena_set_limit(bytes); }
+void heap_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	heap_start();
+	arena_own_ranges(fn);
+	fn((uintptr_t)identity, (uintptr_t)identity + OS_PAGE);
+}

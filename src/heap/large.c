@@ -1,0 +1,70 @@
+/*
+ * Large blocks: a run of arena pages each, one state byte in the descriptor, no owner.
+ *
+ * Freeing is a CAS on the byte (any thread), then the run goes back to the arena, dirty, where the next large malloc finds
+ * it warm for about a second. Growing tries the pages behind; from 4 MiB the pages move (mremap) instead of being copied;
+ * below that a copy is cheaper than the kernel mapping that every mremap leaves behind.
+ */
+#include "heap/arena.h"
+#include "heap/cache.h"
+#include "os/os.h"
+
+enum { MOVE_LEAST = 4 << 20 };
+
+/* Bytes the program may use, and the marker scans: size rounded up to 16, one byte more unless it is a multiple of a page. */
+static size_t scanned(size_t size) { return size % OS_PAGE ? align_up(size + 1, 16) : size; }
+
+void *large_malloc(size_t size, size_t align, bool *zero)
+{
+	size_t pages = align_up(scanned(size), PAGE) >> PAGE_SHIFT;
+	struct span *s = arena_take(pages ? pages : 1, align > PAGE ? align >> PAGE_SHIFT : 1);
+	if (!s)
+		return NULL;
+	s->block = size ? scanned(size) : 16;
+	s->state = &s->byte;
+	s->magic = 0;
+	s->slots = 1;
+	s->class = CLASS_LARGE;
+	s->exact = size % OS_PAGE == 0;
+	s->kind = SPAN_LARGE;
+	s->out = 1;
+	if (zero)
+		*zero = s->zero;
+	store_relaxed(&s->byte, STATE_ALLOCATED | arena.stamp);
+	heap_account((int64_t)s->block);
+	arena_publish(s);
+	return (void *)s->start;
+}
+
+void large_free(struct span *s, bool recycled)
+{
+	heap_account(-(int64_t)s->block);
+	arena_give(s, recycled, false);
+}
+
+void *large_realloc(struct span *s, size_t size)
+{
+	size_t want = scanned(size), pages = align_up(want, PAGE) >> PAGE_SHIFT;
+	if (pages == s->pages || (pages < s->pages && pages >= s->pages / 2 && s->pages < 64) || arena_resize(s, pages)) {
+		heap_account((int64_t)want - (int64_t)s->block);
+		s->block = want;
+		s->exact = size % OS_PAGE == 0;
+		return (void *)s->start;
+	}
+	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST)
+		return NULL;
+	bool zero;
+	void *to = large_malloc(size, 1, &zero);
+	if (!to)
+		return NULL;
+	if (!os_move(s->start, (uintptr_t)to, s->pages * (size_t)PAGE)) {
+		struct span *fresh = arena_span((uintptr_t)to);
+		store_relaxed(&fresh->byte, STATE_FREE);
+		large_free(fresh, false);
+		return NULL;
+	}
+	store_relaxed(&s->byte, STATE_FREE);
+	heap_account(-(int64_t)s->block);
+	arena_give(s, false, true); /* the move left fresh pages */
+	return to;
+}

@@ -1,0 +1,38 @@
+/*
+ * busy: how a slow path keeps the stop handler from parking it (law 3).
+ *
+ * busy_enter counts up, busy_leave counts down and parks when a stop came in between. Only this thread and handlers on top
+ * of it touch the counter, so plain accesses with compiler barriers do. A handler of the program that leaves malloc by longjmp
+ * leaves busy > 0 behind; the next outermost entry sees that its stack pointer is above the recorded one, on the same stack,
+ * and starts anew. On an alternate stack nothing can be said, and the count just grows: stops then find this thread busy
+ * and give up, which keeps memory (law 8).
+ */
+#include "heap/self.h"
+#include "heap/cache.h"
+#include "heap/hooks.h"
+
+/* Further than this apart, two stack pointers are taken for two stacks. */
+enum { SAME_STACK = 1 << 20 };
+
+_Thread_local struct self self __attribute__((tls_model("initial-exec"))) = { .cache = &empty_cache };
+
+void busy_enter(void)
+{
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+	if (UNLIKELY(self.busy) && sp > self.busy_sp && sp - self.busy_sp < SAME_STACK && sp - self.stack_low < self.stack_high - self.stack_low
+	    && self.busy_sp - self.stack_low < self.stack_high - self.stack_low)
+		self.busy = 0;
+	if (self.busy == 0)
+		self.busy_sp = sp;
+	__atomic_store_n(&self.busy, self.busy + 1, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void busy_leave(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&self.busy, self.busy - 1, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (UNLIKELY(load_relaxed(&self.park_wanted)) && self.busy == 0 && heap_hooks.park)
+		heap_hooks.park();
+}

@@ -1,0 +1,204 @@
+/*
+ * Spans of equal slots: handing out, taking back, remote frees, emptiness.
+ *
+ * Where a slot can be, and its byte:
+ *
+ *   never handed out   index >= virgin        0
+ *   s->free            received back          0
+ *   s->remote          freed by others        0      counted in `out` until absorbed
+ *   recycled           judged dead            0x01   counted in `out` and in `recycled`
+ *   out                alloc list or block    >= 0x40, or 0 for an instant inside free
+ *
+ * The span is empty when out == recycled. Bytes never tell: a remote free may stand between its byte and its push.
+ */
+#include "heap/arena.h"
+#include "heap/cache_slow.h"
+#include "heap/hooks.h"
+#include "base/fault.h"
+
+#include <string.h>
+
+struct state_box {
+	uint8_t *bytes;
+	struct state_box *next;
+};
+
+static struct state_box *spare[CLASSES]; /* under box_lock */
+static struct lock box_lock = LOCK_INIT(RANK_META);
+static bool recycling_ended;
+
+void heap_end_recycling(void) { store_relaxed(&recycling_ended, true); }
+bool heap_recycling_ended(void) { return load_relaxed(&recycling_ended); }
+
+/* State bytes for a span of class k, all zero. They outlive the span: a verdict may still look at them (its CAS then finds
+ * 0 or the current stamp), which is why free boxes are linked apart from the bytes. */
+static struct state_box *box_take(unsigned k)
+{
+	lock_take(&box_lock);
+	struct state_box *box = spare[k];
+	if (box)
+		spare[k] = box->next;
+	lock_drop(&box_lock);
+	if (box)
+		return box;
+	box = meta_take(sizeof *box, 16);
+	if (!box)
+		return NULL;
+	box->bytes = meta_take(class_info[k].slots, class_info[k].slots >= CACHE_LINE ? CACHE_LINE : 16);
+	return box->bytes ? box : NULL; /* a box without bytes is lost: 16 bytes, once memory is at its end anyway */
+}
+
+static void box_drop(unsigned k, struct state_box *box)
+{
+	lock_take(&box_lock);
+	box->next = spare[k];
+	spare[k] = box;
+	lock_drop(&box_lock);
+}
+
+void span_fork_child(void) { lock_reset(&box_lock); }
+
+struct span *span_fresh(unsigned k, struct cache *c)
+{
+	const struct class_info *info = &class_info[k];
+	struct state_box *box = box_take(k);
+	if (!box)
+		return NULL;
+	struct span *s = arena_take(info->pages, 1);
+	if (!s) {
+		box_drop(k, box);
+		return NULL;
+	}
+	s->box = box;
+	s->state = box->bytes;
+	s->magic = info->magic;
+	s->block = info->block;
+	s->slots = info->slots;
+	s->class = (uint8_t)k;
+	s->exact = info->exact;
+	s->kind = SPAN_SMALL;
+	store_relaxed(&s->owner, c);
+	arena_publish(s);
+	return s;
+}
+
+void span_release(struct span *s)
+{
+	bool recycled = load_relaxed(&s->recycled) != 0;
+	unsigned k = s->class;
+	struct state_box *box = s->box;
+	if (recycled)
+		memset(s->state, 0, s->slots);
+	store_relaxed(&s->owner, NULL);
+	bool untouched = s->virgin == 0 && s->zero;
+	arena_give(s, recycled, untouched);
+	box_drop(k, box);
+}
+
+bool span_is_empty(const struct span *s) { return load_relaxed(&s->out) == (uint32_t)load_relaxed(&s->recycled); }
+
+bool span_has_slots(const struct span *s)
+{
+	return s->free || s->virgin < s->slots || (load_relaxed(&s->recycled) > 0 && !heap_recycling_ended());
+}
+
+/* The next recycled slot from sweep_at on, made allocated: the only way out of STATE_RECYCLED. NULL: none left. */
+static struct slot *sweep(struct span *s, uint8_t allocated)
+{
+	for (uint32_t tried = 0; tried < s->slots; tried++) {
+		uint32_t i = s->sweep_at;
+		s->sweep_at = i + 1 < s->slots ? i + 1 : 0;
+		uint8_t seen = load_relaxed(&s->state[i]);
+		if (fault(FAULT_law1_sweep_free) && seen == STATE_FREE && i < s->virgin)
+			seen = STATE_RECYCLED, store_relaxed(&s->state[i], STATE_RECYCLED); /* the mutant: collects free bytes too */
+		if (seen == STATE_RECYCLED && cas(&s->state[i], &seen, allocated)) {
+			__atomic_fetch_sub(&s->recycled, 1, __ATOMIC_RELAXED);
+			return (struct slot *)span_address(s, i);
+		}
+	}
+	return NULL;
+}
+
+struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got)
+{
+	uint8_t allocated = STATE_ALLOCATED | arena.stamp;
+	struct slot *list = NULL, **tail = &list;
+	uint32_t taken = 0, swept = 0;
+	for (; taken < n && s->free; taken++) {
+		struct slot *slot = s->free;
+		s->free = slot->next;
+		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], allocated);
+		slot->key = arena.key ^ (uintptr_t)slot;
+		*tail = slot;
+		tail = &slot->next;
+	}
+	if (!heap_recycling_ended())
+		while (taken + swept < n && load_relaxed(&s->recycled) > 0) {
+			struct slot *slot = sweep(s, allocated);
+			if (!slot)
+				break;
+			slot->key = arena.key ^ (uintptr_t)slot;
+			*tail = slot;
+			tail = &slot->next;
+			swept++;
+		}
+	uintptr_t zero = s->zero;
+	for (; taken + swept < n && s->virgin < s->slots; taken++) {
+		struct slot *slot = (struct slot *)span_address(s, s->virgin);
+		store_relaxed(&s->state[s->virgin++], allocated);
+		slot->key = arena.key ^ (uintptr_t)slot ^ zero;
+		*tail = slot;
+		tail = &slot->next;
+	}
+	*tail = NULL;
+	store_relaxed(&s->out, s->out + taken); /* recycled slots never left `out` */
+	*got = taken + swept;
+	return list;
+}
+
+void span_take_back(struct span *s, struct slot *slot)
+{
+	slot->next = s->free;
+	s->free = slot;
+	store_relaxed(&s->out, s->out - 1);
+}
+
+uint32_t span_absorb(struct span *s)
+{
+	if (!load_relaxed(&s->remote))
+		return 0;
+	struct slot *slot = __atomic_exchange_n(&s->remote, NULL, __ATOMIC_ACQUIRE); /* pairs with span_push_remote */
+	uint32_t n = 0;
+	for (struct slot *next; slot; slot = next, n++) {
+		next = slot->next;
+		span_take_back(s, slot);
+	}
+	return n;
+}
+
+void span_notify(struct span *s)
+{
+	if (__atomic_exchange_n(&s->queued, 1, __ATOMIC_SEQ_CST))
+		return;
+	/* The owner is read after the slot was pushed, an adopter sets itself as owner before it absorbs: one of the two sees
+	 * the other (both sequentially consistent). */
+	struct cache *owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
+	if (!owner) {
+		store_release(&s->queued, 0);
+		return;
+	}
+	uint32_t head = load_relaxed(&owner->inbox);
+	do
+		s->inbox_next = head;
+	while (!__atomic_compare_exchange_n(&owner->inbox, &head, s->index, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+void span_push_remote(struct span *s, struct slot *slot)
+{
+	struct slot *head = load_relaxed(&s->remote);
+	do
+		slot->next = head;
+	while (!__atomic_compare_exchange_n(&s->remote, &head, slot, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	if (!load_relaxed(&s->queued))
+		span_notify(s);
+}

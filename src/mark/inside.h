@@ -1,0 +1,53 @@
+/*
+ * What the files of src/mark share. One marker, one thread: nothing here is atomic.
+ *
+ *   root word ──filter──▶ edge stack ──pop: page map, slot, prefetch──▶ ring of 32 ──▶ test and set byte ──▶ scan block
+ *                             ▲                                                                              │
+ *                             └──────────────────────── words inside the window ◀────────────────────────────┘
+ */
+#ifndef CGC_MARK_INSIDE_H
+#define CGC_MARK_INSIDE_H
+
+#include "heap/heap.h"
+#include "mark/mark.h"
+
+enum {
+	PIECE = 16 * 1024,              /* a block is scanned in pieces of this many bytes: what bounds one scan's pushes */
+	PIECE_WORDS = PIECE / 8,
+	EDGE_BYTES = 1 << 20,           /* first size of the edge stack: 64 pieces of nothing but pointers */
+	WIDE_BYTES = 64 * 1024          /* first size of the stack of ranges */
+};
+
+struct wide { /* the rest of a block above PIECE bytes; low and high lie in the same block */
+	uintptr_t low, high;
+};
+
+struct marker {
+	uintptr_t base;                 /* copies of the arena's window, constant during a mark */
+	size_t limit;
+	uintptr_t *edges, *top, *full;  /* edges <= top <= full; room for PIECE_WORDS + 1 more behind `full` */
+	size_t edge_bytes;              /* of the mapping */
+	struct wide *wide;
+	size_t wide_top, wide_room;     /* entries */
+	bool overflow;                  /* edges were dropped: some marked block was not scanned */
+	bool unreadable;                /* a block could not be read: the view is incomplete (law 8) */
+	bool odd;                       /* doubtful ranges or a mutant: the careful loop runs */
+	bool avx2;
+	bool no_interior, no_past_end, lose_edges; /* mutants */
+	uint64_t lost;                  /* edges seen by the mutant lose_edges */
+	uint64_t blocks, bytes, overflows;
+};
+extern struct marker marker;
+
+/* Pushes every word of [p, end) that lies in the window; at most PIECE_WORDS words. Result: the new top. */
+uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top);
+
+/* -- doubtful.c: blocks that may fault -- */
+bool doubtful_overlaps(uintptr_t low, uintptr_t high);
+/* Copies [low, high), at most PIECE bytes, without faulting; pages without content read as zero. NULL: it can't be read. */
+const word_t *doubtful_read(uintptr_t low, uintptr_t high, enum copy_rule rule);
+void doubtful_begin(void);
+void doubtful_end(void);
+extern uint8_t doubtful_bounce[PIECE];
+
+#endif

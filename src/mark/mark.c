@@ -1,0 +1,401 @@
+/*
+ * The marker: from root words to marked state bytes.
+ *
+ * 1. A word is filtered against the arena's window by one subtract and compare, and pushed *raw* on the edge stack: the page
+ *    map, the span and the state byte are not touched yet, each would be a cache miss.
+ * 2. An edge that is popped is looked up (page map, span, slot); the lines that come next, its state byte and the head of
+ *    its block, are prefetched, and it enters a FIFO ring of RING entries.
+ * 3. An entry that leaves the ring finds both lines in the cache: the byte is tested and set, and the words of the block
+ *    are filtered and pushed. So RING misses are under way at any time, where plain depth-first waits for each.
+ *
+ * What must hold: a block is scanned by whoever sets its byte, once. The stack has room for one piece more than `full` tells,
+ * so a scan never checks; blocks above PIECE go to the stack of ranges, and their next piece is taken when no edge is left.
+ * When a stack can't grow, the block stays marked but not scanned and `overflow` is set; after the drain every marked block is scanned
+ * again, each with an empty stack (one piece always fits), until a whole pass drops nothing. Each pass that drops has
+ * marked a new block, so this ends, and no work is ever lost.
+ */
+#include "mark/inside.h"
+#include "base/fault.h"
+#include "os/os.h"
+
+#include <immintrin.h>
+
+enum {
+	RING = 32,             /* more than a core's line-fill buffers (10-16) can hold; 16 and 64 measured equal or worse */
+	VECTOR_FROM = 256      /* below this the vector loop's set-up costs more than it saves */
+};
+#define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
+#define INLINE static inline __attribute__((always_inline)) READS_ANYTHING
+
+struct marker marker;
+size_t mark_stack_bytes;
+bool mark_stack_fixed;
+
+struct entry {
+	uint8_t *state;
+	uintptr_t block;
+	uint64_t size;
+};
+
+/* -- stacks -- */
+
+static void set_edges(uintptr_t *edges, size_t bytes, size_t used)
+{
+	marker.edges = edges;
+	marker.edge_bytes = bytes;
+	marker.top = edges + used;
+	marker.full = edges + bytes / sizeof *edges - (PIECE_WORDS + 1);
+}
+
+/* Room for one more piece. false: the stack can't grow, the caller drops what it wanted to scan. */
+static bool edges_room(void)
+{
+	if (LIKELY(marker.top <= marker.full))
+		return true;
+	size_t used = (size_t)(marker.top - marker.edges);
+	void *bigger = mark_stack_fixed ? NULL : os_remap(marker.edges, marker.edge_bytes, marker.edge_bytes * 2);
+	if (bigger) {
+		set_edges(bigger, marker.edge_bytes * 2, used);
+		return true;
+	}
+	marker.overflow = true;
+	return false;
+}
+
+static void push_wide(uintptr_t low, uintptr_t high)
+{
+	if (marker.wide_top == marker.wide_room) {
+		size_t bytes = marker.wide_room * sizeof *marker.wide;
+		void *bigger = mark_stack_fixed ? NULL : os_remap(marker.wide, bytes, bytes * 2);
+		if (!bigger) {
+			marker.overflow = true;
+			return;
+		}
+		marker.wide = bigger;
+		marker.wide_room *= 2;
+	}
+	marker.wide[marker.wide_top++] = (struct wide){ low, high };
+}
+
+/* -- scanning -- */
+
+/* The slot behind `top` is always writable: the word is stored first and kept if it passes. No branch to predict. */
+INLINE uintptr_t *filter(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit)
+{
+	for (; p < end; p++) {
+		uintptr_t w = *p;
+		*top = w;
+		top += w - base < limit;
+	}
+	return top;
+}
+
+/* Unsigned compare is signed compare with the top bit flipped; 16 words a turn, most of them hold no pointer at all. */
+__attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(const word_t *p, const word_t *end,
+                                                                             uintptr_t *top)
+{
+	const __m256i flip = _mm256_set1_epi64x(INT64_MIN);
+	const __m256i base = _mm256_set1_epi64x((long long)(marker.base ^ (uintptr_t)INT64_MIN));
+	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
+	for (; p + 16 <= end; p += 16) {
+		unsigned hits = 0;
+		for (int i = 0; i < 4; i++) {
+			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(p + 4 * i));
+			/* (w - base) ^ flip == w - (base ^ flip): adding the top bit is flipping it */
+			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
+			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
+		}
+		for (; hits; hits &= hits - 1)
+			*top++ = p[__builtin_ctz(hits)];
+	}
+	return filter(p, end, top, marker.base, marker.limit);
+}
+
+READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top)
+{
+	if (marker.avx2 && (size_t)(end - p) >= VECTOR_FROM / 8)
+		return filter_avx2(p, end, top);
+	return filter(p, end, top, marker.base, marker.limit);
+}
+
+/* One piece of a block, at most PIECE bytes; the stack has room for it. */
+INLINE uintptr_t *scan_piece(uintptr_t low, uintptr_t high, uintptr_t *top, bool careful)
+{
+	if (careful && doubtful_overlaps(low, high)) {
+		const word_t *copy = doubtful_read(low, high, COPY_PROTECTED);
+		if (!copy) {
+			marker.unreadable = true;
+			return top;
+		}
+		return scan_words(copy, copy + (high - low) / 8, top);
+	}
+	if (high - low < VECTOR_FROM || !marker.avx2)
+		return filter((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit);
+	return filter_avx2((const word_t *)low, (const word_t *)high, top);
+}
+
+/* Takes the next piece of a large block. Edges and ring are empty, so there is room. false: nothing is left. */
+static READS_ANYTHING bool next_piece(void)
+{
+	if (!marker.wide_top)
+		return false;
+	struct wide *w = &marker.wide[marker.wide_top - 1];
+	uintptr_t low = w->low, high = w->high;
+	if (high - low > PIECE)
+		w->low = high = low + PIECE;
+	else
+		marker.wide_top--;
+	marker.top = scan_piece(low, high, marker.top, marker.odd);
+	return true;
+}
+
+/* -- following edges -- */
+
+/* Steps 1 to 2 for one edge. false: no block is there. */
+INLINE bool look_up(uintptr_t w, struct entry *e, bool careful)
+{
+	struct span *s = &arena.spans[load_relaxed(&arena.page_map[(w - marker.base) >> PAGE_SHIFT])];
+	uint32_t slot = span_slot(s, w);
+	if (UNLIKELY(slot >= s->slots)) /* sentinel, free run, or the tail behind the last slot */
+		return false;
+	if (careful && marker.no_interior && w != span_address(s, slot))
+		return false;
+	if (careful && marker.lose_edges && ++marker.lost % 1000 == 0)
+		return false;
+	e->state = s->state + slot;
+	e->block = span_address(s, slot);
+	e->size = s->block;
+	return true;
+}
+
+INLINE void drain_loop(bool careful)
+{
+	struct entry ring[RING];
+	unsigned in = 0, out = 0;
+	uintptr_t *top = marker.top;
+	for (;;) {
+		while (top > marker.edges && in - out < RING) {
+			struct entry *e = &ring[in % RING];
+			if (!look_up(*--top, e, careful))
+				continue;
+			__builtin_prefetch(e->state, 1);
+			__builtin_prefetch((void *)e->block);
+			if (e->size > 64) {
+				__builtin_prefetch((void *)(e->block + 64));
+				if (e->size >= VECTOR_FROM) { /* the core's own prefetcher takes over after a few lines */
+					__builtin_prefetch((void *)(e->block + 128));
+					__builtin_prefetch((void *)(e->block + 192));
+				}
+			}
+			in++;
+		}
+		if (in == out) {
+			marker.top = top;
+			if (!next_piece())
+				return;
+			top = marker.top;
+			continue;
+		}
+		const struct entry *e = &ring[out++ % RING];
+		uint8_t b = *e->state;
+		if ((uint8_t)((b >> 6) - 1) > 1) /* neither condemned (1) nor allocated (2): no block, or marked already */
+			continue;
+		*e->state = b | STATE_MARKED;
+		marker.blocks++;
+		marker.bytes += e->size;
+		uintptr_t end = e->block + align_up(e->size, 8);
+		if (UNLIKELY(e->size > PIECE)) {
+			push_wide(e->block, end);
+			continue;
+		}
+		if (UNLIKELY(top > marker.full)) {
+			marker.top = top;
+			bool room = edges_room();
+			top = marker.top;
+			if (!room)
+				continue;
+		}
+		top = scan_piece(e->block, end, top, careful);
+	}
+}
+
+static __attribute__((noinline)) READS_ANYTHING void drain_plain(void) { drain_loop(false); }
+static __attribute__((noinline)) READS_ANYTHING void drain_careful(void) { drain_loop(true); }
+
+static void drain(void)
+{
+	if (UNLIKELY(marker.odd))
+		drain_careful();
+	else
+		drain_plain();
+}
+
+/* One pass over every marked block, with the stack empty before each piece: what was dropped is found again. Blocks on
+ * alloc lists are scanned too here: stale words in them may retain, which is precision, not soundness. */
+static READS_ANYTHING void scan_all_marked(void)
+{
+	uint32_t spans = span_count();
+	for (uint32_t i = 0; i < spans; i++) {
+		struct span *s = &arena.spans[i];
+		if (s->kind != SPAN_SMALL && s->kind != SPAN_LARGE)
+			continue;
+		for (uint32_t slot = 0; slot < s->slots; slot++) {
+			if (!state_is_marked(s->state[slot]))
+				continue;
+			uintptr_t low = span_address(s, slot), end = low + align_up(s->block, 8);
+			for (; low < end; low += PIECE) {
+				marker.top = scan_piece(low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
+				drain();
+			}
+		}
+	}
+}
+
+void mark_drain(void)
+{
+	drain();
+	while (UNLIKELY(marker.overflow)) {
+		marker.overflow = false;
+		marker.overflows++;
+		scan_all_marked();
+	}
+}
+
+/* -- roots -- */
+
+/* A word on a stack or in a register that lies exactly behind an `exact` block may be that block's one-past-the-end pointer:
+ * its left neighbour lives too. Covers the same span, the span before and the window's very end alike. */
+static void mark_left(uintptr_t w)
+{
+	uintptr_t last = w - 1;
+	if (last - marker.base >= marker.limit || w % OS_PAGE || marker.no_past_end)
+		return;
+	struct span *s = &arena.spans[load_relaxed(&arena.page_map[(last - marker.base) >> PAGE_SHIFT])];
+	uint32_t slot = span_slot(s, last);
+	if (s->exact && slot < s->slots && span_address(s, slot) + s->block == w)
+		*marker.top++ = marker.no_interior ? span_address(s, slot) : last;
+}
+
+void mark_word(uintptr_t w)
+{
+	if (!edges_room())
+		drain(); /* leaves the stack empty; what it drops is found by the passes of mark_drain */
+	if (w - marker.base < marker.limit)
+		*marker.top++ = w;
+	mark_left(w);
+}
+
+/* Pushes one piece's words, and what lies left of its boundary words. The stack is small enough to take both. */
+static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool on_stack)
+{
+	marker.top = scan_words(p, end, marker.top);
+	if (!on_stack)
+		return;
+	for (; p < end; p++)
+		if (UNLIKELY(*p % OS_PAGE == 0) && *p - 1 - marker.base < marker.limit && edges_room())
+			mark_left(*p);
+}
+
+static void drain_if_deep(void)
+{
+	if (marker.top > marker.edges + PIECE_WORDS || marker.top > marker.full) /* following now keeps its lines warm */
+		drain();
+}
+
+void mark_range(uintptr_t low, uintptr_t high, bool on_stack)
+{
+	high = align_down(high, 8);
+	for (low = align_up(low, 8); low < high;) {
+		uintptr_t end = high - low > PIECE ? low + PIECE : high;
+		drain_if_deep();
+		push_piece((const word_t *)low, (const word_t *)end, on_stack);
+		low = end;
+	}
+}
+
+bool mark_range_copied(uintptr_t low, uintptr_t high, bool on_stack, enum copy_rule rule)
+{
+	high = align_down(high, 8);
+	for (low = align_up(low, 8); low < high;) {
+		uintptr_t end = high - low > PIECE ? low + PIECE : high;
+		drain_if_deep(); /* before the copy: following may use the same buffer */
+		const word_t *copy = doubtful_read(low, end, rule);
+		if (!copy)
+			return false;
+		push_piece(copy, copy + (end - low) / 8, on_stack);
+		low = end;
+	}
+	return true;
+}
+
+static bool cached_slot(struct span *s, uint32_t slot)
+{
+	uint8_t b = s->state[slot];
+	if (!state_is_allocated(b)) /* refill stamped it allocated; anything else was written by a wild store */
+		return false;
+	s->state[slot] = b | STATE_MARKED;
+	return true;
+}
+
+bool mark_cached(void) { return fault(FAULT_no_alloc_lists) || heap_each_cached(cached_slot); }
+
+/* -- begin and end -- */
+
+bool mark_begin(void)
+{
+	size_t bytes = align_up(mark_stack_bytes ? mark_stack_bytes : EDGE_BYTES, OS_PAGE);
+	if (bytes < 2 * PIECE)
+		bytes = 2 * PIECE;
+	if (marker.edges && marker.edge_bytes != bytes) {
+		os_unmap(marker.edges, marker.edge_bytes);
+		marker.edges = NULL;
+	}
+	if (!marker.edges && !(marker.edges = os_map(bytes)))
+		return false;
+	if (!marker.wide) {
+		if (!(marker.wide = os_map(WIDE_BYTES)))
+			return false;
+		marker.wide_room = WIDE_BYTES / sizeof *marker.wide;
+	}
+	set_edges(marker.edges, bytes, 0);
+	marker.wide_top = 0;
+	marker.base = arena.base;
+	marker.limit = load_acquire(&arena.limit);
+	marker.overflow = marker.unreadable = false;
+	marker.no_interior = fault(FAULT_no_interior);
+	marker.no_past_end = fault(FAULT_no_past_end);
+	marker.lose_edges = fault(FAULT_lose_edges);
+	marker.odd = marker.no_interior || marker.lose_edges;
+	marker.avx2 = __builtin_cpu_supports("avx2");
+	marker.lost = marker.blocks = marker.bytes = marker.overflows = 0;
+	doubtful_begin();
+	return true;
+}
+
+bool mark_complete(void) { return !marker.unreadable && !marker.overflow; }
+
+/* A stack that grew goes back to its first size: a deep graph once is no reason to keep its memory. */
+void mark_end(void)
+{
+	doubtful_end();
+	if (marker.edges && marker.edge_bytes > EDGE_BYTES) {
+		os_unmap(marker.edges, marker.edge_bytes);
+		marker.edges = NULL;
+	}
+	if (marker.wide && marker.wide_room > WIDE_BYTES / sizeof *marker.wide) {
+		os_unmap(marker.wide, marker.wide_room * sizeof *marker.wide);
+		marker.wide = NULL;
+	}
+}
+
+void mark_totals(struct mark_totals *t) { *t = (struct mark_totals){ marker.blocks, marker.bytes, marker.overflows }; }
+
+void mark_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	if (marker.edges)
+		fn((uintptr_t)marker.edges, (uintptr_t)marker.edges + marker.edge_bytes);
+	if (marker.wide)
+		fn((uintptr_t)marker.wide, (uintptr_t)marker.wide + marker.wide_room * sizeof *marker.wide);
+	fn((uintptr_t)&marker, (uintptr_t)(&marker + 1));
+	fn((uintptr_t)doubtful_bounce, (uintptr_t)doubtful_bounce + sizeof doubtful_bounce);
+}

@@ -1,0 +1,217 @@
+/*
+ * The operating system, Linux: os.h by raw system calls.
+ *
+ * Kernel facts relied on: MAP_FIXED_NOREPLACE (4.17; older kernels and some emulators treat it as a hint, so another result
+ * is unmapped and counts as taken), MADV_WIPEONFORK (4.14), futexes private to the process.
+ */
+#include "os/os.h"
+#include "base/fault.h"
+#include "os/syscall.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+static bool failed(long r) { return r < 0 && r >= -4095; }
+
+static long map(uintptr_t addr, size_t size, int prot, int flags)
+{
+	if (fault(FAULT_mmap))
+		return -ENOMEM;
+	return syscall6(SYS_mmap, (long)addr, (long)size, prot, flags, -1, 0);
+}
+
+void *os_map(size_t size)
+{
+	long r = map(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	return failed(r) ? NULL : (void *)r;
+}
+
+void *os_map_shared(size_t size)
+{
+	long r = map(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+	return failed(r) ? NULL : (void *)r;
+}
+
+int os_map_at_errno(uintptr_t addr, size_t size)
+{
+	long r = map(addr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
+	if (failed(r))
+		return (int)r;
+	if ((uintptr_t)r == addr)
+		return 0;
+	syscall2(SYS_munmap, r, (long)size);
+	return -EEXIST;
+}
+
+bool os_map_at(uintptr_t addr, size_t size) { return os_map_at_errno(addr, size) == 0; }
+
+void *os_reserve(size_t size)
+{
+	long r = map(0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	return failed(r) ? NULL : (void *)r;
+}
+
+bool os_commit(uintptr_t addr, size_t size)
+{
+	if (fault(FAULT_mmap))
+		return false;
+	return syscall3(SYS_mprotect, (long)addr, (long)size, PROT_READ | PROT_WRITE) == 0;
+}
+
+void os_unmap(void *p, size_t size)
+{
+	if (!fault(FAULT_munmap))
+		syscall2(SYS_munmap, (long)p, (long)size);
+}
+
+void *os_remap(void *p, size_t old, size_t size)
+{
+	if (fault(FAULT_mremap))
+		return NULL;
+	long r = syscall4(SYS_mremap, (long)p, (long)old, (long)size, MREMAP_MAYMOVE);
+	return failed(r) ? NULL : (void *)r;
+}
+
+bool os_move(uintptr_t from, uintptr_t to, size_t size)
+{
+	if (fault(FAULT_mremap))
+		return false;
+	/* DONTUNMAP (5.7): `from` stays mapped, empty, so nobody else can land in the arena's window. Older kernels: EINVAL. */
+	return syscall6(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED | 4 /* DONTUNMAP */, (long)to, 0)
+	       == (long)to;
+}
+
+bool os_purge(uintptr_t addr, size_t size)
+{
+	if (fault(FAULT_madvise))
+		return false;
+	return syscall3(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED) == 0;
+}
+
+void os_dontfork(void *p, size_t size) { syscall3(SYS_madvise, (long)p, (long)size, MADV_DONTFORK); }
+void os_wipeonfork(void *p, size_t size) { syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */); }
+void os_guard(void *p, size_t size) { syscall3(SYS_mprotect, (long)p, (long)size, PROT_NONE); }
+
+/* clock_gettime goes through the vdso: it takes no lock, sets errno only on failure (none with these clocks). */
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t os_now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+uint64_t os_coarse_ns(void) { return clock_ns(CLOCK_MONOTONIC_COARSE); }
+uint64_t os_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t os_process_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
+
+void os_sleep_ns(uint64_t ns)
+{
+	struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+	syscall2(SYS_nanosleep, (long)&t, 0);
+}
+
+void os_yield(void) { syscall0(SYS_sched_yield); }
+int os_pid(void) { return (int)syscall0(SYS_getpid); }
+int os_tid(void) { return (int)syscall0(SYS_gettid); }
+bool os_secure(void) { return getauxval(AT_SECURE) != 0; }
+
+void os_random(void *buf, size_t n)
+{
+	size_t done = 0;
+	while (done < n) {
+		long r = syscall3(SYS_getrandom, (long)buf + (long)done, (long)(n - done), 1 /* GRND_NONBLOCK */);
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+	}
+	uint64_t x = os_now_ns() ^ (uintptr_t)buf << 20 ^ (uint64_t)os_pid() << 40;
+	for (; done < n; done++) { /* early boot or a filter: xorshift of what differs between runs */
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		((uint8_t *)buf)[done] = (uint8_t)(x >> 32);
+	}
+}
+
+int os_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+	struct timespec t = { (time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u) };
+	if (fault(FAULT_futex))
+		return -EINTR;
+	return (int)syscall4(SYS_futex, (long)word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, (long)expected, timeout_ns ? (long)&t : 0);
+}
+
+void os_futex_wake(uint32_t *word, int count) { syscall3(SYS_futex, (long)word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count); }
+
+int os_open(const char *path, int flags, int mode)
+{
+	return (int)syscall4(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, mode);
+}
+long os_read(int fd, void *buf, size_t n)
+{
+	long r;
+	do
+		r = syscall3(SYS_read, fd, (long)buf, (long)n);
+	while (r == -EINTR);
+	return r;
+}
+long os_pread(int fd, void *buf, size_t n, uint64_t at)
+{
+	long r;
+	do
+		r = syscall4(SYS_pread64, fd, (long)buf, (long)n, (long)at);
+	while (r == -EINTR);
+	return r;
+}
+long os_write(int fd, const void *buf, size_t n)
+{
+	size_t done = 0;
+	while (done < n) {
+		long r = syscall3(SYS_write, fd, (long)buf + (long)done, (long)(n - done));
+		if (r == -EINTR)
+			continue;
+		if (r < 0)
+			return done ? (long)done : r;
+		done += (size_t)r;
+	}
+	return (long)done;
+}
+void os_close(int fd) { syscall1(SYS_close, fd); }
+
+long os_read_self(void *buf, uintptr_t from, size_t n)
+{
+	struct iovec to = { buf, n }, at = { (void *)from, n };
+	return syscall6(SYS_process_vm_readv, os_pid(), (long)&to, 1, (long)&at, 1, 0);
+}
+
+long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_ioctl, fd, (long)request, (long)arg); }
+
+int os_resident(uintptr_t addr, size_t size, uint8_t *pages)
+{
+	return (int)syscall3(SYS_mincore, (long)addr, (long)size, (long)pages);
+}
+
+void os_abort(void)
+{
+	uint64_t none = 0, abrt = 1ull << (SIGABRT - 1);
+	struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } act = { 0, 0, 0, 0 };
+	int pid = os_pid(), tid = os_tid();
+	/* First as abort() does, with the program's handler and core settings; if it returns, by default action. */
+	syscall4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&abrt, 0, 8);
+	syscall3(SYS_tgkill, pid, tid, SIGABRT);
+	syscall4(SYS_rt_sigaction, SIGABRT, (long)&act, 0, 8);
+	syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8);
+	syscall3(SYS_tgkill, pid, tid, SIGABRT);
+	for (;;)
+		syscall1(SYS_exit_group, 127);
+}

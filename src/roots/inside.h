@@ -1,0 +1,49 @@
+/* What the files of src/roots share. All of it runs inside the stop, on the collector's stack, under the collect lock. */
+#ifndef CGC_ROOTS_INSIDE_H
+#define CGC_ROOTS_INSIDE_H
+
+#include "base/bits.h"
+#include "base/stats.h"
+#include "roots/maps.h"
+#include "threads/threads.h"
+
+/* -- pages.c: which pages of a mapping have contents -- */
+enum pages_source { PAGES_NONE, PAGES_SCAN, PAGES_PAGEMAP, PAGES_SMAPS };
+/* Opens what can be read, best first, and proves it on a page of our own. The list of mappings must come from smaps when
+ * the result is PAGES_SMAPS. */
+enum pages_source pages_begin(void);
+void pages_end(void);
+/* Calls fn for each run of pages of [low, high) (part of m) that may hold the program's words. present: surely in memory now.
+ * false: could not be found out, or fn said false. */
+bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high,
+                bool (*fn)(const struct mapping *m, uintptr_t low, uintptr_t high, bool present));
+
+/* -- ranges.c: sets of address ranges -- */
+struct ranges {
+	struct range *at;
+	size_t count, room;
+	bool failed; /* no memory: the set is incomplete */
+};
+void ranges_clear(struct ranges *r);
+void ranges_add(struct ranges *r, uintptr_t low, uintptr_t high);
+void ranges_sort(struct ranges *r); /* sorts and melts together what overlaps or touches */
+/* Index of the first range that ends above `address`. */
+size_t ranges_first_above(const struct ranges *r, uintptr_t address);
+
+/* -- segments.c -- */
+void segments_start(void);
+void segments_forked(void);
+bool segments_listing(void); /* a listing is under way: the table may lack a module */
+void segments_each(void (*fn)(uintptr_t low, uintptr_t high)); /* writable data of the program's modules */
+/* Writable segments of the shared library that cgc itself is in; none when it is linked into something else. */
+void segments_own(void (*fn)(uintptr_t low, uintptr_t high));
+void segments_memory(void (*fn)(uintptr_t low, uintptr_t high));
+
+/* -- tables.c -- */
+bool tables_full(void);
+/* Gives every word that only the kernel or a thread not yet born holds to fn. Result: their number. */
+size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll);
+void tables_memory(void (*fn)(uintptr_t low, uintptr_t high));
+void tables_forked(void);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * The list of mappings: /proc/self/maps or smaps, parsed line by line into an own mapping. Exposed for unit tests and the
+ * fuzzer; nobody outside src/roots uses it otherwise.
+ */
+#ifndef CGC_ROOTS_MAPS_H
+#define CGC_ROOTS_MAPS_H
+
+#include "base/bits.h"
+
+enum mapping_flags { MAPPING_READ = 1, MAPPING_WRITE = 2, MAPPING_EXEC = 4, MAPPING_SHARED = 8 };
+enum mapping_kind {
+	MAPPING_ANON,     /* no file: heap, stacks, [anon:name] */
+	MAPPING_FILE,     /* a path, memfd and deleted files among them */
+	MAPPING_SECRET,   /* memfd_secret: only plain loads can read it */
+	MAPPING_DEVICE    /* vdso and kin, devices, kernel rings: never holds the program's pointers, or must not be read */
+};
+
+struct mapping {
+	uintptr_t low, high;
+	uint64_t inode;
+	uint64_t held;        /* smaps only: bytes that are resident or swapped and may hold pointers; else UINT64_MAX */
+	uint32_t major;
+	uint8_t flags, kind;
+	bool swapped;         /* smaps only: some of `held` is in swap */
+};
+
+/* Parses one line of maps (without its newline). false: not such a line. */
+bool maps_parse_line(const char *line, size_t length, struct mapping *m);
+/* Parses a "Name:   123 kB" line of smaps into the mapping it belongs to; other lines are ignored. */
+void maps_parse_field(const char *line, size_t length, struct mapping *m);
+
+struct maps {
+	struct mapping *at;
+	size_t count, room;
+};
+/* Lists all mappings in rising order; `path` is /proc/self/maps or /proc/self/smaps. false: unreadable, a line that makes no sense, no
+ * memory. No allocation but its own mapping, which is kept for the next time. */
+bool maps_read(struct maps *list, const char *path);
+/* The mapping that holds `address`, or NULL. */
+const struct mapping *maps_find(const struct maps *list, uintptr_t address);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * Which pages of a mapping have contents that the program wrote. Three sources, the best that works is taken at the
+ * beginning of each cycle, after it has shown a page of our own correctly (emulators answer zeros; after setuid all
+ * of /proc/self but maps and smaps is refused; an inherited descriptor would show the parent, so each is opened anew):
+ *
+ *   PAGES_SCAN      the PAGEMAP_SCAN ioctl (Linux 6.7): runs of pages, filtered in the kernel;
+ *   PAGES_PAGEMAP   /proc/self/pagemap: 8 bytes a page; 63 present, 62 swapped, 61 file page or shared;
+ *   PAGES_SMAPS     amounts per mapping; pages by mincore, or all of them when some of the mapping is in swap.
+ *
+ * Private mappings: pages copied on write or anonymous. A page of the file itself holds what the file holds. Shared ones: every
+ * present page. A shared page that this process never touched through the mapping, or that is in swap, is not shown: that
+ * would take a walk over the file, which faults its holes in.
+ *
+ * Guard regions and poisoned pages show as swapped: the caller reads those without faulting, and one that can't be read
+ * has no content: installing a guard drops the page, and what comes back when it is removed is zeros.
+ */
+#include "roots/inside.h"
+#include "base/fault.h"
+#include "heap/heap.h"
+#include "os/os.h"
+
+#include <fcntl.h>
+
+/* From the kernel's uapi linux/fs.h, which build machines' headers may lack. */
+struct page_region {
+	uint64_t start, end, categories;
+};
+struct pm_scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_PFNZERO = 1 << 5 };
+static const unsigned long PAGEMAP_SCAN_IOCTL = 0xC0606610ul; /* _IOWR('f', 16, struct pm_scan_arg) */
+
+#define PM_PRESENT (1ull << 63)
+#define PM_SWAPPED (1ull << 62)
+#define PM_FILE (1ull << 61)
+
+enum { REGIONS = 512, ENTRIES = 4096 };
+
+static enum pages_source source;
+static int fd = -1;
+static union {
+	struct page_region regions[REGIONS];
+	uint64_t entries[ENTRIES];
+	uint8_t resident[8 * ENTRIES];
+} room;
+static uint8_t probe[2 * OS_PAGE]; /* a page of ours that is surely written */
+
+typedef bool page_fn(const struct mapping *m, uintptr_t low, uintptr_t high, bool present);
+
+/* -- the ioctl -- */
+
+/* Lists at most REGIONS runs of [*low, high), moves *low behind what was looked at. Number of runs or -errno. */
+static long scan(uintptr_t *low, uintptr_t high, bool shared)
+{
+	struct pm_scan_arg arg = { .size = sizeof arg, .start = *low, .end = high, .vec = (uintptr_t)room.regions,
+		                   .vec_len = REGIONS, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
+		                   .return_mask = IS_PRESENT | IS_SWAPPED };
+	if (!shared)
+		arg.category_inverted = arg.category_mask = IS_FILE | IS_PFNZERO; /* neither of the two */
+	long n = os_ioctl(fd, PAGEMAP_SCAN_IOCTL, &arg);
+	if (n >= 0 && arg.walk_end <= *low)
+		return -1; /* no progress */
+	*low = arg.walk_end;
+	return n;
+}
+
+static bool each_by_scan(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	while (low < high) {
+		long n = scan(&low, high, m->flags & MAPPING_SHARED);
+		if (n < 0)
+			return false;
+		for (long i = 0; i < n; i++) {
+			const struct page_region *r = &room.regions[i];
+			if (!fn(m, r->start, r->end, r->categories & IS_PRESENT))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* -- pagemap -- */
+
+static bool holds(uint64_t entry, bool shared)
+{
+	return entry & (PM_PRESENT | PM_SWAPPED) && (shared || !(entry & PM_FILE));
+}
+
+static bool each_by_pagemap(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	bool shared = m->flags & MAPPING_SHARED;
+	while (low < high) {
+		size_t pages = (high - low) / OS_PAGE;
+		pages = pages < ENTRIES ? pages : ENTRIES;
+		if (os_pread(fd, room.entries, pages * 8, low / OS_PAGE * 8) != (long)(pages * 8))
+			return false;
+		for (size_t i = 0; i < pages;) {
+			size_t first = i;
+			uint64_t kind = room.entries[i];
+			while (i < pages && holds(room.entries[i], shared) && !((room.entries[i] ^ kind) & PM_PRESENT))
+				i++;
+			if (i == first)
+				i++;
+			else if (!fn(m, low + first * OS_PAGE, low + i * OS_PAGE, kind & PM_PRESENT))
+				return false;
+		}
+		low += pages * OS_PAGE;
+	}
+	return true;
+}
+
+/* -- smaps -- */
+
+static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	if (!m->held)
+		return true;
+	if (m->swapped)
+		return fn(m, low, high, false);
+	while (low < high) {
+		size_t pages = (high - low) / OS_PAGE;
+		pages = pages < sizeof room.resident ? pages : sizeof room.resident;
+		if (os_resident(low, pages * OS_PAGE, room.resident) < 0)
+			return fn(m, low, high, false);
+		for (size_t i = 0; i < pages; i++) {
+			size_t first = i;
+			while (i < pages && room.resident[i] & 1)
+				i++;
+			if (i > first && !fn(m, low + first * OS_PAGE, low + i * OS_PAGE, false))
+				return false;
+		}
+		low += pages * OS_PAGE;
+	}
+	return true;
+}
+
+/* -- choice -- */
+
+/* Does the source show a written page of ours as what it is? */
+static bool scan_proves(uintptr_t page)
+{
+	uintptr_t low = page;
+	if (fault(FAULT_pagemap))
+		return false;
+	return scan(&low, page + OS_PAGE, false) == 1 && room.regions[0].start == page;
+}
+
+static bool pagemap_proves(uintptr_t page)
+{
+	uint64_t entry = 0;
+	return os_pread(fd, &entry, 8, page / OS_PAGE * 8) == 8 && holds(entry, false);
+}
+
+enum pages_source pages_begin(void)
+{
+	uintptr_t page = align_up((uintptr_t)probe, OS_PAGE);
+	*(volatile uint8_t *)page += 1;
+	fd = os_open("/proc/self/pagemap", O_RDONLY, 0);
+	if (fd < 0)
+		return source = PAGES_SMAPS;
+	if (scan_proves(page))
+		return source = PAGES_SCAN;
+	if (pagemap_proves(page))
+		return source = PAGES_PAGEMAP;
+	pages_end();
+	return source = PAGES_SMAPS;
+}
+
+void pages_end(void)
+{
+	if (fd >= 0)
+		os_close(fd);
+	fd = -1;
+}
+
+bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	low = align_down(low, OS_PAGE);
+	high = align_up(high, OS_PAGE);
+	switch (source) {
+	case PAGES_SCAN:
+		return each_by_scan(m, low, high, fn);
+	case PAGES_PAGEMAP:
+		return each_by_pagemap(m, low, high, fn);
+	case PAGES_SMAPS:
+		return each_by_smaps(m, low, high, fn);
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,77 @@
+/* Sets of address ranges in own mappings: added in any order, sorted once, then looked up by halving. */
+#include "roots/inside.h"
+#include "os/os.h"
+
+enum { FIRST_ROOM = 1024 };
+
+void ranges_clear(struct ranges *r)
+{
+	r->count = 0;
+	r->failed = false;
+}
+
+void ranges_add(struct ranges *r, uintptr_t low, uintptr_t high)
+{
+	if (low >= high)
+		return;
+	if (r->count == r->room) {
+		size_t old = r->room * sizeof *r->at, bytes = old ? 2 * old : FIRST_ROOM * sizeof *r->at;
+		void *at = old ? os_remap(r->at, old, bytes) : os_map(bytes);
+		if (!at) {
+			r->failed = true;
+			return;
+		}
+		r->at = at;
+		r->room = bytes / sizeof *r->at;
+	}
+	r->at[r->count++] = (struct range){ low, high };
+}
+
+/* Heap sort: no recursion, no extra memory, no bad case. */
+static void sift(struct range *at, size_t root, size_t count)
+{
+	struct range moving = at[root];
+	for (size_t child; (child = 2 * root + 1) < count; root = child) {
+		if (child + 1 < count && at[child].low < at[child + 1].low)
+			child++;
+		if (moving.low >= at[child].low)
+			break;
+		at[root] = at[child];
+	}
+	at[root] = moving;
+}
+
+void ranges_sort(struct ranges *r)
+{
+	if (!r->count)
+		return;
+	for (size_t i = r->count / 2; i-- > 0;)
+		sift(r->at, i, r->count);
+	for (size_t i = r->count - 1; i > 0; i--) {
+		struct range last = r->at[i];
+		r->at[i] = r->at[0];
+		r->at[0] = last;
+		sift(r->at, 0, i);
+	}
+	size_t kept = 0;
+	for (size_t i = 1; i < r->count; i++) {
+		if (r->at[i].low > r->at[kept].high)
+			r->at[++kept] = r->at[i];
+		else if (r->at[i].high > r->at[kept].high)
+			r->at[kept].high = r->at[i].high;
+	}
+	r->count = kept + 1;
+}
+
+size_t ranges_first_above(const struct ranges *r, uintptr_t address)
+{
+	size_t low = 0, high = r->count;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (r->at[mid].high <= address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}

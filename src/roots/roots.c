@@ -1,0 +1,331 @@
+/*
+ * Every root, given to the marker inside the stop:
+ *
+ * 1. Sources are opened (pages.c) and the mappings listed (maps.c). The list must show our own stack and data, else it is
+ *    another process's or a filtered one.
+ * 2. Parts of the arena's window that are no longer plain memory are told to the marker as doubtful.
+ * 3. Two sets of ranges are built: what is left out (the arena, cgc's own memory, the dead part of each thread's stack as far
+ *    as the mapping of its stack pointer reaches) and what is a live stack or signal frame.
+ * 4. Registers, and words that only the kernel holds, go to the marker one by one.
+ * 5. Each mapping, minus what is left out, page by page where there are contents; words in live stacks are marked as such.
+ *    Sub-ranges are left out, never whole mappings: the kernel merges neighbours, ours with the program's.
+ *
+ * How a page is read:
+ *   private, readable, present     plain loads
+ *   protected, swapped, shared     copied without faulting (mark_range_copied): a protected page may fault, so may a
+ *                                  swapped one that is really a guard, and another process may truncate a shared file.
+ * A present page that can't be copied ends the cycle (law 8). One that only shows as swapped is then empty (see pages.c).
+ *
+ * What must hold: no lock, no allocation but own mappings, raw system calls only: a stopped thread may hold any lock.
+ */
+#include "roots/roots.h"
+#include "base/fault.h"
+#include "base/options.h"
+#include "heap/heap.h"
+#include "mark/mark.h"
+#include "os/os.h"
+#include "roots/inside.h"
+#include "threads/threads.h"
+
+enum { OWN = 256 };
+
+static struct range own[OWN]; /* set before the first cycle; grows only */
+static unsigned own_count;    /* atomic: released after the entry */
+
+static struct maps maps;
+static struct ranges left_out, stacks;
+static uint64_t scanned;
+static bool from_smaps;
+
+/* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
+static struct {
+	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected;
+} no;
+
+void roots_exclude(uintptr_t low, uintptr_t high)
+{
+	unsigned n = add_relaxed(&own_count, 1);
+	if (n < OWN)
+		own[n] = (struct range){ low, high };
+	/* A full table only costs time: what is not left out is scanned. */
+}
+
+static void exclude_now(uintptr_t low, uintptr_t high) { ranges_add(&left_out, low, high); }
+
+void roots_start(void)
+{
+	segments_start();
+	segments_own(roots_exclude);
+}
+
+void roots_forked(void)
+{
+	segments_forked();
+	tables_forked();
+}
+
+static void arm_mutants(void)
+{
+	no.registers = fault(FAULT_no_registers);
+	no.stacks = fault(FAULT_no_stacks);
+	no.segments = fault(FAULT_no_segments);
+	no.mappings = fault(FAULT_no_mappings);
+	no.shared = fault(FAULT_no_shared);
+	no.epoll = fault(FAULT_no_epoll);
+	no.tls = fault(FAULT_no_tls);
+	no.altstack = fault(FAULT_no_altstack);
+	no.self_stack = fault(FAULT_no_self_stack);
+	no.protected = fault(FAULT_no_protected);
+}
+
+/* -- step 2 -- */
+
+static bool plain(const struct mapping *m)
+{
+	return m->kind == MAPPING_ANON && (m->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ;
+}
+
+/* Holes count too: a block in one was unmapped by the program. */
+static void tell_doubtful(void)
+{
+	uintptr_t at = arena.base, end = arena.base + load_acquire(&arena.limit);
+	for (size_t i = 0; i < maps.count && at < end; i++) {
+		const struct mapping *m = &maps.at[i];
+		if (m->high <= at)
+			continue;
+		if (m->low >= end)
+			break;
+		if (m->low > at)
+			mark_doubtful(at, m->low);
+		uintptr_t low = m->low > at ? m->low : at, high = m->high < end ? m->high : end;
+		if (!plain(m))
+			mark_doubtful(low, high);
+		at = high;
+	}
+	if (at < end)
+		mark_doubtful(at, end);
+}
+
+/* -- step 3 -- */
+
+/* The mutant no_tls leaves out the static TLS block below the thread's control block, which points to itself. */
+static void lose_tls(const struct thread_root *t)
+{
+	for (unsigned i = 0; i < t->word_count; i++) {
+		uintptr_t w = t->words[i], first = 0;
+		if (w && w % 64 == 0 && os_read_self(&first, w, sizeof first) == (long)sizeof first && first == w)
+			exclude_now(w - OS_PAGE, w);
+	}
+}
+
+static void add_thread(const struct thread_root *t, bool self_thread)
+{
+	const struct mapping *m = maps_find(&maps, t->sp);
+	if (m && t->dead.low < t->dead.high) /* the rest of `dead` may be somebody else's by now */
+		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
+	if (no.stacks || (no.self_stack && self_thread))
+		exclude_now(t->live.low, t->live.high);
+	else
+		ranges_add(&stacks, t->live.low, t->live.high);
+	if (no.altstack)
+		exclude_now(t->frame.low, t->frame.high);
+	else
+		ranges_add(&stacks, t->frame.low, t->frame.high);
+	if (no.tls)
+		lose_tls(t);
+}
+
+static void build_ranges(void)
+{
+	ranges_clear(&left_out);
+	ranges_clear(&stacks);
+	exclude_now(arena.base, arena.base + load_acquire(&arena.limit));
+	unsigned known = load_acquire(&own_count);
+	for (unsigned i = 0; i < known && i < OWN; i++)
+		exclude_now(own[i].low, own[i].high);
+	threads_own_ranges(exclude_now);
+	mark_own_ranges(exclude_now);
+	tables_memory(exclude_now);
+	segments_memory(exclude_now);
+	int tid = os_tid();
+	for (size_t i = 0, n = threads_count(); i < n; i++) {
+		const struct thread_root *t = threads_root(i);
+		add_thread(t, t->tid == tid);
+	}
+	exclude_now((uintptr_t)maps.at, (uintptr_t)(maps.at + maps.room));
+	exclude_now((uintptr_t)stacks.at, (uintptr_t)(stacks.at + stacks.room));
+	exclude_now((uintptr_t)left_out.at, (uintptr_t)(left_out.at + left_out.room));
+	ranges_sort(&left_out);
+	ranges_sort(&stacks);
+}
+
+/* -- step 4 -- */
+
+static void mark_threads(void)
+{
+	for (size_t i = 0, n = threads_count(); i < n; i++) {
+		const struct thread_root *t = threads_root(i);
+		if (arena_contains(t->sp)) /* a stack inside a block: the block is the root */
+			mark_word(t->sp);
+		if (no.registers)
+			continue;
+		for (unsigned w = 0; w < t->word_count; w++)
+			mark_word(t->words[w]);
+		scanned += t->word_count * 8;
+	}
+}
+
+/* -- step 5 -- */
+
+static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bool present, bool on_stack)
+{
+	scanned += high - low;
+	bool readable = m->flags & MAPPING_READ;
+	if (m->kind == MAPPING_SECRET && !readable)
+		return !present; /* nothing but plain loads reads it */
+	if (readable && present && (m->kind == MAPPING_SECRET || !(m->flags & MAPPING_SHARED))) {
+		mark_range(low, high, on_stack);
+		return true;
+	}
+	return mark_range_copied(low, high, on_stack, present ? COPY_WHOLE : readable ? COPY_READABLE : COPY_PROTECTED);
+}
+
+/* [low, high) has contents: split by what is a live stack. */
+static bool scan_run(const struct mapping *m, uintptr_t low, uintptr_t high, bool present)
+{
+	for (size_t i = ranges_first_above(&stacks, low); low < high; i++) {
+		bool more = i < stacks.count && stacks.at[i].low < high;
+		uintptr_t stack_low = more ? stacks.at[i].low : high;
+		if (low < stack_low) {
+			if (!scan_part(m, low, stack_low, present, false))
+				return false;
+			low = stack_low;
+		}
+		if (!more)
+			break;
+		uintptr_t end = stacks.at[i].high < high ? stacks.at[i].high : high;
+		if (low < end && !scan_part(m, low, end, present, true))
+			return false;
+		low = end;
+	}
+	return true;
+}
+
+/* Bounds of the part that is being listed: runs come in whole pages, ranges that are left out end anywhere. */
+static uintptr_t part_low, part_high;
+
+static bool scan_clipped(const struct mapping *m, uintptr_t low, uintptr_t high, bool present)
+{
+	low = low > part_low ? low : part_low;
+	high = high < part_high ? high : part_high;
+	return low >= high || scan_run(m, low, high, present);
+}
+
+static bool scan_mapping(const struct mapping *m)
+{
+	uintptr_t at = m->low;
+	for (size_t i = ranges_first_above(&left_out, at); at < m->high; i++) {
+		bool more = i < left_out.count && left_out.at[i].low < m->high;
+		part_low = at;
+		part_high = more ? left_out.at[i].low : m->high;
+		if (part_low < part_high && !pages_each(m, part_low, part_high, scan_clipped))
+			return false;
+		if (!more)
+			break;
+		at = left_out.at[i].high;
+	}
+	return true;
+}
+
+/* Of a mapping that is no root: only the stacks in it, should a thread run on one. */
+static bool scan_stacks_only(const struct mapping *m)
+{
+	for (size_t i = ranges_first_above(&stacks, m->low); i < stacks.count && stacks.at[i].low < m->high; i++) {
+		uintptr_t low = stacks.at[i].low > m->low ? stacks.at[i].low : m->low;
+		uintptr_t high = stacks.at[i].high < m->high ? stacks.at[i].high : m->high;
+		scanned += high - low;
+		if (!mark_range_copied(low, high, true, COPY_PROTECTED))
+			return false;
+	}
+	return true;
+}
+
+static bool is_root(const struct mapping *m)
+{
+	if (m->kind == MAPPING_DEVICE || (no.protected && !(m->flags & MAPPING_READ)))
+		return false;
+	if (m->flags & MAPPING_SHARED) /* major 0: memory file systems, memfd, System V, shared anonymous memory */
+		return m->major == 0 && !no.shared;
+	return m->kind == MAPPING_ANON ? !no.mappings : !no.segments;
+}
+
+static enum abort_reason mark_mappings(void)
+{
+	for (size_t i = 0; i < maps.count; i++) {
+		const struct mapping *m = &maps.at[i];
+		if (!(is_root(m) ? scan_mapping(m) : scan_stacks_only(m)))
+			return ABORT_ROOT_UNREADABLE;
+	}
+	return ABORT_NONE;
+}
+
+/* roots=segments, for comparison: what a collector sees that knows modules and stacks only. */
+static void mark_segment(uintptr_t low, uintptr_t high)
+{
+	for (size_t i = ranges_first_above(&left_out, low); low < high; i++) {
+		bool more = i < left_out.count && left_out.at[i].low < high;
+		uintptr_t end = more ? left_out.at[i].low : high;
+		if (low < end) {
+			scanned += end - low;
+			mark_range_copied(low, end, false, COPY_PROTECTED);
+		}
+		if (!more)
+			break;
+		low = left_out.at[i].high > low ? left_out.at[i].high : low;
+	}
+}
+
+static enum abort_reason mark_segments(void)
+{
+	if (segments_listing())
+		return ABORT_ROOT_UNREADABLE;
+	segments_each(mark_segment);
+	for (size_t i = 0; i < stacks.count; i++) {
+		scanned += stacks.at[i].high - stacks.at[i].low;
+		if (!mark_range_copied(stacks.at[i].low, stacks.at[i].high, true, COPY_PROTECTED))
+			return ABORT_ROOT_UNREADABLE;
+	}
+	return ABORT_NONE;
+}
+
+/* -- all of it -- */
+
+static enum abort_reason mark_all(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	from_smaps = pages_begin() == PAGES_SMAPS;
+	if (!maps_read(&maps, from_smaps ? "/proc/self/smaps" : "/proc/self/maps"))
+		return ABORT_ROOT_UNREADABLE;
+	if (!maps_find(&maps, here) || !maps_find(&maps, (uintptr_t)&maps))
+		return ABORT_ROOT_UNREADABLE;
+	tell_doubtful();
+	build_ranges();
+	if (left_out.failed || stacks.failed)
+		return ABORT_NO_MEMORY;
+	mark_threads();
+	scanned += 8 * tables_each(mark_word, !no.epoll);
+	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
+}
+
+enum abort_reason roots_mark(uint64_t *bytes)
+{
+	scanned = 0;
+	*bytes = 0;
+	if (tables_full())
+		return ABORT_TABLE_FULL;
+	arm_mutants();
+	enum abort_reason why = mark_all();
+	pages_end();
+	*bytes = scanned;
+	return why;
+}

@@ -1,0 +1,169 @@
+/*
+ * Modules and their data segments, listed by dl_iterate_phdr at start and after dlopen and dlclose, never while threads are
+ * stopped: it waits for whoever holds the loader's lock.
+ *
+ * Two tables take turns: a listing fills the one that is not shown, then shows it by one release store, so that readers (report,
+ * stack walker, handlers) take no lock. A reader that is slower than a whole further listing could see the table being
+ * refilled; it notices by the generation and says "none". Names are kept for ever, once each.
+ *
+ * One listing at a time; who comes meanwhile leaves a note and the lister goes round again. roots=segments refuses to judge while
+ * a listing is under way.
+ */
+#include "roots/inside.h"
+#include "os/os.h"
+#include "roots/roots.h"
+
+#include <link.h>
+#include <string.h>
+
+enum {
+	SEGMENTS = 4096,         /* a process of 1,000 libraries has 4 segments each */
+	NAME_BYTES = 256 * 1024
+};
+
+struct segment {
+	uintptr_t low, high, bias;
+	const char *name;
+	bool writable, own;
+};
+struct listing {
+	size_t count;
+	bool full;               /* more segments than the table holds */
+	struct segment at[SEGMENTS];
+};
+static struct listing *tables; /* two, in one own mapping */
+static char *names;
+static size_t names_used;
+static struct listing *shown;  /* atomic; release pairs with the readers' acquire */
+static uint32_t generation;    /* atomic: rises before a table is refilled */
+static uint32_t listing;       /* atomic: 0 nobody, 1 under way, 2 once more */
+
+static const char *name_kept(const char *name)
+{
+	size_t n = strlen(name) + 1;
+	for (size_t at = 0; at < names_used; at += strlen(names + at) + 1)
+		if (strcmp(names + at, name) == 0)
+			return names + at;
+	if (names_used + n > NAME_BYTES)
+		return "?";
+	memcpy(names + names_used, name, n);
+	names_used += n;
+	return names + names_used - n;
+}
+
+/* Is this the shared library that cgc was loaded from? A program that links the core statically keeps its own data. */
+static bool own_library(const struct dl_phdr_info *info)
+{
+	const char *slash = strrchr(info->dlpi_name, '/');
+	if (strncmp(slash ? slash + 1 : info->dlpi_name, "libcgc.so", 9) != 0)
+		return false;
+	uintptr_t here = (uintptr_t)&roots_list_segments;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		uintptr_t low = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+		if (info->dlpi_phdr[i].p_type == PT_LOAD && here - low < info->dlpi_phdr[i].p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static int take_module(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct listing *l = arg;
+	bool own = own_library(info);
+	const char *name = name_kept(info->dlpi_name);
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		if (h->p_type != PT_LOAD || !h->p_memsz)
+			continue;
+		if (l->count == SEGMENTS) {
+			l->full = true;
+			return 0;
+		}
+		uintptr_t low = info->dlpi_addr + h->p_vaddr;
+		l->at[l->count++] = (struct segment){ low, low + h->p_memsz, info->dlpi_addr, name, h->p_flags & PF_W, own };
+	}
+	return 0;
+}
+
+void roots_list_segments(void)
+{
+	uint32_t idle = 0;
+	if (!cas(&listing, &idle, 1)) {
+		uint32_t running = 1;
+		if (cas(&listing, &running, 2) || running == 2)
+			return;
+		idle = 0; /* the other one has just finished */
+		if (!cas(&listing, &idle, 1))
+			return;
+	}
+	if (!tables) {
+		names = os_map(NAME_BYTES);
+		tables = names ? os_map(align_up(2 * sizeof *tables, 4096)) : NULL;
+	}
+	for (uint32_t under_way = 1; tables;) {
+		struct listing *next = load_relaxed(&shown) == tables ? tables + 1 : tables;
+		store_release(&listing, 1);
+		__atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
+		next->count = 0;
+		next->full = false;
+		dl_iterate_phdr(take_module, next);
+		store_release(&shown, next);
+		under_way = 1;
+		if (cas(&listing, &under_way, 0))
+			return;
+	}
+	store_release(&listing, 0);
+}
+
+bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset)
+{
+	uint32_t before = load_acquire(&generation);
+	const struct listing *l = load_acquire(&shown);
+	if (!l)
+		return false;
+	for (size_t i = 0; i < l->count; i++) {
+		struct segment s = l->at[i];
+		if (address - s.low >= s.high - s.low)
+			continue;
+		*name = s.name;
+		*offset = address - s.bias;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		return load_acquire(&generation) - before < 2; /* two later listings may have refilled this table */
+	}
+	return false;
+}
+
+void segments_start(void) { roots_list_segments(); }
+
+bool segments_listing(void)
+{
+	const struct listing *l = load_acquire(&shown);
+	return !l || l->full || load_acquire(&listing) != 0;
+}
+
+void segments_each(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	const struct listing *l = load_acquire(&shown);
+	for (size_t i = 0; l && i < l->count; i++)
+		if (l->at[i].writable && !l->at[i].own)
+			fn(l->at[i].low, l->at[i].high);
+}
+
+void segments_own(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	const struct listing *l = load_acquire(&shown);
+	for (size_t i = 0; l && i < l->count; i++)
+		if (l->at[i].writable && l->at[i].own)
+			fn(l->at[i].low, l->at[i].high);
+}
+
+void segments_memory(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	if (tables) {
+		fn((uintptr_t)tables, (uintptr_t)(tables + 2));
+		fn((uintptr_t)names, (uintptr_t)names + NAME_BYTES);
+	}
+}
+
+/* The thread that was listing may not exist in the child. */
+void segments_forked(void) { store_release(&listing, 0); }

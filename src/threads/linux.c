@@ -1,0 +1,452 @@
+/*
+ * Stopping every thread of this process on Linux, and letting them run again (DESIGN.md section 4 point 2).
+ *
+ *   0. The handler is (re)installed: glibc installs its own for the same signal at the first pthread_create.
+ *   1. The epoch becomes odd. Threads known from the last stop are signalled, before /proc is opened, so that our descriptor
+ *      shows to running code as little as can be.
+ *   2. Wait until all answered; then read the task list. Whoever is new is signalled, and step 2 starts again. A list that was
+ *      read while everybody known stood still, shows nobody new and has as many entries as the kernel counts
+ *      threads, is complete: only a running thread can make another.
+ *   3. No answer 20 ms after the last signal, a list that is not ours, a signal that can't be sent: the epoch becomes even,
+ *      everybody runs, the caller learns why.
+ *
+ * Why signal 33: programs can't block or handle it under glibc, so it reaches threads that block "everything"; it is queued.
+ *
+ * Not every listed task can answer. Zombies (a main thread that called pthread_exit) and kernel workers run no program
+ * code: skipped. A task that exits leaves the list: gone. ESRCH alone proves nothing (a foreign /proc gives it too).
+ * A vfork parent and a SIGSTOPped thread do hold roots and cannot answer: that stop fails.
+ */
+#include "base/fault.h"
+#include "base/text.h"
+#include "heap/self.h"
+#include "os/os.h"
+#define MACHINE_DEFINE
+#include "threads/room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+
+enum {
+	PATIENCE_NS = 20000000,      /* for an answer, after the last signal */
+	SLICE_NS = 300000,           /* first wait before we look why somebody is silent; doubles */
+	STAT_MAX = 16,               /* silent threads whose stat is read at one look: each costs 10-20 us */
+	PASSES_MAX = 200,            /* a program that makes threads faster than this is left alone */
+	STOP_MAX_NS = 100000000      /* and so is one that keeps a stop from ending for so long */
+};
+
+struct stop stop;
+static struct thread_root collector_root;
+static uint32_t captured_for;   /* TID whose registers threads_run_on holds in collector_root; 0 none */
+static uint32_t *parked;        /* indices of the records that answered this stop; a prefix of tasks_active */
+static uint32_t parked_count;
+static uint64_t last_signal;
+static uint32_t newly_found;    /* by the pass in flight */
+
+/* -- signals -- */
+
+struct kernel_action {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000ul
+
+/* Ours is in place afterwards, and what was there before is the chain target. */
+static bool handler_install(void)
+{
+	struct kernel_action now, want = { (void *)park_handler, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER,
+		                           (void *)machine_restorer, ~0ull };
+	if (syscall4(SYS_rt_sigaction, stop.signal, 0, (long)&now, 8) < 0)
+		return false;
+	if (now.handler == want.handler && now.mask == want.mask)
+		return true;
+	if (now.handler != want.handler)
+		store_release(&stop.chain, now.handler == (void *)SIG_DFL || now.handler == (void *)SIG_IGN ? NULL : now.handler);
+	return syscall4(SYS_rt_sigaction, stop.signal, (long)&want, 0, 8) == 0;
+}
+
+/* The cookie tells the handler only that glibc's need not run. */
+static long signal_send(uint32_t tid)
+{
+	union {
+		siginfo_t info;
+		uint64_t raw[16];
+	} s = { .raw = { 0 } };
+	if (fault(FAULT_signal))
+		return -EPERM;
+	s.info.si_signo = stop.signal;
+	s.info.si_code = SI_QUEUE;
+	s.info.si_value.sival_ptr = &stop;
+	long r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&s.info);
+	if (r == -EAGAIN) { /* RLIMIT_SIGPENDING: as from kill(), which may lose the contents but never the signal */
+		for (unsigned i = 0; i < NELEM(s.raw); i++)
+			s.raw[i] = 0;
+		s.info.si_signo = stop.signal;
+		s.info.si_code = SI_USER;
+		r = syscall4(SYS_rt_tgsigqueueinfo, stop.pid, tid, stop.signal, (long)&s.info);
+	}
+	last_signal = os_now_ns();
+	return r;
+}
+
+void threads_block_signals(uint64_t *saved)
+{
+	uint64_t all = ~0ull;
+	syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)saved, 8);
+}
+void threads_restore_signals(uint64_t saved) { syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&saved, 0, 8); }
+
+/* -- the stop -- */
+
+static inline bool answered(const struct record *r) { return load_acquire(&r->answered) == stop.epoch; }
+
+/* ESRCH proves nothing by itself: the next pass tells whether the task is gone. */
+static enum abort_reason task_signal(struct record *r)
+{
+	long e = signal_send(r->tid);
+	r->state = e == -ESRCH ? TASK_UNKNOWN : TASK_AWAITED;
+	r->signalled = e == 0;
+	return e == 0 || e == -ESRCH ? ABORT_NONE : ABORT_SIGNAL;
+}
+
+/* One listed TID. */
+static enum abort_reason task_listed(uint32_t tid, uint32_t pass)
+{
+	struct record *r = task_find(tid);
+	bool exiting;
+	if (!r && !(r = task_add(tid)))
+		return ABORT_NO_MEMORY;
+	r->seen = pass;
+	if (tid == stop.collector)
+		r->state = TASK_SELF;
+	if (r->state == TASK_SELF || r->state == TASK_SKIPPED)
+		return ABORT_NONE;
+	if (r->state == TASK_AWAITED && (r->signalled || answered(r)))
+		return ABORT_NONE;
+	r->state = task_classify(tid, &exiting);
+	if (r->state != TASK_AWAITED)
+		return ABORT_NONE;
+	newly_found++;
+	return task_signal(r);
+}
+
+/* One pass, and what it says about those who did not answer: not shown by a whole list means exited. */
+static enum abort_reason look(struct task_pass *pass)
+{
+	static uint32_t number; /* never 0: a new record was seen by no pass */
+	if (++number == 0)
+		number = 1;
+	newly_found = 0;
+	enum abort_reason reason = tasks_pass(pass, task_listed, number);
+	if (reason != ABORT_NONE)
+		return reason;
+	for (uint32_t i = 0; i < tasks_count && pass->steady; i++) {
+		struct record *r = task_record(tasks_active[i]);
+		if (r->seen == number || r->state == TASK_SELF)
+			continue;
+		if (r->state == TASK_AWAITED && answered(r))
+			return ABORT_TASK_LIST; /* it sleeps in our handler and is not listed: not our list */
+		r->state = TASK_GONE;
+	}
+	return ABORT_NONE;
+}
+
+static uint32_t silent_count(void)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < tasks_count; i++) {
+		struct record *r = task_record(tasks_active[i]);
+		n += r->state == TASK_AWAITED && !answered(r);
+	}
+	return n;
+}
+
+/* Why are they silent? true: one may be gone, the list should be read. */
+static bool silent_examine(bool closely)
+{
+	bool reread = false;
+	unsigned read = 0;
+	for (uint32_t i = 0; i < tasks_count; i++) {
+		struct record *r = task_record(tasks_active[i]);
+		bool exiting;
+		if (r->state != TASK_AWAITED || answered(r))
+			continue;
+		if (syscall3(SYS_tgkill, stop.pid, r->tid, 0) == -ESRCH) {
+			reread = true;
+		} else if (closely && read++ < STAT_MAX) {
+			enum task_state s = task_classify(r->tid, &exiting);
+			if (s == TASK_SKIPPED) /* became a zombie, or its TID went to a worker */
+				r->state = s;
+			reread |= s == TASK_GONE || exiting;
+		}
+	}
+	return reread;
+}
+
+/* Until everybody who was signalled has answered or is gone. */
+static enum abort_reason wait_for_answers(uint64_t started)
+{
+	uint64_t slice = SLICE_NS;
+	unsigned looks = 0;
+	for (;;) {
+		uint32_t bell = load_acquire(&stop.bell);
+		uint32_t before = __atomic_load_n(&stop.answers, __ATOMIC_SEQ_CST);
+		uint32_t silent = silent_count();
+		if (silent == 0)
+			return ABORT_NONE;
+		/* Who answers after the count adds to `before`; seq_cst so that either we see it or it sees `wanted`. */
+		__atomic_store_n(&stop.wanted, before + silent, __ATOMIC_SEQ_CST);
+		if ((int32_t)(__atomic_load_n(&stop.answers, __ATOMIC_SEQ_CST) - (before + silent)) >= 0)
+			continue;
+		uint64_t asleep = os_now_ns();
+		room_wait(&stop.bell, bell, slice);
+		uint64_t now = os_now_ns();
+		if (now - asleep < slice && now < last_signal + PATIENCE_NS)
+			continue;
+		bool late = now >= last_signal + PATIENCE_NS || now >= started + STOP_MAX_NS;
+		if (silent_examine(late || ++looks > 2)) {
+			struct task_pass pass;
+			enum abort_reason reason = look(&pass);
+			if (reason != ABORT_NONE)
+				return reason;
+		}
+		if (late && silent_count() && os_now_ns() >= last_signal + PATIENCE_NS)
+			return ABORT_THREAD_SILENT;
+		if (now >= started + STOP_MAX_NS)
+			return ABORT_THREAD_SILENT;
+		slice *= 2;
+		if (slice > 4000000)
+			slice = 4000000;
+	}
+}
+
+static enum abort_reason everybody_stops(uint64_t started)
+{
+	for (uint32_t i = 0; i < tasks_count; i++) {
+		struct record *r = task_record(tasks_active[i]);
+		r->signalled = false;
+		if (r->tid == stop.collector)
+			r->state = TASK_SELF;
+		else if (r->state == TASK_SELF)
+			r->state = TASK_AWAITED;
+		else if (r->state != TASK_AWAITED)
+			r->state = TASK_UNKNOWN;
+		if (r->state == TASK_AWAITED && task_signal(r) != ABORT_NONE)
+			return ABORT_SIGNAL;
+	}
+	for (unsigned passes = 0; passes < PASSES_MAX && os_now_ns() < started + STOP_MAX_NS; passes++) {
+		struct task_pass pass;
+		enum abort_reason reason = wait_for_answers(started);
+		if (reason == ABORT_NONE)
+			reason = look(&pass);
+		if (reason != ABORT_NONE)
+			return reason;
+		if (newly_found == 0 && pass.steady && silent_count() == 0)
+			return ABORT_NONE;
+	}
+	return ABORT_THREAD_SILENT;
+}
+
+/* The records of the stopped come first, so that threads_root can count through them. */
+static void gather(void)
+{
+	tasks_drop_gone();
+	parked = tasks_active;
+	parked_count = 0;
+	for (uint32_t i = 0; i < tasks_count; i++) {
+		uint32_t index = tasks_active[i];
+		struct record *r = task_record(index);
+		if (r->state != TASK_AWAITED)
+			continue;
+		r->root.tid = (int)r->tid;
+		tasks_active[i] = tasks_active[parked_count];
+		tasks_active[parked_count++] = index;
+	}
+}
+
+/* Even again: whoever sleeps for the old epoch wakes, and late signals find nothing to do. Pairs with the acquire in
+ * the handler: what the collector wrote is seen by those who run on. */
+static void everybody_runs(void)
+{
+	parked_count = 0;
+	store_relaxed(&stop.collector, 0);
+	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
+	room_wake(&stop.epoch);
+}
+
+__attribute__((noinline)) enum abort_reason threads_stop(void)
+{
+	uintptr_t words[8];
+	unsigned n = machine_saved_registers(words);
+	uint32_t tid = (uint32_t)os_tid();
+	uint64_t started = os_now_ns();
+	if (captured_for != tid) /* not on threads_run_on's stack: this frame's caller is the root */
+		park_capture(&collector_root, machine_sp(), words, n);
+	collector_root.tid = (int)tid;
+
+	if (!handler_install())
+		return ABORT_SIGNAL;
+	store_relaxed(&stop.collector, tid);
+	last_signal = started;
+	__atomic_store_n(&stop.wanted, load_relaxed(&stop.answers) + (1u << 30), __ATOMIC_SEQ_CST);
+	/* seq_cst with `execs`, as in threads_exec_enter: one of the two sees the other. */
+	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
+	enum abort_reason reason = __atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) ? ABORT_EXEC : everybody_stops(started);
+	if (reason == ABORT_NONE) {
+		gather();
+		return ABORT_NONE;
+	}
+	/* Whoever stayed silent is looked at anew next time: its TID may have changed hands. */
+	for (uint32_t i = 0; i < tasks_count; i++) {
+		struct record *r = task_record(tasks_active[i]);
+		if (reason == ABORT_THREAD_SILENT && r->state == TASK_AWAITED && !answered(r))
+			r->state = TASK_UNKNOWN;
+	}
+	everybody_runs();
+	tasks_drop_gone();
+	return reason;
+}
+
+void threads_resume(void) { everybody_runs(); }
+
+bool threads_stopped(void) { return load_acquire(&stop.epoch) & 1; }
+
+size_t threads_count(void) { return 1 + (size_t)parked_count; }
+const struct thread_root *threads_root(size_t i) { return i == 0 ? &collector_root : &task_record(parked[i - 1])->root; }
+
+/* -- running on a stack of our own -- */
+
+struct errand {
+	void (*fn)(void *);
+	void *arg;
+};
+
+/* Already on the new stack. The pushed registers lie at sp, and are named besides, for a stack of unknown bounds. */
+static void run_captured(uintptr_t sp, void *errand, void *unused)
+{
+	const struct errand *e = errand;
+	park_capture(&collector_root, sp, (const uintptr_t *)sp, 6);
+	captured_for = (uint32_t)os_tid();
+	e->fn(e->arg);
+	captured_for = 0;
+}
+
+void threads_run_on(void *stack_top, void (*fn)(void *), void *arg)
+{
+	struct errand e = { fn, arg };
+	machine_switch(stack_top, run_captured, &e, NULL);
+}
+
+/* -- start, stacks, fork, exec -- */
+
+/*
+ * The main thread's stack grows on demand, so its low bound is only claimed: 64 MiB or RLIMIT_STACK below the top, if less.
+ * The kernel keeps mmap at least 128 MiB away from the top of the stack (mmap_base), so no other mapping lies in between;
+ * the roots room cuts `dead` to the mapping that holds sp. A stack pointer below the claim counts as unknown bounds.
+ */
+static void main_stack_known(void)
+{
+	char buf[4096];
+	uintptr_t high = 0;
+	struct rlimit limit = { 8 << 20, 8 << 20 };
+	size_t line = 0;
+	char text[128];
+	int fd = os_open("/proc/self/maps", O_RDONLY, 0);
+	if (fd < 0)
+		return;
+	for (long n; (n = os_read(fd, buf, sizeof buf)) > 0;)
+		for (long i = 0; i < n; i++) {
+			if (buf[i] != '\n') {
+				if (line < sizeof text)
+					text[line++] = buf[i];
+				continue;
+			}
+			if (line >= 7 && line < sizeof text && __builtin_memcmp(text + line - 7, "[stack]", 7) == 0) {
+				const char *s = text;
+				while (*s != '-')
+					s++;
+				for (s++, high = 0; *s != ' '; s++)
+					high = high * 16 + (uintptr_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
+			}
+			line = 0;
+		}
+	os_close(fd);
+	syscall4(SYS_prlimit64, 0, RLIMIT_STACK, 0, (long)&limit);
+	uintptr_t reach = limit.rlim_cur > (64u << 20) ? (64u << 20) : (uintptr_t)limit.rlim_cur;
+	if (high && reach)
+		threads_stack_known(align_down(high - reach, 4096), high);
+}
+
+void threads_start(int signal_option)
+{
+	stop.pid = os_pid();
+	stop.signal = signal_option ? signal_option : 33;
+	tasks_start();
+	if (os_tid() == stop.pid)
+		main_stack_known();
+}
+
+static enum abort_reason ignore_task(uint32_t tid, uint32_t pass) { return ABORT_NONE; }
+
+const char *threads_unsupported(void)
+{
+	siginfo_t info = { .si_code = SI_QUEUE };
+	struct task_pass pass;
+#ifndef __GLIBC__
+	return "threads cannot be stopped: this C library keeps no signal that reaches every thread";
+#endif
+	if (syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), 0, (long)&info) < 0)
+		return "threads cannot be stopped: the kernel refuses rt_tgsigqueueinfo";
+	if (tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
+		return "threads cannot be stopped: /proc/self/task is missing or belongs to another PID namespace";
+	return NULL;
+}
+
+void threads_stack_known(uintptr_t low, uintptr_t high)
+{
+	/* The handler must never see a pair of two stacks: high 0 means unknown. */
+	store_relaxed(&self.stack_high, 0);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store_relaxed(&self.stack_low, low);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store_relaxed(&self.stack_high, high);
+}
+
+void threads_forked(void)
+{
+	stop.pid = os_pid();
+	stop.execs = 0;
+	stop.collector = 0;
+	captured_for = 0;
+	parked_count = 0;
+	if (stop.epoch & 1)
+		__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
+	tasks_forget_all();
+}
+
+/* A vfork child shares our memory and has another PID. */
+void threads_exec_enter(void)
+{
+	if (os_pid() != stop.pid)
+		return;
+	for (;;) {
+		__atomic_fetch_add(&stop.execs, 1, __ATOMIC_SEQ_CST);
+		uint32_t e = __atomic_load_n(&stop.epoch, __ATOMIC_SEQ_CST);
+		if (!(e & 1))
+			break;
+		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
+		while (load_acquire(&stop.epoch) == e)
+			room_wait(&stop.epoch, e, 0);
+	}
+	/* A signal of an earlier stop may be queued to this thread still: it is delivered at the end of a system call. */
+	syscall0(SYS_gettid);
+}
+void threads_exec_leave(void)
+{
+	if (os_pid() == stop.pid)
+		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
+}
+
+void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high)) { tasks_own_ranges(fn); }

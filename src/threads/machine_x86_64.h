@@ -1,0 +1,117 @@
+/*
+ * What the threads room needs of x86-64 itself: the words of a signal frame, the signal restorer, and the
+ * switch to another stack. The only file of the room with assembly; another machine needs a file with the same names.
+ */
+#ifndef CGC_THREADS_MACHINE_X86_64_H
+#define CGC_THREADS_MACHINE_X86_64_H
+
+#include "base/bits.h"
+#include "os/syscall.h"
+#include <asm/prctl.h>
+#include <ucontext.h>
+
+static inline __attribute__((always_inline)) uintptr_t machine_sp(void)
+{
+	uintptr_t sp;
+	__asm__ volatile("mov %%rsp, %0" : "=r"(sp));
+	return sp;
+}
+
+/* Base of thread-local storage; 0: this thread has none, and touching a _Thread_local variable would fault. */
+static inline __attribute__((always_inline)) uintptr_t machine_tls(void)
+{
+	uintptr_t base = 0;
+	syscall2(SYS_arch_prctl, ARCH_GET_FS, (long)&base);
+	return base;
+}
+
+/* The bases of fs and gs: the thread's control block, and whatever a program keeps in gs. */
+static inline __attribute__((always_inline)) unsigned machine_bases(uintptr_t *words)
+{
+	uintptr_t gs = 0;
+	words[0] = machine_tls();
+	syscall2(SYS_arch_prctl, ARCH_GET_GS, (long)&gs);
+	words[1] = gs;
+	return 2;
+}
+
+/* Registers that a function call preserves: at a call they may hold what the callers' frames do not. */
+static inline __attribute__((always_inline)) unsigned machine_saved_registers(uintptr_t *words)
+{
+	__asm__ volatile("mov %%rbx, 0(%0)\n\tmov %%rbp, 8(%0)\n\tmov %%r12, 16(%0)\n\t"
+			 "mov %%r13, 24(%0)\n\tmov %%r14, 32(%0)\n\tmov %%r15, 40(%0)" : : "r"(words) : "memory");
+	return 6;
+}
+
+/* Every general register of interrupted code, rip and rsp included. The kernel's order has them first. */
+static inline __attribute__((always_inline)) unsigned machine_registers(const ucontext_t *uc, uintptr_t *words)
+{
+	for (unsigned i = 0; i <= REG_RIP; i++)
+		words[i] = (uintptr_t)uc->uc_mcontext.gregs[i];
+	return REG_RIP + 1;
+}
+static inline __attribute__((always_inline)) uintptr_t machine_context_sp(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+}
+static inline __attribute__((always_inline)) uintptr_t machine_context_pc(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+}
+static inline __attribute__((always_inline)) long machine_context_result(const ucontext_t *uc)
+{
+	return (long)uc->uc_mcontext.gregs[REG_RAX];
+}
+
+/* End of the signal frame. The kernel lays the register image (vector registers included) above the context; its size
+ * stands in the bytes that XSAVE leaves to software (struct _fpx_sw_bytes at offset 464, kernel 2.6.30). */
+static inline __attribute__((always_inline)) uintptr_t machine_frame_end(const ucontext_t *uc)
+{
+	uintptr_t end = (uintptr_t)(uc + 1), fp = (uintptr_t)uc->uc_mcontext.fpregs;
+	if (fp) {
+		const uint32_t __attribute__((may_alias)) *sw = (const void *)(fp + 464);
+		uintptr_t size = sw[0] == 0x46505853u && sw[1] >= 512 && sw[1] < 64 * 1024 ? sw[1] : 512;
+		if (fp + size > end)
+			end = fp + size;
+	}
+	return end;
+}
+
+enum { MACHINE_SYSCALL_BYTES = 2, MACHINE_RED_ZONE = 128 };
+/* Are these two bytes the system call instruction? */
+static inline __attribute__((always_inline)) bool machine_is_syscall(const uint8_t *code)
+{
+	return code[0] == 0x0f && code[1] == 0x05;
+}
+
+void machine_restorer(void);
+/* Pushes the preserved registers, switches to stack_top, calls fn(sp, a, b) there, switches back. sp: where the pushed
+ * registers lie. */
+void machine_switch(void *stack_top, void (*fn)(uintptr_t sp, void *a, void *b), void *a, void *b);
+
+#ifdef MACHINE_DEFINE
+/* Exactly these nine bytes: debuggers and unwinders know a signal frame by them. The byte before belongs to no function,
+ * because unwinders look up the return address minus one. */
+__asm__(".text\n\t.p2align 4\n\tnop\n\t"
+	".globl machine_restorer\n\t.hidden machine_restorer\n\t.type machine_restorer,@function\n"
+	"machine_restorer:\n\tmov $15, %rax\n\tsyscall\n\t"
+	".size machine_restorer, .-machine_restorer\n");
+
+__asm__(".text\n\t.p2align 4\n\t"
+	".globl machine_switch\n\t.hidden machine_switch\n\t.type machine_switch,@function\n"
+	"machine_switch:\n\t.cfi_startproc\n\t"
+	"push %rbp\n\t.cfi_def_cfa_offset 16\n\t.cfi_offset %rbp, -16\n\t"
+	"mov %rsp, %rbp\n\t.cfi_def_cfa_register %rbp\n\t"
+	"push %rbx\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\tpush %r15\n\t"
+	"push %rbp\n\t"               /* the caller's rbp is at 0(%rbp); this keeps the frame's own address among the words */
+	"mov %rdi, %r8\n\tmov %rsi, %rax\n\t"
+	"mov %rsp, %rdi\n\tmov %rdx, %rsi\n\tmov %rcx, %rdx\n\t"
+	"mov %r8, %rsp\n\tand $-16, %rsp\n\t"
+	"call *%rax\n\t"
+	"lea -40(%rbp), %rsp\n\t"
+	"pop %r15\n\tpop %r14\n\tpop %r13\n\tpop %r12\n\tpop %rbx\n\tpop %rbp\n\t"
+	".cfi_def_cfa %rsp, 8\n\tret\n\t.cfi_endproc\n\t"
+	".size machine_switch, .-machine_switch\n");
+#endif
+
+#endif

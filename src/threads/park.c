@@ -1,0 +1,208 @@
+/*
+ * The thread's side of a stop: the signal handler, parking, and how a stack pointer becomes a root.
+ *
+ *   on signal:  epoch odd? busy in the heap? ──▶ leave a note, busy_leave parks by threads_park
+ *                          else ──▶ write root, answer, sleep while the epoch lasts
+ *               not sent by us? ──▶ the handler that was installed before
+ *               EINTR ours?     ──▶ tell the wrapper
+ *
+ * A thread in the handler may be at any instruction of the program or of libc: raw calls only, little stack, every signal
+ * blocked by the handler's mask. The kernel saved all registers in the signal frame, which lies on the stack the handler
+ * runs on; that frame is part of the root.
+ *
+ * Bounds are believed only when the stack pointer lies inside them and not on the alternate stack: a coroutine or a handler
+ * of the program runs elsewhere while the ordinary stack still holds live frames at a depth nobody told us. Then nothing
+ * is dead, and the scan of mappings sees the whole stack.
+ */
+#include "base/fault.h"
+#include "heap/self.h"
+#include "os/os.h"
+#include "threads/room.h"
+
+#include <errno.h>
+
+enum {
+	/* A slow path's stack pointer can stand this far above busy_sp without having left it: busy_sp is the frame of
+	 * busy_enter, and its caller may already have popped its own frame in a tail call of busy_leave. */
+	STALE_MARGIN = 512,
+	STALE_REACH = 8 << 20,      /* unknown bounds: further apart means another stack */
+	FRAME_REACH = 64 * 1024     /* a signal frame on the same stack is nearer than this (AMX: 11 KiB) */
+};
+
+BARE static bool on_alternate(const stack_t *alt, uintptr_t p)
+{
+	return !(alt->ss_flags & SS_DISABLE) && p - (uintptr_t)alt->ss_sp < alt->ss_size;
+}
+
+/* Has the stack been unwound past the slow path that entered busy? Certain, or false. */
+BARE static bool busy_is_stale(uintptr_t sp, const stack_t *alt)
+{
+	uintptr_t from = load_relaxed(&self.busy_sp), low = self.stack_low, high = self.stack_high;
+	if (sp <= from + STALE_MARGIN || on_alternate(alt, sp) || on_alternate(alt, from))
+		return false;
+	if (low && high)
+		return from > low && sp <= high;
+	return sp - from < STALE_REACH;
+}
+
+/*
+ * `sp` is the program's, `own_sp` that of the code that answers (everything of the program's lies above it when the two
+ * are on one stack), `frame_end` the end of the signal frame; the latter two equal sp when there is no frame.
+ */
+BARE static void place(struct thread_root *t, uintptr_t sp, uintptr_t own_sp, uintptr_t frame_end, const stack_t *alt,
+                       bool has_self)
+{
+	uintptr_t low = has_self ? self.stack_low : 0, high = has_self ? self.stack_high : 0;
+	bool one_stack = own_sp <= sp && sp - own_sp < FRAME_REACH && on_alternate(alt, own_sp) == on_alternate(alt, sp);
+	bool known = low && high && sp > low + MACHINE_RED_ZONE && sp <= high && !on_alternate(alt, sp);
+	struct range none = { 0, 0 };
+	uintptr_t from = one_stack && own_sp < sp - MACHINE_RED_ZONE ? own_sp : sp - MACHINE_RED_ZONE;
+
+	t->sp = sp;
+	t->live = t->dead = t->frame = none;
+	if (known && from > low) {
+		t->live.low = from, t->live.high = high;
+		t->dead.low = low, t->dead.high = from;
+	}
+	if (frame_end > own_sp && (!one_stack || t->live.low == 0))
+		t->frame.low = own_sp, t->frame.high = frame_end;
+}
+
+BARE static void add_word(struct thread_root *t, uintptr_t w)
+{
+	if (t->word_count < NELEM(t->words))
+		t->words[t->word_count++] = w;
+}
+
+/* The thread at a call, not interrupted: preserved registers are all that can hold what the stack does not. */
+BARE void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *words, unsigned count)
+{
+	stack_t alt = { 0, SS_DISABLE, 0 };
+	t->word_count = 0;
+	for (unsigned i = 0; i < count; i++)
+		add_word(t, words[i]);
+	add_word(t, sp);
+	uintptr_t bases[2];
+	unsigned n = machine_bases(bases);
+	for (unsigned i = 0; i < n; i++)
+		add_word(t, bases[i]);
+	syscall2(SYS_sigaltstack, 0, (long)&alt);
+	if (!(alt.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
+		add_word(t, (uintptr_t)alt.ss_sp);
+	place(t, sp, sp, sp, &alt, bases[0] != 0);
+}
+
+/* Answers stop E and sleeps until it is over. The root is written. */
+BARE static void answer(struct record *r, uint32_t e)
+{
+	store_release(&r->answered, e); /* pairs with the collector's acquire: the root is complete */
+	uint32_t n = __atomic_add_fetch(&stop.answers, 1, __ATOMIC_SEQ_CST); /* store/load with `wanted`: one sees the other */
+	if ((int32_t)(n - __atomic_load_n(&stop.wanted, __ATOMIC_SEQ_CST)) >= 0) {
+		__atomic_fetch_add(&stop.bell, 1, __ATOMIC_RELEASE);
+		room_wake(&stop.bell);
+	}
+	while (load_acquire(&stop.epoch) == e)
+		room_wait(&stop.epoch, e, 0);
+}
+
+/* Would the kernel interrupt anything for one of these pending signals? Those that are ignored wait only because
+ * everything is blocked here. */
+BARE static bool any_acts(uint64_t pending)
+{
+	for (; pending; pending &= pending - 1) {
+		int sig = __builtin_ctzll(pending) + 1;
+		struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } act = { 0, 0, 0, 0 };
+		syscall4(SYS_rt_sigaction, sig, 0, (long)&act, 8);
+		bool quiet = sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT;
+		if (act.handler != (void *)SIG_IGN && !(act.handler == (void *)SIG_DFL && quiet))
+			return true;
+	}
+	return false;
+}
+
+/* The interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). A frame that is not at a system call
+ * leaves the flag alone: it may tell of a call that the wrapper has not looked at yet. */
+BARE static void note_eintr(const ucontext_t *uc, bool ours)
+{
+	uintptr_t pc = machine_context_pc(uc);
+	uint8_t code[MACHINE_SYSCALL_BYTES];
+	if (LIKELY(machine_context_result(uc) != -EINTR))
+		return;
+	/* No plain read: the bytes before pc may be on a page that is not there. */
+	struct { void *p; size_t n; } to = { code, sizeof code }, from = { (void *)(pc - sizeof code), sizeof code };
+	if (syscall6(SYS_process_vm_readv, stop.pid, (long)&to, 1, (long)&from, 1, 0) != (long)sizeof code) {
+		if ((pc & 4095) < sizeof code)
+			return;
+		for (unsigned i = 0; i < sizeof code; i++)
+			code[i] = ((const volatile uint8_t *)pc)[(long)i - (long)sizeof code];
+	}
+	if (!machine_is_syscall(code))
+		return;
+	uint64_t pending = 0, blocked;
+	__builtin_memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
+	syscall2(SYS_rt_sigpending, (long)&pending, 8);
+	pending &= ~blocked & ~(1ull << (stop.signal - 1));
+	store_relaxed(&self.eintr_mine, ours && !any_acts(pending));
+}
+
+BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const ucontext_t *uc, uintptr_t own_sp, bool has_self)
+{
+	uintptr_t sp = machine_context_sp(uc);
+	struct record *r = task_find((uint32_t)syscall0(SYS_gettid));
+	if (!r) /* not listed yet: the pass that finds this thread signals it again */
+		return;
+	if (has_self && load_relaxed(&self.busy)) {
+		if (!busy_is_stale(sp, &uc->uc_stack)) {
+			store_relaxed(&self.park_wanted, e);
+			return;
+		}
+		store_relaxed(&self.busy, 0);
+	}
+	struct thread_root *t = &r->root;
+	t->word_count = machine_registers(uc, t->words);
+	t->word_count += machine_bases(t->words + t->word_count);
+	if (!(uc->uc_stack.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
+		add_word(t, (uintptr_t)uc->uc_stack.ss_sp);
+	place(t, sp, own_sp, machine_frame_end(uc), &uc->uc_stack, has_self);
+	answer(r, e);
+}
+
+BARE void park_handler(int sig, siginfo_t *info, void *context)
+{
+	const ucontext_t *uc = context;
+	bool has_self = machine_tls() != 0; /* a bare clone may have no TLS: then it was never in the heap either */
+	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &stop;
+	uint32_t e;
+
+	if (fault(FAULT_late_ack))
+		room_wait(&stop.bell, load_relaxed(&stop.bell), 50000000);
+	e = load_acquire(&stop.epoch);
+	if ((e & 1) && !fault(FAULT_ack))
+		park_interrupted(e, uc, machine_sp(), has_self);
+	void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
+	if (!ours && chain)
+		chain(sig, info, context);
+	if (has_self)
+		note_eintr(uc, ours || (info->si_code == SI_USER && info->si_pid == 0));
+}
+
+/*
+ * At busy_leave. Signals stay blocked from before the root is written until the stop is over, so that the handler does not
+ * answer in the middle; the signal that left the note has been delivered, and one that is still to come finds a later
+ * epoch. The note may be an old one: only the epoch counts.
+ */
+BARE __attribute__((noinline)) void threads_park(void)
+{
+	uintptr_t words[8];
+	uint64_t saved;
+	unsigned n = machine_saved_registers(words);
+	self.park_wanted = 0;
+	threads_block_signals(&saved);
+	uint32_t e = load_acquire(&stop.epoch);
+	struct record *r = e & 1 ? task_find((uint32_t)syscall0(SYS_gettid)) : NULL;
+	if (r && load_relaxed(&r->answered) != e && !fault(FAULT_ack)) {
+		park_capture(&r->root, machine_sp(), words, n);
+		answer(r, e);
+	}
+	threads_restore_signals(saved);
+}
