@@ -7,7 +7,7 @@
 # Each script prints one line a check and as last line 'N passed, N failed[, N skipped]', and exits 1 on a failure. It works
 # in a folder of its own, which is removed, and ends what it started.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
+root=$(realpath "$here/../..")
 LIB=$(realpath "${LIB:-$root/build/libcgc.so}")
 PROGRAMS=${PROGRAMS:-$(dirname "$LIB")}
 T=$(mktemp -d "${TMPDIR:-/tmp}/cgc-test.XXXXXX")
