@@ -27,6 +27,7 @@
 #include "preload/real.h"
 #include "threads/threads.h"
 #include <errno.h>
+#include <limits.h>
 #include <sys/auxv.h>
 
 enum { OUR_HANDLER = 4096, THEIR_HANDLER = 2048, GUARD = 4096 };

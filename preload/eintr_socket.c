@@ -37,6 +37,15 @@ static inline struct attempt attempt(int fd, int option, int timed_out)
 	return (struct attempt){ fd, errno, option, timed_out, UNLIKELY(load_relaxed(&timeouts_seen)) ? eintr_now() : 0 };
 }
 
+/* A Unix socket that waits for room in the listener's queue shows as writable: for connect, poll does not tell when to give up. */
+static int connect_timed_out(int fd)
+{
+	int domain = 0;
+	socklen_t size = sizeof domain;
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+	return domain == AF_UNIX ? EAGAIN : EINPROGRESS;
+}
+
 /* Waits until the socket's timeout has run out or the call is worth another try. */
 static bool wait_ready(struct attempt *a)
 {
@@ -54,12 +63,16 @@ static bool wait_ready(struct attempt *a)
 		struct timespec left;
 		bool time = eintr_left(end, eintr_now(), &left);
 		uint64_t ms = (uint64_t)left.tv_sec * 1000u + (uint64_t)(left.tv_nsec + 999999) / 1000000u;
+		if (!time && a->timed_out == EINPROGRESS) {
+			errno = connect_timed_out(a->fd);
+			return false;
+		}
 		self.eintr_mine = 0;
 		int r = real()->poll(&p, 1, !time ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms);
 		if (r > 0)
 			return true;
 		if (r == 0) {
-			errno = a->timed_out;
+			errno = a->timed_out == EINPROGRESS ? connect_timed_out(a->fd) : a->timed_out;
 			return false;
 		}
 		if (!eintr_hide(a->saved))

@@ -29,9 +29,11 @@ int sigsuspend(const sigset_t *mask)
 int __sigsuspend(const sigset_t *mask) __attribute__((alias("sigsuspend")));
 
 int __sigpause(int sig_or_mask, int is_signal) { return EINTR_AGAIN(real()->__sigpause(sig_or_mask, is_signal)); }
-#undef sigpause
-int sigpause(int mask) { return __sigpause(mask, 0); }
-int __xpg_sigpause(int signal_number) { return __sigpause(signal_number, 1); }
+/* <signal.h> gives the name sigpause to one of the two, depending on feature macros: so both by their symbols. */
+int sigpause_mask(int mask) __asm__("sigpause");
+int sigpause_signal(int signal_number) __asm__("__xpg_sigpause");
+int sigpause_mask(int mask) { return __sigpause(mask, 0); }
+int sigpause_signal(int signal_number) { return __sigpause(signal_number, 1); }
 
 int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {

@@ -125,21 +125,14 @@ static void gather(char **argv, const char *first, va_list list)
 	while (*argv++);
 }
 
-/* A macro, as the array must live in the frame of the exported function itself. A first argument NULL ends the list. */
+/* A macro, as the array must live in the frame of the exported function itself. As in glibc, the first is never NULL. */
 #define ARGUMENTS(argv, first, list) \
 	va_list list; \
-	size_t argv##_count = 1; \
-	if (first) { \
-		va_start(list, first); \
-		argv##_count = count_arguments(list); \
-		va_end(list); \
-	} \
-	char **argv = __builtin_alloca(argv##_count * sizeof *argv); \
 	va_start(list, first); \
-	if (first) \
-		gather(argv, first, list); \
-	else \
-		argv[0] = NULL
+	char **argv = __builtin_alloca(count_arguments(list) * sizeof *argv); \
+	va_end(list); \
+	va_start(list, first); \
+	gather(argv, first, list)
 
 int execl(const char *path, const char *first, ...)
 {

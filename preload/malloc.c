@@ -30,7 +30,7 @@ EXPORT void free(void *p) { heap_free_fast(p); }
 
 EXPORT void *calloc(size_t count, size_t size)
 {
-	void *p = heap_calloc(count, size);
+	void *p = heap_calloc_from(count, size, __builtin_return_address(0));
 	if (UNLIKELY(!p))
 		errno = ENOMEM;
 	return p;
@@ -42,7 +42,7 @@ EXPORT void *realloc(void *p, size_t size)
 		heap_free_fast(p);
 		return NULL;
 	}
-	void *q = heap_realloc(p, size);
+	void *q = heap_realloc_from(p, size, __builtin_return_address(0));
 	if (UNLIKELY(!q))
 		errno = ENOMEM;
 	return q;
@@ -55,19 +55,26 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return realloc(p, bytes);
+	if (!bytes && p) {
+		heap_free_fast(p);
+		return NULL;
+	}
+	void *q = heap_realloc_from(p, bytes, __builtin_return_address(0));
+	if (UNLIKELY(!q))
+		errno = ENOMEM;
+	return q;
 }
 
-static void *aligned(size_t align, size_t size)
+static inline __attribute__((always_inline)) void *aligned(size_t align, size_t size)
 {
-	void *p = heap_aligned(align, size);
+	void *p = heap_aligned_from(align, size, __builtin_return_address(0));
 	if (UNLIKELY(!p))
 		errno = ENOMEM;
 	return p;
 }
 
 /* glibc rounds an odd alignment up to the next power of two; only one that has none is an error. */
-EXPORT void *memalign(size_t align, size_t size)
+static inline __attribute__((always_inline)) void *rounded(size_t align, size_t size)
 {
 	if (align > SIZE_MAX / 2 + 1) {
 		errno = EINVAL;
@@ -79,13 +86,14 @@ EXPORT void *memalign(size_t align, size_t size)
 	return aligned(power, size);
 }
 
-EXPORT void *aligned_alloc(size_t align, size_t size) { return memalign(align, size); }
+EXPORT void *memalign(size_t align, size_t size) { return rounded(align, size); }
+EXPORT void *aligned_alloc(size_t align, size_t size) { return rounded(align, size); }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
 	if (!is_power_of_two(align) || align % sizeof(void *))
 		return EINVAL;
-	void *p = heap_aligned(align, size);
+	void *p = heap_aligned_from(align, size, __builtin_return_address(0));
 	if (!p)
 		return ENOMEM;
 	*out = p;

@@ -13,7 +13,7 @@
 #include "preload/real.h"
 #include <errno.h>
 
-int __sigaction(int number, const struct sigaction *action, struct sigaction *old);
+int __sigaction(int number, const struct sigaction *action, struct sigaction *old) __THROW;
 
 const sigset_t *signals_stripped(const sigset_t *set, sigset_t *copy)
 {
@@ -52,7 +52,7 @@ int sigaction(int number, const struct sigaction *action, struct sigaction *old)
 	sigdelset(&copy.sa_mask, (int)options.signal);
 	return real()->sigaction(number, &copy, old);
 }
-int __sigaction(int number, const struct sigaction *action, struct sigaction *old) __attribute__((alias("sigaction")));
+int __sigaction(int number, const struct sigaction *action, struct sigaction *old) { return sigaction(number, action, old); }
 
 sighandler_t signal(int number, sighandler_t handler)
 {

@@ -42,8 +42,7 @@ struct cache {
 extern struct cache empty_cache; /* no thread's own: every list empty, so both fast paths fall through */
 extern struct lock caches_lock;  /* RANK_CACHES: list of caches, abandoned spans */
 
-void *heap_malloc_slow(size_t size);
-void *heap_calloc_slow(size_t size);
+void *heap_malloc_slow(size_t size, const void *caller);
 void heap_free_slow(void *p, const char *call);
 
 /* Pops the first slot of class k's alloc list; NULL: the list is empty. *zero: contents were zero already. */
@@ -60,17 +59,18 @@ static inline void *cache_pop(unsigned k, bool *zero)
 	return s;
 }
 
-static inline void *heap_malloc_fast(size_t size)
+/* To be inlined into the function that the program calls: its return address is the caller. */
+static inline __attribute__((always_inline)) void *heap_malloc_fast(size_t size)
 {
 	if (LIKELY(size < TABLE_MAX)) {
 		void *p = cache_pop(class_table[size >> 4], NULL);
 		if (LIKELY(p != NULL))
 			return p;
 	}
-	return heap_malloc_slow(size);
+	return heap_malloc_slow(size, __builtin_return_address(0));
 }
 
-static inline void heap_free_fast(void *p)
+static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 {
 	uintptr_t a = (uintptr_t)p;
 	if (LIKELY(arena_contains(a))) {

@@ -12,6 +12,7 @@
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
 #include "heap/hooks.h"
+#include "heap/sites.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "base/stats.h"
@@ -104,22 +105,33 @@ static void *malloc_once(size_t size, size_t align, bool *zero)
 	return p;
 }
 
-static void *malloc_retry(size_t size, size_t align, bool *zero)
+static void *malloc_retry(size_t size, size_t align, bool *zero, const void *caller)
 {
 	if (UNLIKELY(size > PTRDIFF_MAX || align > PTRDIFF_MAX / 2))
 		return NULL;
 	for (int attempt = 0;; attempt++) {
 		void *p = malloc_once(size, align, zero);
-		if (LIKELY(p != NULL) || attempt == 2 || !retry(size))
+		if (LIKELY(p != NULL)) {
+			if (UNLIKELY(sites_on()))
+				sites_record(p, caller);
 			return p;
+		}
+		if (attempt == 2 || !retry(size))
+			return NULL;
 	}
 }
 
-void *heap_malloc_slow(size_t size) { return malloc_retry(size, 16, NULL); }
+void *heap_malloc_slow(size_t size, const void *caller) { return malloc_retry(size, 16, NULL, caller); }
 void *heap_malloc(size_t size) { return heap_malloc_fast(size); }
-void *heap_aligned(size_t align, size_t size) { return align <= 16 ? heap_malloc_fast(size) : malloc_retry(size, align, NULL); }
 
-void *heap_calloc(size_t count, size_t size)
+void *heap_aligned_from(size_t align, size_t size, const void *caller)
+{
+	return malloc_retry(size, align < 16 ? 16 : align, NULL, caller);
+}
+void *heap_aligned(size_t align, size_t size) { return heap_aligned_from(align, size, __builtin_return_address(0)); }
+
+void *heap_calloc(size_t count, size_t size) { return heap_calloc_from(count, size, __builtin_return_address(0)); }
+void *heap_calloc_from(size_t count, size_t size, const void *caller)
 {
 	size_t bytes;
 	bool zero;
@@ -129,7 +141,7 @@ void *heap_calloc(size_t count, size_t size)
 	if (LIKELY(bytes < TABLE_MAX))
 		p = cache_pop(class_table[bytes >> 4], &zero);
 	if (UNLIKELY(!p))
-		p = malloc_retry(bytes, 16, &zero);
+		p = malloc_retry(bytes, 16, &zero, caller);
 	if (p && !zero)
 		memset(p, 0, bytes);
 	return p;
@@ -289,12 +301,21 @@ static void revive(uint8_t *byte)
 	}
 }
 
-void *heap_realloc(void *p, size_t size)
+void *heap_realloc(void *p, size_t size) { return heap_realloc_from(p, size, __builtin_return_address(0)); }
+
+/* A block for realloc: the fast path, but the caller is realloc's. */
+static void *malloc_from(size_t size, const void *caller)
+{
+	void *p = LIKELY(size < TABLE_MAX) ? cache_pop(class_table[size >> 4], NULL) : NULL;
+	return LIKELY(p != NULL) ? p : heap_malloc_slow(size, caller);
+}
+
+void *heap_realloc_from(void *p, size_t size, const void *caller)
 {
 	uintptr_t a = (uintptr_t)p;
 	struct block_info info;
 	if (!p)
-		return heap_malloc_fast(size);
+		return malloc_from(size, caller);
 	if (!arena_contains(a) || arena_span(a)->index == SPAN_HOLE) {
 		stats_add(&stats.foreign_frees, 1);
 		return heap_hooks.foreign_realloc ? heap_hooks.foreign_realloc(p, size) : NULL;
@@ -331,7 +352,7 @@ void *heap_realloc(void *p, size_t size)
 		if (q)
 			return q;
 	}
-	void *q = heap_malloc_fast(size);
+	void *q = malloc_from(size, caller);
 	if (!q)
 		return size <= old ? p : NULL; /* shrinking cannot fail */
 	memcpy(q, p, size < old ? size : old);

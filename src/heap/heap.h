@@ -91,6 +91,8 @@ struct span {
 	uint64_t freed_at;        /* free run: coarse time, for the purge */
 	uint32_t index;           /* own index */
 	struct state_box *box;    /* where the state bytes come from and go back to */
+	uint32_t *sites;          /* atomic: who allocated each slot; NULL unless a mode that reports needs it; kept by the box */
+	uint32_t site;            /* the same for a large block */
 };
 _Static_assert(sizeof(struct span) <= 192, "a descriptor is three lines, of which the first is hot");
 
@@ -134,9 +136,13 @@ static inline uintptr_t span_address(const struct span *s, uint32_t slot) { retu
 uint32_t span_count(void);
 
 /* -- blocks. Thread-safe, callable at any time: before constructors, in handlers, after thread teardown. -- */
+/* `caller` is the return address that a report names. */
 void *heap_malloc(size_t size);                 /* NULL: no memory (callers set errno) */
 void *heap_calloc(size_t count, size_t size);   /* NULL also on overflow */
 void *heap_aligned(size_t align, size_t size);  /* align a power of two */
+void *heap_calloc_from(size_t count, size_t size, const void *caller);
+void *heap_aligned_from(size_t align, size_t size, const void *caller);
+void *heap_realloc_from(void *p, size_t size, const void *caller);
 void *heap_realloc(void *p, size_t size);       /* size > 0; p stays valid on NULL */
 void heap_free(void *p);                        /* NULL is ignored */
 /* Usable bytes of the block that starts at p; 0 when p is none of ours. */

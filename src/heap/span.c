@@ -20,6 +20,7 @@
 
 struct state_box {
 	uint8_t *bytes;
+	uint32_t *sites;
 	struct state_box *next;
 };
 
@@ -71,6 +72,7 @@ struct span *span_fresh(unsigned k, struct cache *c)
 	}
 	s->box = box;
 	s->state = box->bytes;
+	s->sites = box->sites;
 	s->magic = info->magic;
 	s->block = info->block;
 	s->slots = info->slots;
@@ -87,6 +89,7 @@ void span_release(struct span *s)
 	bool recycled = load_relaxed(&s->recycled) != 0;
 	unsigned k = s->class;
 	struct state_box *box = s->box;
+	box->sites = s->sites;
 	if (recycled)
 		memset(s->state, 0, s->slots);
 	store_relaxed(&s->owner, NULL);

@@ -201,6 +201,12 @@ int os_resident(uintptr_t addr, size_t size, uint8_t *pages)
 	return (int)syscall3(SYS_mincore, (long)addr, (long)size, (long)pages);
 }
 
+void os_exit(int status)
+{
+	for (;;)
+		syscall1(SYS_exit_group, status);
+}
+
 void os_abort(void)
 {
 	uint64_t none = 0, abrt = 1ull << (SIGABRT - 1);

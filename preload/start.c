@@ -1,0 +1,147 @@
+/*
+ * Start, fork and end of the process, as the library sees them; everything above src/ is wired to src/ here.
+ *
+ *   before the constructor   malloc works (src/heap starts itself), nothing else of cgc runs
+ *   constructor              options, hooks, real functions, fork handlers, thread key, collector
+ *   thread's end             a pthread key's destructor returns the cache; what is allocated after it makes a new one and
+ *                            arms the key again
+ *   fork                     no cycle in flight, heap locks held; the child forgets the other threads
+ *   end                      destructor, or _exit and its kin (exit.c): report, statistics
+ *
+ * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
+ */
+#include "cgc.h"
+#include "cycle/cycle.h"
+#include "heap/heap.h"
+#include "heap/hooks.h"
+#include "heap/self.h"
+#include "preload/end.h"
+#include "preload/real.h"
+#include "report/report.h"
+#include "roots/roots.h"
+#include "threads/threads.h"
+#include "base/fault.h"
+#include "base/options.h"
+#include "base/text.h"
+#include "os/os.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static pthread_key_t key;
+static bool keyed;
+
+/* ---- threads ---- */
+
+static void thread_end(void *unused) { heap_thread_exit(); }
+
+static void thread_seen(void)
+{
+	if (keyed)
+		pthread_setspecific(key, &key);
+}
+
+/* ---- fork ---- */
+
+static void fork_prepare(void)
+{
+	cycle_fork_prepare();
+	heap_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	heap_fork_parent();
+	cycle_fork_parent();
+}
+
+/* By heap_hooks.forked in every child, whether fork's handlers ran (fork_child) or the heap noticed (raw clone). */
+static void forked(void)
+{
+	const char *degraded = stats.degraded;
+	memset(&stats, 0, sizeof stats);
+	stats.degraded = degraded;
+	threads_forked();
+	roots_forked();
+	cycle_fork_child();
+	report_forked();
+}
+
+/* ---- pointers that are not ours ---- */
+
+static void foreign_free(void *p) { /* counted by the heap; whose memory it is can't be known, so it is left alone */ }
+
+static void *foreign_realloc(void *p, size_t size)
+{
+	void *(*next)(void *, size_t) = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
+	return next ? next(p, size) : NULL;
+}
+
+/* ---- options ---- */
+
+static void complain(const char *line) { say("%s", line); }
+
+static void read_options(char **env)
+{
+	static const char name[] = "CGC_OPTIONS=";
+	options_defaults(&options);
+	if (os_secure()) /* the environment of a setuid program is somebody else's */
+		return;
+	for (; env && *env; env++)
+		if (strncmp(*env, name, sizeof name - 1) == 0)
+			options_parse(&options, *env + sizeof name - 1, complain);
+	const char *wrong = options.fault[0] ? fault_parse(options.fault) : NULL;
+	if (wrong)
+		say("option fault=%s: %s: no fault is armed", options.fault, wrong);
+	if (options.help)
+		options_print_help();
+}
+
+/* ---- start and end ---- */
+
+__attribute__((constructor)) static void start(int argc, char **argv, char **env)
+{
+	read_options(env ? env : environ);
+	real_start();
+	heap_start();
+	heap_hooks.forked = forked;
+	heap_hooks.foreign_free = foreign_free;
+	heap_hooks.foreign_realloc = foreign_realloc;
+	keyed = pthread_key_create(&key, thread_end) == 0;
+	heap_hooks.thread_seen = thread_seen;
+	thread_seen();
+	pthread_atfork(fork_prepare, fork_parent, heap_fork_child);
+	threads_start((int)options.signal);
+	roots_start();
+	cycle_start();
+	report_start();
+}
+
+int end_process(bool flush)
+{
+	static uint32_t ended;
+	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
+		return -1;
+	int code = -1;
+	if (options.mode == MODE_REPORT) {
+		roots_list_segments();
+		if (report_at_exit() && options.exitcode) {
+			code = (int)options.exitcode;
+			if (flush)
+				fflush(NULL); /* the status is replaced below, and nobody may lose output by it */
+		}
+	}
+	if (options.stats)
+		cycle_print_stats();
+	return code;
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	int code = end_process(true);
+	if (code >= 0)
+		os_exit(code);
+}
