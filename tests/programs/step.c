@@ -7,11 +7,11 @@
  *
  *   1. request: it wakes the helper, an untraced thread of the stepped process, which calls cgc_collect();
  *   2. hold: the stepped thread stays where it is until the stop signal is queued to it (PTRACE_PEEKSIGINFO shows it);
- *   3. deliver: the thread takes the signal and runs by PTRACE_SYSCALL, so that the tracer sees the handler's system calls:
- *      a futex wait means that it parked; the exit of rt_sigreturn leaves it at the very instruction where it was;
- *   4. when it parked, hold again until the helper is done (or the next cycle's signal comes). When it did not, the
- *      thread is inside a slow path (law 3) and the request is `deferred`: stepping goes on, and the thread parks at the end
- *      of the slow path by itself. No new request is made before this one is over.
+ *   3. deliver: the thread takes the signal and runs by PTRACE_SYSCALL, so that the tracer sees the handler's system calls;
+ *      the exit of rt_sigreturn leaves it at the very instruction where it was. A futex wait means that it parked;
+ *   4. hold again until the helper is done (or the next cycle's signal comes). When that takes longer than it can and the
+ *      thread did not park, it is inside a slow path (law 3) and the request is `deferred`: stepping goes on, and the
+ *      thread parks at the end of the slow path by itself. No new request is made before this one is over.
  *
  * A deferred request uses up the rest of the slow path, so regions are repeated until every program counter seen had its
  * cycles (PER_PC each) or time is up. After each round the stepped thread allocates some more and checks that all its blocks
@@ -291,7 +291,7 @@ static int stepped_process(void)
 
 /* ---- the tracer ---- */
 
-enum { PCS = 1 << 15, QUIET_ROUNDS = 3, HOLD_US = 20000 };
+enum { PCS = 1 << 15, QUIET_ROUNDS = 3, HOLD_US = 20000, UNPARKED_US = 1500 };
 static struct { uintptr_t pc; unsigned cycles; } seen[PCS];
 static struct tally { unsigned rounds, pcs, covered, cycles, deferred, blocked; uint64_t steps; } tally;
 static unsigned per_pc = 2, quiet_rounds;
@@ -355,6 +355,7 @@ static bool run_handler(pid_t tid, int signal, int *status)
 static void hold(pid_t tid, int *status)
 {
 	double patience = now() + HOLD_US / 1e6;
+	bool unparked = false; /* the handler returned at once: a slow path, or a stop that was over before it could sleep */
 	while (!over()) {
 		if (signal_pending(tid)) {
 			/* pending signals are taken before any instruction runs */
@@ -362,13 +363,13 @@ static void hold(pid_t tid, int *status)
 				return;
 			if (WSTOPSIG(*status) == SIGTRAP)
 				return; /* it was not for this thread after all */
-			if (!run_handler(tid, WSTOPSIG(*status), status)) {
-				tally.deferred++;
-				return;
-			}
-			patience = now() + 1;
+			unparked = !run_handler(tid, WSTOPSIG(*status), status);
+			patience = now() + (unparked ? UNPARKED_US / 1e6 : 1);
 		} else if (now() > patience) {
-			tally.blocked++; /* the collector waits for a lock that this thread holds: it must run on */
+			if (unparked)
+				tally.deferred++;
+			else
+				tally.blocked++; /* the collector waits for a lock that this thread holds: it must run on */
 			return;
 		}
 		sched_yield();
