@@ -12,7 +12,7 @@ is_cgc || { skip "single-stepping: $LIB has no collector"; finish; }
 under $((seconds * 8 + 80)) "mode=collect:stress=1000000:grace=0:verify=1:stats=1:log_path=$T/log.%p" "$p" "$seconds" "$per_pc" >"$T/out" 2>"$T/err"
 status=$?
 sed 's/^/      /' "$T/out"
-((status == 0)) && ok "no pattern was broken" || bad "exit $status: $(cat "$T/err" "$T"/log.* | grep -vE '^[a-z_]+ ' | tail -n 1 | cut -c1-160)"
+((status == 0)) && ok "no pattern was broken" || bad "exit $status: $(cat "$T/err" "$T"/log.* | grep -vE '^[a-z_0-9]+ |statistics of' | tail -n 1 | cut -c1-160)"
 for region in first_allocation refill refill_batch fast_path remote_free adoption large_block realloc_in_place; do
   line=$(grep "^$region " "$T/out")
   covered=$(sed -n 's/.*covered \([0-9]*\).*/\1/p' <<<"$line") pcs=$(sed -n 's/.* pcs \([0-9]*\).*/\1/p' <<<"$line")

@@ -20,7 +20,7 @@ run() { # NAME OPTIONS ARGS...
       ok "$name: $(tail -n 1 "$T/$name.out"), $cycles cycles, $aborted aborted"
     fi
   else
-    bad "$name: exit $?: $(cat "$T/$name.err" "$T/$name".log.* 2>/dev/null | grep -vE '^[a-z_]+ ' | tail -n 1 | cut -c1-150)"
+    bad "$name: exit $?: $(cat "$T/$name.err" "$T/$name".log.* 2>/dev/null | grep -vE '^[a-z_0-9]+ |statistics of' | tail -n 1 | cut -c1-150)"
   fi
 }
 

@@ -52,7 +52,7 @@ attempt() { # OPTIONS PROGRAM ARGS...
   under 60 "mode=collect:on_misuse=abort:stats=1:log_path=$T/log.%p:$options" "$(program "$name")" "$@" >"$T/out" 2>"$T/err"
   status=$?
   ((status == 77 || status == 2)) && { why="can't run: exit $status"; return 2; }
-  ((status == 0)) || { why="exit $status: $(cat "$T/err" "$T"/log.* 2>/dev/null | grep -vE '^[a-z_0-9]+ ' | tail -n 1 | cut -c1-100)"; return 1; }
+  ((status == 0)) || { why="exit $status: $(cat "$T/err" "$T"/log.* 2>/dev/null | grep -vE '^[a-z_0-9]+ |statistics of' | tail -n 1 | cut -c1-100)"; return 1; }
   if [[ $name != zoo_evidence ]] && complaints "$T"/log.* "$T/err" >"$T/complaints"; then why=$(head -n 1 "$T/complaints" | cut -c1-120); return 1; fi
   cycles=$(stat_sum cycles "$T"/log.*)
   ((cycles > 0)) || [[ $options == *maps@1* ]] || { why="no cycle completed"; return 1; }

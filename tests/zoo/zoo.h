@@ -26,7 +26,26 @@ static inline void *zoo_block_of(size_t size, size_t from)
 	kit_fill(p, from, size, ZOO_ID);
 	return p;
 }
-static __attribute__((noinline, unused)) void *zoo_block(void) { return zoo_block_of(ZOO_SIZE, 0); }
+
+static __attribute__((noinline, unused)) void zoo_decoys(void)
+{
+	for (int i = 0; i < 8; i++) {
+		void *volatile decoy = malloc(ZOO_SIZE);
+		decoy = NULL;
+		(void)decoy;
+	}
+}
+
+/* The block, between decoys that are lost at once: the stale words of an allocator lead to the first slot of a span or to the
+ * last block that was allocated, and would keep ours whatever its place does. */
+static __attribute__((noinline, unused)) void *zoo_block(void)
+{
+	zoo_decoys();
+	uintptr_t hidden = kit_hide((uintptr_t)zoo_block_of(ZOO_SIZE, 0));
+	__asm__ volatile("" : "+r"(hidden));
+	zoo_decoys();
+	return (void *)kit_hide(hidden);
+}
 
 /* Collects, with allocation in between, so that a recycled block is given to somebody else as well. */
 static __attribute__((noinline, unused)) void zoo_collect(size_t size)
