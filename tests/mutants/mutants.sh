@@ -19,7 +19,6 @@ no_registers       | zoo_xmm_register           | $zoo
 no_stacks          | zoo_thread_stack           | $zoo
 no_self_stack      | zoo_own_stack              | $zoo
 no_segments        | zoo_data                   | $zoo
-no_segments        | zoo_bss                    | $zoo
 no_mappings        | zoo_mapping                | $zoo
 no_protected       | zoo_protected              | $zoo
 no_shared          | zoo_shared                 | $zoo
@@ -27,7 +26,7 @@ no_epoll           | zoo_epoll                  | $zoo
 no_tls             | zoo_tls_thread             | $zoo
 no_altstack        | zoo_altstack               | $zoo
 no_interior        | zoo_interior               | $zoo
-no_past_end        | zoo_past_end               | $zoo
+no_past_end        | zoo_past_end_exact         | $zoo
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | $zoo
@@ -38,7 +37,7 @@ law4_rebuild_list  | stress_mt $seconds 6       | stress=1:verify=1:grace=0
 law5_late_publish  | stress_mt $seconds 6       | stress=1:verify=1:grace=0
 law6_empty_is_unowned | stress_mt $seconds 6    | stress=1:verify=1:grace=0
 law7_blind_verdict | stress_mt $seconds 6       | stress=1:verify=1:grace=0
-law7_no_return     | zoo_returns                | stress=1:grace=40
+law7_no_return     | zoo_returns                | stress=1:grace=32
 law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..
 law9_no_evidence   | zoo_evidence               | $zoo
 law10_skip_end     | zoo_each_round             | $zoo

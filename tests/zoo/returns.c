@@ -1,6 +1,6 @@
 /* A block that is unreachable in some cycles and reachable in others is never recycled while grace lasts: found again, it
- * returns to allocated and its count starts anew (law 7). Run with stress=1:grace=40: each refill is a cycle, and the
- * program hides its pointer for a few of them at a time, far fewer than 40 in a row but more than 40 in all. */
+ * returns to allocated and its count starts anew (law 7). Run with stress=1:grace=32: each refill is a cycle, and the
+ * program hides its pointer for a few of them at a time, far fewer than 32 in a row but more than 32 in all. */
 #include "zoo.h"
 
 static void *volatile shown;
