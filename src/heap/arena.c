@@ -390,9 +390,9 @@ static void unpublish(const struct span *s, bool recycled)
 
 static void note_dirty(struct span *s)
 {
-	s->freed_at = os_coarse_ns();
+	s->freed_at = (uint32_t)(os_coarse_ns() / 1000000);
 	if (!purge_at)
-		purge_at = s->freed_at + PURGE_AFTER_NS;
+		purge_at = os_coarse_ns() + PURGE_AFTER_NS;
 }
 
 void arena_give(struct span *s, bool recycled, bool zero)
@@ -464,14 +464,15 @@ static size_t purge_runs(uint64_t now, bool all)
 		for (uint32_t i = bin_head[1][bin], following; i; i = following) {
 			struct span *s = &arena.spans[i];
 			following = s->next;
-			if (!all && s->freed_at + PURGE_AFTER_NS > now) {
-				if (!next || s->freed_at < next)
-					next = s->freed_at;
+			uint32_t age_ms = (uint32_t)(now / 1000000) - s->freed_at;
+			if (!all && age_ms < PURGE_AFTER_NS / 1000000) {
+				uint64_t at = now + PURGE_AFTER_NS - age_ms * 1000000ull;
+				next = next && next < at ? next : at;
 				continue;
 			}
 			if (!os_purge(s->start, s->pages * (size_t)PAGE)) {
-				s->freed_at = now; /* mlocked or refused: later */
-				next = next && next < now ? next : now;
+				s->freed_at = (uint32_t)(now / 1000000); /* mlocked or refused: later */
+				next = next && next < now + PURGE_AFTER_NS ? next : now + PURGE_AFTER_NS;
 				continue;
 			}
 			bytes += s->pages * (size_t)PAGE;
@@ -480,7 +481,7 @@ static size_t purge_runs(uint64_t now, bool all)
 			run_free(s); /* may merge with clean neighbours, never with a run of this list: those are dirty */
 		}
 	}
-	purge_at = pages_dirty ? (next ? next : now) + PURGE_AFTER_NS : 0;
+	purge_at = pages_dirty ? next : 0;
 	stats_add(&stats.purged_bytes, bytes);
 	return bytes;
 }

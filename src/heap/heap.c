@@ -127,7 +127,22 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 	}
 }
 
-void *heap_malloc_slow(size_t size, const void *caller) { return malloc_retry(size, 16, NULL, caller); }
+void *heap_malloc_slow(size_t size, const void *caller)
+{
+	/* The common case, short: the slots that this thread freed come round again. */
+	if (LIKELY(size < TABLE_MAX) && !sites_on()) {
+		unsigned k = class_table[size >> 4];
+		struct cache *c = self.cache;
+		if (c->bins[k].freed) {
+			busy_enter();
+			void *p = cache_refill(c, k) ? cache_pop(k, NULL) : NULL;
+			leave();
+			if (LIKELY(p != NULL))
+				return p;
+		}
+	}
+	return malloc_retry(size, 16, NULL, caller);
+}
 void *heap_malloc(size_t size) { return heap_malloc_fast(size); }
 
 void *heap_aligned_from(size_t align, size_t size, const void *caller)
