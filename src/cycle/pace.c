@@ -14,6 +14,9 @@
  *
  * A cycle that ended early (a thread that did not answer) waits 10 ms before the next, doubling up to a minute.
  *
+ * stress=N overrides all of this: a cycle at every Nth refill. Only cycles that take more than 5 ms leave the program a quarter
+ * of their time before the next, so that a program with a large heap comes to its end under stress too.
+ *
  * The window: CPU times are summed up with a half-life of about a minute, so old thrift is not saved up for ever.
  */
 #include "cycle/pace.h"
@@ -32,6 +35,7 @@ enum {
 	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50
 };
 #define HALF_LIFE_NS (60 * 1000000000ull)
+#define DEAR_NS 5000000ull
 #define ABORT_WAIT_NS 10000000ull
 #define ABORT_WAIT_MOST_NS (60 * 1000000000ull)
 
@@ -41,6 +45,7 @@ static struct {
 	size_t alive;                /* bytes that the last mark reached */
 	unsigned backoff;
 	uint64_t abort_wait_ns, not_before_ns;
+	uint64_t stress_from_ns;     /* process CPU from which stress=N may start the next cycle */
 } pace;
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
@@ -81,7 +86,9 @@ bool pace_wants(void)
 {
 	if (pace.not_before_ns && os_coarse_ns() < pace.not_before_ns)
 		goto later;
-	if (options.stress || under(options.cpu_limit))
+	if (options.stress)
+		return os_process_cpu_ns() >= pace.stress_from_ns;
+	if (under(options.cpu_limit))
 		return true;
 	struct heap_totals t;
 	heap_totals(&t);
@@ -96,6 +103,7 @@ void pace_completed(uint64_t cpu_ns, size_t marked_bytes, bool found)
 {
 	account(cpu_ns);
 	pace.alive = marked_bytes;
+	pace.stress_from_ns = cpu_ns > DEAR_NS ? pace.last_process_ns + cpu_ns / 4 : 0;
 	pace.abort_wait_ns = pace.not_before_ns = 0;
 	if (found)
 		pace.backoff = 0;
