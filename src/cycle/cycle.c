@@ -237,8 +237,10 @@ static bool on_exhausted(size_t bytes)
 	heap_totals(&t);
 	if (bytes > t.live + t.dirty) /* no cycle can find that much */
 		return false;
-	cycle_collect();
-	cycle_run(); /* its stop gives back the spans that the last verdict emptied */
+	if (options.mode == MODE_COLLECT)
+		cycle_collect();
+	if (options.mode == MODE_COLLECT)
+		cycle_run(); /* its stop gives back the spans that the last verdict emptied */
 	heap_purge(true);
 	return true;
 }

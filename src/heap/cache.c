@@ -22,6 +22,8 @@
 
 #include "heap/cache_slow.h"
 
+#include <string.h>
+
 struct cache empty_cache;
 struct lock caches_lock = LOCK_INIT(RANK_CACHES);
 
@@ -32,7 +34,9 @@ static unsigned stress;                   /* a refill in so many calls for a cyc
 static uint64_t stress_count;             /* atomic */
 
 enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_ABANDONED };
+enum { NEVER_EMPTY = 1 << 30 };
 enum { LOOK = 8 };                        /* full spans that one refill looks at again: bounds the refill, finds all in the end */
+enum { ADOPT = 8 };                       /* abandoned spans that one refill takes over */
 enum { PUBLISH = 64 << 10 };              /* bytes of growth that a thread keeps to itself */
 
 void heap_stress(unsigned n) { stress = n; }
@@ -54,7 +58,7 @@ static void list_add(struct span *s, struct cache *c, uint32_t list)
 	s->next = *head;
 	if (*head)
 		arena.spans[*head].prev = s->index;
-	*head = s->index;
+	store_relaxed(head, s->index); /* abandoned[] is peeked at without the lock */
 }
 
 static void list_remove(struct span *s, struct cache *c)
@@ -64,7 +68,7 @@ static void list_remove(struct span *s, struct cache *c)
 	if (s->prev)
 		arena.spans[s->prev].next = s->next;
 	else
-		*list_head(s, c) = s->next;
+		store_relaxed(list_head(s, c), s->next);
 	if (s->next)
 		arena.spans[s->next].prev = s->prev;
 	s->next = s->prev = 0;
@@ -133,6 +137,21 @@ size_t cache_live(void)
 /* Remote frees are received back: they leave the accounts like any other free. */
 static void absorb(struct cache *c, struct span *s) { account(c, -(int64_t)(span_absorb(s) * s->block)); }
 
+/* Slots came back to s: it moves to avail, or goes when it is empty. One empty span stays, so that a class at its edge does
+ * not thrash. Result: it is avail. */
+static bool settle(struct cache *c, struct span *s)
+{
+	if (UNLIKELY(span_is_empty(s)) && c->bins[s->class].avail && (c->bins[s->class].avail != s->index || s->next)) {
+		list_remove(s, c);
+		span_release(s);
+		return false;
+	}
+	if (!span_has_slots(s))
+		return false;
+	list_move(s, c, LIST_AVAIL);
+	return true;
+}
+
 /* Spans that others put into the inbox: their remote slots are absorbed, and they become avail. */
 static bool inbox_drain(struct cache *c)
 {
@@ -143,15 +162,11 @@ static bool inbox_drain(struct cache *c)
 	while (i) {
 		struct span *s = &arena.spans[i];
 		i = s->inbox_next;
-		store_release(&s->queued, 0); /* before absorbing: whoever pushes from here on notifies anew */
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		__atomic_exchange_n(&s->queued, 0, __ATOMIC_SEQ_CST); /* before absorbing: whoever pushes from here on notifies anew */
 		struct cache *owner = load_relaxed(&s->owner);
 		if (owner == c) {
 			absorb(c, s);
-			if (span_has_slots(s)) {
-				list_move(s, c, LIST_AVAIL);
-				found = true;
-			}
+			found |= settle(c, s);
 		} else if (owner) { /* adopted by another while the note was on its way */
 			span_notify(s);
 		}
@@ -168,30 +183,29 @@ static bool look_around(struct cache *c, unsigned k)
 		struct span *s = &arena.spans[b->look && arena.spans[b->look].list == LIST_FULL ? b->look : b->full];
 		b->look = s->next;
 		absorb(c, s);
-		if (span_has_slots(s)) {
-			list_move(s, c, LIST_AVAIL);
-			found = true;
-		}
+		found |= settle(c, s);
 	}
 	return found;
 }
 
+/* Takes over abandoned spans of class k until one has slots, ADOPT at most. */
 static bool adopt(struct cache *c, unsigned k)
 {
+	bool found = false;
 	if (!load_relaxed(&abandoned[k]))
 		return false;
 	lock_take(&caches_lock);
-	struct span *s = abandoned[k] ? &arena.spans[abandoned[k]] : NULL;
-	if (s) {
+	for (int n = 0; n < ADOPT && abandoned[k] && !found; n++) {
+		struct span *s = &arena.spans[abandoned[k]];
 		list_remove(s, NULL);
 		__atomic_store_n(&s->owner, c, __ATOMIC_SEQ_CST); /* before absorbing: see span_notify */
 		absorb(c, s);
-		list_add(s, c, span_has_slots(s) ? LIST_AVAIL : LIST_FULL);
+		found = span_has_slots(s);
+		list_add(s, c, found ? LIST_AVAIL : LIST_FULL);
+		stats_add(&stats.adopted_spans, 1);
 	}
 	lock_drop(&caches_lock);
-	if (s)
-		stats_add(&stats.adopted_spans, 1);
-	return s != NULL;
+	return found;
 }
 
 /* The freed list's newest slots become allocated ones. */
@@ -262,16 +276,8 @@ static void give_back(struct cache *c, struct slot *slot)
 	struct span *s = arena_span((uintptr_t)slot);
 	span_take_back(s, slot);
 	account(c, -(int64_t)s->block);
-	if (UNLIKELY(span_is_empty(s))) {
-		struct bin *b = &c->bins[s->class];
-		list_move(s, c, LIST_AVAIL);
-		if (b->avail != s->index || s->next) { /* one empty span stays, so that a class at its edge does not thrash */
-			list_remove(s, c);
-			span_release(s);
-		}
-	} else if (s->list == LIST_FULL) {
-		list_move(s, c, LIST_AVAIL);
-	}
+	if (UNLIKELY(span_is_empty(s)) || s->list == LIST_FULL)
+		settle(c, s);
 }
 
 void cache_flush(struct cache *c, unsigned k, uint32_t keep)
@@ -411,8 +417,11 @@ void heap_collect_empty(void)
 	uint32_t count = span_count();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
-		if (s->kind != SPAN_SMALL || load_relaxed(&s->recycled) <= 0 || !span_is_empty(s) || s->list == LIST_NONE || s->queued
-		    || heap_recycling_ended())
+		if (s->kind != SPAN_SMALL || s->list == LIST_NONE)
+			continue;
+		uint32_t back = span_absorb(s); /* an idle owner would not look for long */
+		publish(-(int64_t)(back * s->block));
+		if ((!back && load_relaxed(&s->recycled) <= 0) || !span_is_empty(s) || heap_recycling_ended())
 			continue;
 		list_remove(s, load_relaxed(&s->owner));
 		store_relaxed(&s->owner, NULL);
@@ -434,21 +443,64 @@ void heap_release_empty(void)
 
 /* ---- fork ---- */
 
+/* A thread that fork cut off inside a slow path left its lists, and its spans' free lists and counts, as they were at some
+ * instruction. They are dropped: the slots on them are found by cycles or lost, and its spans never count as empty again. */
+static void forget_torn(struct cache *c)
+{
+	for (unsigned k = 0; k < CLASSES; k++)
+		c->bins[k] = (struct bin){ 0 };
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		if (s->kind != SPAN_SMALL || s->owner != c)
+			continue;
+		s->free = NULL;
+		s->out = NEVER_EMPTY;
+		s->owner = NULL;
+		s->list = LIST_NONE;
+	}
+}
+
 void cache_fork_child(void)
 {
 	released = 0;
 	for (struct cache *c = caches; c; c = c->next)
 		c->inbox = 0;
-	uint32_t count = span_count();
-	for (uint32_t i = SPAN_FIRST; i < count; i++)
-		arena.spans[i].queued = 0;
-	for (struct cache *c = caches; c; c = c->next) {
-		if (!c->live || c == self.cache)
-			continue;
-		if (c->self->busy) { /* its lists were in the making: the slots are lost until a cycle finds them */
-			for (unsigned k = 0; k < CLASSES; k++)
-				c->bins[k].alloc = c->bins[k].freed = NULL;
+	for (struct cache *c = caches; c; c = c->next)
+		if (c->live && c != self.cache && c->self->busy) {
+			forget_torn(c);
+			c->live = false;
+			c->self = NULL;
 		}
-		abandon(c);
+	/* Abandoned lists anew: a span that a torn thread was moving may stand in none, or in two. */
+	memset(abandoned, 0, sizeof abandoned);
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		s->queued = 0;
+		if (s->kind == SPAN_SMALL && !s->owner)
+			list_add(s, NULL, LIST_ABANDONED);
 	}
+	for (struct cache *c = caches; c; c = c->next)
+		if (c->live && c != self.cache)
+			abandon(c);
+}
+
+/* ---- purge ---- */
+
+/* Abandoned spans that others emptied since go back to the arena. */
+void cache_reclaim(void)
+{
+	lock_take(&caches_lock);
+	for (unsigned k = 0; k < CLASSES; k++)
+		for (uint32_t i = abandoned[k], next; i; i = next) {
+			struct span *s = &arena.spans[i];
+			next = s->next;
+			heap_account(-(int64_t)(span_absorb(s) * s->block));
+			if (span_is_empty(s)) {
+				list_remove(s, NULL);
+				span_release(s);
+			}
+		}
+	lock_drop(&caches_lock);
 }

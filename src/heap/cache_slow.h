@@ -11,6 +11,7 @@ void cache_flush(struct cache *c, unsigned k, uint32_t keep);
 bool cache_refill(struct cache *c, unsigned k);
 size_t cache_live(void);
 void cache_fork_child(void);
+void cache_reclaim(void);
 void cache_stress(struct cache *c);
 
 void span_fork_child(void);

@@ -26,7 +26,7 @@ void *large_malloc(size_t size, size_t align, bool *zero)
 	s->slots = 1;
 	s->class = CLASS_LARGE;
 	s->exact = size % OS_PAGE == 0;
-	s->kind = SPAN_LARGE;
+	store_relaxed(&s->kind, SPAN_LARGE);
 	s->out = 1;
 	if (zero)
 		*zero = s->zero;
