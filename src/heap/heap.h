@@ -195,6 +195,9 @@ uint8_t heap_advance_stamp(void);
 /* Inside a stop: spans whose slots are all back or recycled leave their owners; heap_release_empty, after the resume,
  * gives their pages back. */
 void heap_collect_empty(void);
+/* Inside a stop: a full span of a program with several threads becomes abandoned, so that whoever needs slots next gets those
+ * that the verdict will free, not only the thread that once filled it. */
+void heap_disown(struct span *s);
 void heap_release_empty(void);
 /* Outside a stop, by the verdict under the collect lock. `state` is where the judge saw the byte. Result: changed. */
 bool heap_condemn(uint8_t *state);
