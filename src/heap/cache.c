@@ -220,18 +220,28 @@ static bool adopt(struct cache *c, unsigned k)
 /* The freed list's newest slots become allocated ones. */
 static struct slot *refill_from_freed(struct bin *b, unsigned k)
 {
-	uint8_t allocated = STATE_ALLOCATED | arena.stamp;
-	struct slot *list = b->freed, **tail = &b->freed;
+	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
+	const uintptr_t key = arena.key;
+	const uint64_t magic = class_info[k].magic, bytes = (uint64_t)class_info[k].pages * PAGE;
+	struct slot *list = b->freed, *slot = list, *last = NULL;
+	const uint32_t batch = class_info[k].batch;
 	uint32_t n = 0;
-	for (; *tail && n < class_info[k].batch; n++) {
-		struct slot *slot = *tail;
-		struct span *s = arena_span((uintptr_t)slot);
-		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], allocated);
-		slot->key = arena.key ^ (uintptr_t)slot;
-		tail = &slot->next;
-	}
-	b->freed = *tail;
-	*tail = NULL;
+	uintptr_t start = 1; /* the span that the slot before lay in: neighbours on the list are mostly neighbours in memory */
+	uint8_t *state = NULL;
+	do {
+		uintptr_t a = (uintptr_t)slot;
+		if (UNLIKELY(a - start >= bytes)) {
+			const struct span *s = arena_span(a);
+			start = s->start;
+			state = s->state;
+		}
+		store_relaxed(&state[((unsigned __int128)(a - start) * magic) >> 64], allocated);
+		slot->key = key ^ a;
+		last = slot;
+		slot = slot->next;
+	} while (++n < batch && slot);
+	last->next = NULL;
+	b->freed = slot;
 	b->room += (int32_t)n;
 	return list;
 }
