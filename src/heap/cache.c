@@ -222,21 +222,15 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 {
 	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
 	const uintptr_t key = arena.key;
-	const uint64_t magic = class_info[k].magic, bytes = (uint64_t)class_info[k].pages * PAGE;
-	struct slot *list = b->freed, *slot = list, *last = NULL;
 	const uint32_t batch = class_info[k].batch;
+	struct slot *list = b->freed, *slot = list, *last;
 	uint32_t n = 0;
-	uintptr_t start = 1; /* the span that the slot before lay in: neighbours on the list are mostly neighbours in memory */
-	uint8_t *state = NULL;
 	do {
-		uintptr_t a = (uintptr_t)slot;
-		if (UNLIKELY(a - start >= bytes)) {
-			const struct span *s = arena_span(a);
-			start = s->start;
-			state = s->state;
-		}
-		store_relaxed(&state[((unsigned __int128)(a - start) * magic) >> 64], allocated);
-		slot->key = key ^ a;
+		uint8_t *byte = (uint8_t *)(slot->key ^ key);
+		ensure(byte == &arena_span((uintptr_t)slot)->state[span_slot(arena_span((uintptr_t)slot), (uintptr_t)slot)],
+		       "a freed slot knows its state byte");
+		store_relaxed(byte, allocated);
+		slot->key = key ^ (uintptr_t)slot;
 		last = slot;
 		slot = slot->next;
 	} while (++n < batch && slot);

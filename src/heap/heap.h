@@ -51,7 +51,8 @@ enum span_kind { SPAN_NONE, SPAN_SMALL, SPAN_LARGE, SPAN_FREE_RUN };
 
 struct slot {
 	struct slot *next;
-	uintptr_t key;  /* heap.key ^ own address while on an alloc list; bit 0 flipped: contents known to be zero */
+	uintptr_t key;  /* on an alloc list: arena.key ^ own address; bit 0 flipped: contents known to be zero.
+	                   On a freed list: arena.key ^ address of its state byte, so that refill need not look it up */
 };
 
 struct cache;
