@@ -52,6 +52,12 @@ static void fork_prepare(void)
 	heap_fork_prepare();
 }
 
+static void fork_child(void)
+{
+	heap_fork_child();
+	cycle_fork_child_end();
+}
+
 static void fork_parent(void)
 {
 	heap_fork_parent();
@@ -113,7 +119,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	keyed = pthread_key_create(&key, thread_end) == 0;
 	heap_hooks.thread_seen = thread_seen;
 	thread_seen();
-	pthread_atfork(fork_prepare, fork_parent, heap_fork_child);
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
 	threads_start((int)options.signal);
 	roots_start();
 	cycle_start();
