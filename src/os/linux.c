@@ -54,6 +54,11 @@ int os_map_at_errno(uintptr_t addr, size_t size)
 	return -EEXIST;
 }
 
+bool os_map_over(uintptr_t addr, size_t size)
+{
+	return map(addr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == (long)addr;
+}
+
 bool os_map_at(uintptr_t addr, size_t size) { return os_map_at_errno(addr, size) == 0; }
 
 void *os_reserve(size_t size)

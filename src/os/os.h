@@ -19,7 +19,9 @@ void *os_reserve(size_t size);                      /* address space without acc
 bool os_commit(uintptr_t addr, size_t size);        /* makes reserved pages read/write */
 void os_unmap(void *p, size_t size);
 void *os_remap(void *p, size_t old, size_t size);   /* mremap, may move; NULL: unchanged */
-bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero */
+bool os_map_over(uintptr_t addr, size_t size);      /* exactly there, in place of whatever is there */
+bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero;
+                                                       false: nothing moved, but `to` may be unmapped */
 bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads as zero afterwards; false: still there */
 void os_dontfork(void *p, size_t size);
 void os_wipeonfork(void *p, size_t size);
