@@ -50,6 +50,7 @@ static void fork_prepare(void)
 {
 	cycle_fork_prepare();
 	heap_fork_prepare();
+	roots_fork_prepare();
 }
 
 static void fork_child(void)
@@ -60,6 +61,7 @@ static void fork_child(void)
 
 static void fork_parent(void)
 {
+	roots_fork_parent();
 	heap_fork_parent();
 	cycle_fork_parent();
 }
