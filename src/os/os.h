@@ -47,6 +47,9 @@ void os_futex_wake(uint32_t *word, int count);
 
 /* -- files -- */
 int os_open(const char *path, int flags, int mode); /* always O_CLOEXEC; descriptor or -errno */
+/* /proc/thread-self/NAME, or /proc/self/NAME where the kernel has no such folder: the latter shows no memory once the main
+ * thread has called pthread_exit. For reading; descriptor or -errno. */
+int os_open_proc(const char *name);
 long os_read(int fd, void *buf, size_t n);
 long os_pread(int fd, void *buf, size_t n, uint64_t at);
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */

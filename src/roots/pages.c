@@ -165,7 +165,7 @@ enum pages_source pages_begin(void)
 {
 	uintptr_t page = align_up((uintptr_t)probe, OS_PAGE);
 	*(volatile uint8_t *)page += 1;
-	fd = os_open("/proc/self/pagemap", O_RDONLY, 0);
+	fd = os_open_proc("pagemap");
 	if (fd < 0)
 		return source = PAGES_SMAPS;
 	if (scan_proves(page))
