@@ -50,6 +50,20 @@ struct attempt {
 
 /* ---- steps 2 to 4, the world stopped ---- */
 
+/* Spans that are mostly dead belong to nobody from here on: eight threads that take turns would else hoard eight times what
+ * one of them needs. */
+static void share_dying(void)
+{
+	size_t at = 0;
+	for (const struct dead_span *d; options.mode == MODE_COLLECT && (d = dead_next(&dead, &at));) {
+		uint32_t count = 0;
+		for (uint32_t i = 0; i < (d->slots + 63) / 64; i++)
+			count += (uint32_t)__builtin_popcountll(d->bits[i]);
+		if (count >= d->slots / 2)
+			heap_disown(d->span);
+	}
+}
+
 static enum abort_reason mark_and_judge(void)
 {
 	uint64_t root_bytes = 0;
@@ -76,6 +90,8 @@ static enum abort_reason mark_and_judge(void)
 	}
 	uint8_t stamp = heap_advance_stamp();
 	bool room = mark_emit(&dead, stamp);
+	if (room)
+		share_dying();
 	struct mark_totals t;
 	mark_totals(&t);
 	mark_end();
@@ -251,8 +267,18 @@ void cycle_collect(void)
 
 static void on_pressure(void)
 {
-	if (load_relaxed(&disabled) == 0 && (options.mode != MODE_REPORT || options.stress) && pace_wants())
-		cycle_run();
+	if (load_relaxed(&disabled) || (options.mode == MODE_REPORT && !options.stress) || !pace_wants() || self.busy || self.in_collector)
+		return;
+	if (lock_try(&collect_lock)) {
+		run_locked(NULL);
+	} else {
+		/* Another thread is in a cycle. Many threads that go on allocating would outrun it: past the bound each waits for its
+		 * end. None is busy, and a cycle needs nothing that a waiting thread holds. */
+		if (!pace_over())
+			return;
+		lock_take(&collect_lock);
+	}
+	lock_drop(&collect_lock);
 }
 
 static bool on_exhausted(size_t bytes)

@@ -6,10 +6,11 @@
  *
  *   fraction of what the last mark found alive (growth=), at least 16 MiB; or 16 MiB anyway while the collector has used
  *   under 1 % of the process's CPU time in the last minutes, so that a slow leak beside a large heap stays flat;
- *   all doubled for each cycle in a row that found nothing, up to 64 times.
+ *   all doubled for each cycle in a row that found nothing, from the second on, up to 32 times. (The first cycle of a program
+ *   that is still building its data finds nothing as a rule; that says nothing about what it loses later.)
  *
  * CPU budget: over the window, the collector may use cpu_limit percent of the process's CPU time. When a cycle is due but the
- * budget is spent, it waits; past twice what was alive plus 32 MiB (doubled like the growth) memory wins, and the budget is
+ * budget is spent, it waits; past twice what was alive plus 24 MiB (doubled from the third empty cycle on) memory wins, and the budget is
  * half of the CPU. What was alive, not what was allocated: floating garbage must not raise its own limit.
  *
  * A cycle that ended early (a thread that did not answer) waits 10 ms before the next, doubling up to a minute.
@@ -29,7 +30,7 @@
 
 enum {
 	FLOOR_MIB = 16,           /* below this a cycle costs more than the memory it could save */
-	SLACK_MIB = 32,
+	SLACK_MIB = 24,
 	BACKOFF_MOST = 6,
 	CHECK_AGAIN_KIB = 1024,   /* growth until a cycle that had to wait is thought of again */
 	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50
@@ -73,13 +74,20 @@ static void arm(void)
 	size_t growth = FLOOR_MIB * MIB;
 	if (!under(IDLE_PERCENT))
 		growth = max_size(growth, pace.alive / 100 * options.growth);
-	heap_watch_growth(growth << pace.backoff);
+	heap_watch_growth(growth << (pace.backoff > 1 ? pace.backoff - 1 : 0));
 }
 
 void pace_start(void)
 {
 	pace.last_process_ns = os_process_cpu_ns();
 	arm();
+}
+
+bool pace_over(void)
+{
+	struct heap_totals t;
+	heap_totals(&t);
+	return t.live > (2 * pace.alive + SLACK_MIB * MIB) << (pace.backoff > 2 ? pace.backoff - 2 : 0);
 }
 
 bool pace_wants(void)
@@ -90,9 +98,7 @@ bool pace_wants(void)
 		return os_process_cpu_ns() >= pace.stress_from_ns;
 	if (under(options.cpu_limit))
 		return true;
-	struct heap_totals t;
-	heap_totals(&t);
-	if (t.live > (2 * pace.alive + SLACK_MIB * MIB) << pace.backoff && under(HUNGRY_PERCENT))
+	if (pace_over() && under(HUNGRY_PERCENT))
 		return true;
 later:
 	heap_watch_more(CHECK_AGAIN_KIB << 10);

@@ -7,7 +7,7 @@
  *   3. the inbox: remote frees, recycled slots  6. a fresh span
  * and stamps each. Flush gives all but the newest batch of the freed list back to its spans, so that empty spans can go.
  *
- * A span stands in exactly one list: avail or full of its owner's bin, or abandoned[class] (law 6). Lists change by the owner
+ * A span stands in exactly one list: avail or full of its owner's bin, or the abandoned lists (law 6). Lists change by the owner
  * (busy), under caches_lock for abandoned ones, or by the collector inside a stop.
  *
  * Everything here runs busy unless it says otherwise.
@@ -28,12 +28,13 @@ struct cache empty_cache;
 struct lock caches_lock = LOCK_INIT(RANK_CACHES);
 
 static struct cache *caches;              /* atomic head; all ever made */
-static uint32_t abandoned[CLASSES];       /* under caches_lock */
+static uint32_t ready[CLASSES], dormant[CLASSES]; /* abandoned spans, under caches_lock; `ready` is peeked at without it */
 static uint32_t released;                 /* spans taken out inside a stop, by `next`; collecting thread only */
 static unsigned stress;                   /* a refill in so many calls for a cycle; 0: none */
 static uint64_t stress_count;             /* atomic */
 
-enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_ABANDONED };
+/* avail and full belong to a bin; ready and dormant hold abandoned spans with and without known free slots. */
+enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_READY, LIST_DORMANT };
 enum { NEVER_EMPTY = 1 << 30 };
 enum { LOOK = 8 };                        /* full spans that one refill looks at again: bounds the refill, finds all in the end */
 enum { ADOPT = 8 };                       /* abandoned spans that one refill takes over */
@@ -45,20 +46,28 @@ void heap_stress(unsigned n) { stress = n; }
 
 static uint32_t *list_head(struct span *s, struct cache *c)
 {
-	if (s->list == LIST_ABANDONED)
-		return &abandoned[s->class];
+	if (s->list == LIST_READY)
+		return &ready[s->class];
+	if (s->list == LIST_DORMANT)
+		return &dormant[s->class];
 	return s->list == LIST_AVAIL ? &c->bins[s->class].avail : &c->bins[s->class].full;
 }
 
 static void list_add(struct span *s, struct cache *c, uint32_t list)
 {
-	s->list = list;
+	store_relaxed(&s->list, (uint8_t)list);
 	uint32_t *head = list_head(s, c);
 	s->prev = 0;
 	s->next = *head;
 	if (*head)
 		arena.spans[*head].prev = s->index;
-	store_relaxed(head, s->index); /* abandoned[] is peeked at without the lock */
+	store_relaxed(head, s->index); /* `ready` is peeked at without the lock */
+}
+
+/* An abandoned span: under caches_lock, in a stop or in a forked child. */
+static void list_abandon(struct span *s)
+{
+	list_add(s, NULL, span_has_slots(s) || load_relaxed(&s->remote) ? LIST_READY : LIST_DORMANT);
 }
 
 static void list_remove(struct span *s, struct cache *c)
@@ -72,7 +81,7 @@ static void list_remove(struct span *s, struct cache *c)
 	if (s->next)
 		arena.spans[s->next].prev = s->prev;
 	s->next = s->prev = 0;
-	s->list = LIST_NONE;
+	store_relaxed(&s->list, LIST_NONE);
 }
 
 static void list_move(struct span *s, struct cache *c, uint32_t list)
@@ -188,15 +197,15 @@ static bool look_around(struct cache *c, unsigned k)
 	return found;
 }
 
-/* Takes over abandoned spans of class k until one has slots, ADOPT at most. */
+/* Takes over an abandoned span of class k that has slots. */
 static bool adopt(struct cache *c, unsigned k)
 {
 	bool found = false;
-	if (!load_relaxed(&abandoned[k]))
+	if (!load_relaxed(&ready[k]))
 		return false;
 	lock_take(&caches_lock);
-	for (int n = 0; n < ADOPT && abandoned[k] && !found; n++) {
-		struct span *s = &arena.spans[abandoned[k]];
+	for (int n = 0; n < ADOPT && ready[k] && !found; n++) {
+		struct span *s = &arena.spans[ready[k]];
 		list_remove(s, NULL);
 		__atomic_store_n(&s->owner, c, __ATOMIC_SEQ_CST); /* before absorbing: see span_notify */
 		absorb(c, s);
@@ -211,18 +220,22 @@ static bool adopt(struct cache *c, unsigned k)
 /* The freed list's newest slots become allocated ones. */
 static struct slot *refill_from_freed(struct bin *b, unsigned k)
 {
-	uint8_t allocated = STATE_ALLOCATED | arena.stamp;
-	struct slot *list = b->freed, **tail = &b->freed;
+	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
+	const uintptr_t key = arena.key;
+	const uint32_t batch = class_info[k].batch;
+	struct slot *list = b->freed, *slot = list, *last;
 	uint32_t n = 0;
-	for (; *tail && n < class_info[k].batch; n++) {
-		struct slot *slot = *tail;
-		struct span *s = arena_span((uintptr_t)slot);
-		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], allocated);
-		slot->key = arena.key ^ (uintptr_t)slot;
-		tail = &slot->next;
-	}
-	b->freed = *tail;
-	*tail = NULL;
+	do {
+		uint8_t *byte = (uint8_t *)(slot->key ^ key);
+		ensure(byte == &arena_span((uintptr_t)slot)->state[span_slot(arena_span((uintptr_t)slot), (uintptr_t)slot)],
+		       "a freed slot knows its state byte");
+		store_relaxed(byte, allocated);
+		slot->key = key ^ (uintptr_t)slot;
+		last = slot;
+		slot = slot->next;
+	} while (++n < batch && slot);
+	last->next = NULL;
+	b->freed = slot;
 	b->room += (int32_t)n;
 	return list;
 }
@@ -270,10 +283,15 @@ bool cache_refill(struct cache *c, unsigned k)
 
 /* ---- flush ---- */
 
-/* One slot with byte 0 goes back to its span, which may thereby become avail or empty. */
+/* One slot with byte 0 goes back to its span, which may thereby become avail or empty. A stop may have taken the span from this
+ * thread meanwhile (heap_disown): then as a remote free. */
 static void give_back(struct cache *c, struct slot *slot)
 {
 	struct span *s = arena_span((uintptr_t)slot);
+	if (UNLIKELY(load_relaxed(&s->owner) != c)) {
+		span_push_remote(s, slot);
+		return;
+	}
 	span_take_back(s, slot);
 	account(c, -(int64_t)s->block);
 	if (UNLIKELY(span_is_empty(s)) || s->list == LIST_FULL)
@@ -362,7 +380,7 @@ static void abandon(struct cache *c)
 					continue;
 				}
 				__atomic_store_n(&s->owner, NULL, __ATOMIC_SEQ_CST);
-				list_add(s, NULL, LIST_ABANDONED);
+				list_abandon(s);
 			}
 	c->live = false;
 	c->self = NULL;
@@ -410,6 +428,37 @@ uint8_t heap_advance_stamp(void)
 	uint8_t next = arena.stamp == STATE_STAMP ? 1 : arena.stamp + 1;
 	store_relaxed(&arena.stamp, next);
 	return next;
+}
+
+/* Does more than one thread allocate? */
+static bool shared_heap(void)
+{
+	unsigned n = 0;
+	for (struct cache *c = load_acquire(&caches); c; c = c->next)
+		n += c->live;
+	return n > 1;
+}
+
+void heap_disown(struct span *s)
+{
+	struct cache *c = load_relaxed(&s->owner);
+	if (!c || s->kind != SPAN_SMALL || s->list != LIST_FULL || !shared_heap())
+		return;
+	list_remove(s, c);
+	store_relaxed(&s->owner, NULL);
+	list_abandon(s);
+}
+
+bool span_is_dormant(const struct span *s) { return load_relaxed(&s->list) == LIST_DORMANT; }
+
+void cache_promote(struct span *s)
+{
+	lock_take(&caches_lock);
+	if (s->kind == SPAN_SMALL && s->list == LIST_DORMANT) {
+		list_remove(s, NULL);
+		list_add(s, NULL, LIST_READY);
+	}
+	lock_drop(&caches_lock);
 }
 
 void heap_collect_empty(void)
@@ -473,13 +522,14 @@ void cache_fork_child(void)
 			c->self = NULL;
 		}
 	/* Abandoned lists anew: a span that a torn thread was moving may stand in none, or in two. */
-	memset(abandoned, 0, sizeof abandoned);
+	memset(ready, 0, sizeof ready);
+	memset(dormant, 0, sizeof dormant);
 	uint32_t count = span_count();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
 		s->queued = 0;
 		if (s->kind == SPAN_SMALL && !s->owner)
-			list_add(s, NULL, LIST_ABANDONED);
+			list_abandon(s);
 	}
 	for (struct cache *c = caches; c; c = c->next)
 		if (c->live && c != self.cache)
@@ -493,14 +543,15 @@ void cache_reclaim(void)
 {
 	lock_take(&caches_lock);
 	for (unsigned k = 0; k < CLASSES; k++)
-		for (uint32_t i = abandoned[k], next; i; i = next) {
-			struct span *s = &arena.spans[i];
-			next = s->next;
-			heap_account(-(int64_t)(span_absorb(s) * s->block));
-			if (span_is_empty(s)) {
-				list_remove(s, NULL);
-				span_release(s);
+		for (int pass = 0; pass < 2; pass++)
+			for (uint32_t i = pass ? dormant[k] : ready[k], next; i; i = next) {
+				struct span *s = &arena.spans[i];
+				next = s->next;
+				heap_account(-(int64_t)(span_absorb(s) * s->block));
+				if (span_is_empty(s)) {
+					list_remove(s, NULL);
+					span_release(s);
+				}
 			}
-		}
 	lock_drop(&caches_lock);
 }

@@ -188,6 +188,8 @@ void span_notify(struct span *s)
 	 * the other (both sequentially consistent). */
 	struct cache *owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
 	if (!owner) {
+		if (span_is_dormant(s))
+			cache_promote(s);
 		store_release(&s->queued, 0);
 		return;
 	}
