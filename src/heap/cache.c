@@ -262,7 +262,7 @@ bool cache_refill(struct cache *c, unsigned k)
 			struct span *s = &arena.spans[b->avail];
 			uint32_t got;
 			struct slot *list = span_hand_out(s, class_info[k].batch, &got);
-			if (!span_has_slots(s))
+			if (!got || !span_has_slots(s))
 				list_move(s, c, LIST_FULL);
 			if (!got)
 				continue;
@@ -333,8 +333,9 @@ struct cache *cache_own(void)
 		}
 	}
 	if (c) {
-		c->live = true;
 		c->self = &self;
+		c->tid = os_tid();
+		c->live = true;
 		c->growth = 0;
 		c->pressure = false;
 		for (unsigned k = 0; k < CLASSES; k++)
@@ -430,6 +431,13 @@ uint8_t heap_advance_stamp(void)
 	return next;
 }
 
+void heap_reap(bool (*exists)(int tid))
+{
+	for (struct cache *c = load_acquire(&caches); c; c = c->next)
+		if (c->live && c != self.cache && !exists(c->tid))
+			abandon(c);
+}
+
 /* Does more than one thread allocate? */
 static bool shared_heap(void)
 {
@@ -504,19 +512,32 @@ static void forget_torn(struct cache *c)
 		if (s->kind != SPAN_SMALL || s->owner != c)
 			continue;
 		s->free = NULL;
+		s->remote = NULL;
+		s->recycled = 0;
+		for (uint32_t slot = 0; slot < s->slots; slot++)
+			s->recycled += s->state[slot] == STATE_RECYCLED;
 		s->out = NEVER_EMPTY;
 		s->owner = NULL;
 		s->list = LIST_NONE;
 	}
 }
 
+/* Was the owner of c, which is gone, inside a slow path? Its TLS may be unmapped: then nobody knows. */
+static bool was_busy(const struct cache *c)
+{
+	uint32_t busy;
+	return !c->self || os_read_self(&busy, (uintptr_t)&c->self->busy, sizeof busy) != (long)sizeof busy || busy;
+}
+
 void cache_fork_child(void)
 {
 	released = 0;
+	if (self.cache != &empty_cache)
+		self.cache->tid = os_tid();
 	for (struct cache *c = caches; c; c = c->next)
 		c->inbox = 0;
 	for (struct cache *c = caches; c; c = c->next)
-		if (c->live && c != self.cache && c->self->busy) {
+		if (c->live && c != self.cache && was_busy(c)) {
 			forget_torn(c);
 			c->live = false;
 			c->self = NULL;
