@@ -185,9 +185,19 @@ static enum abort_reason run_locked(cycle_visitor visit)
 	return a.reason;
 }
 
+/* roots=segments judges by the list of modules, and dlopen does not tell of its end. Before the lock: listing waits for the loader's. */
+static void list_modules(void)
+{
+	if (options.roots == ROOTS_SEGMENTS)
+		roots_list_segments();
+}
+
 enum abort_reason cycle_run(void)
 {
-	if (!load_relaxed(&running) || self.busy || self.in_collector || !lock_try(&collect_lock))
+	if (!load_relaxed(&running) || self.busy || self.in_collector)
+		return ABORT_NONE;
+	list_modules();
+	if (!lock_try(&collect_lock))
 		return ABORT_NONE;
 	enum abort_reason reason = run_locked(NULL);
 	lock_drop(&collect_lock);
@@ -198,6 +208,7 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit)
 {
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
 		return ABORT_EXEC;
+	list_modules();
 	lock_take(&collect_lock);
 	enum abort_reason reason = run_locked(visit);
 	lock_drop(&collect_lock);
@@ -211,6 +222,7 @@ void cycle_collect(void)
 		return;
 	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
 	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
+		list_modules();
 		lock_take(&collect_lock);
 		enum abort_reason reason = run_locked(NULL);
 		lock_drop(&collect_lock);
