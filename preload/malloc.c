@@ -18,13 +18,16 @@
 #define EXPORT __attribute__((visibility("default")))
 #define ALIAS(target) __attribute__((visibility("default"), alias(#target)))
 
-EXPORT void *malloc(size_t size)
+/* Apart, so that malloc's fast path needs no frame. */
+static __attribute__((noinline)) void *malloc_slow(size_t size, const void *caller)
 {
-	void *p = heap_malloc_fast(size);
+	void *p = heap_malloc_slow(size, caller);
 	if (UNLIKELY(!p))
 		errno = ENOMEM;
 	return p;
 }
+
+EXPORT void *malloc(size_t size) { return heap_malloc_or(size, malloc_slow); }
 
 EXPORT void free(void *p) { heap_free_fast(p); }
 

@@ -25,6 +25,18 @@ const char *const abort_names[ABORT_REASONS] = {
 	[ABORT_EXEC] = "a thread is inside exec",
 };
 
+const char *const abort_keys[ABORT_REASONS] = {
+	[ABORT_NONE] = "none",
+	[ABORT_THREAD_SILENT] = "thread_silent",
+	[ABORT_TASK_LIST] = "task_list",
+	[ABORT_SIGNAL] = "signal",
+	[ABORT_ROOT_UNREADABLE] = "root_unreadable",
+	[ABORT_TABLE_FULL] = "table_full",
+	[ABORT_NO_MEMORY] = "no_memory",
+	[ABORT_CORRUPT_LIST] = "corrupt_list",
+	[ABORT_EXEC] = "exec",
+};
+
 static unsigned bucket_of(uint64_t ns)
 {
 	if (ns < 4)

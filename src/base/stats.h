@@ -17,7 +17,8 @@ enum abort_reason {
 	ABORT_EXEC,           /* a thread is inside exec */
 	ABORT_REASONS
 };
-extern const char *const abort_names[ABORT_REASONS];
+extern const char *const abort_names[ABORT_REASONS]; /* for people */
+extern const char *const abort_keys[ABORT_REASONS];  /* for the statistics block: one word each */
 
 enum { PAUSE_BUCKETS = 128 }; /* log-linear histogram of pauses: 4 buckets per doubling of nanoseconds */
 

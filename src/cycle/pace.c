@@ -6,13 +6,17 @@
  *
  *   fraction of what the last mark found alive (growth=), at least 16 MiB; or 16 MiB anyway while the collector has used
  *   under 1 % of the process's CPU time in the last minutes, so that a slow leak beside a large heap stays flat;
- *   all doubled for each cycle in a row that found nothing, up to 64 times.
+ *   all doubled for each cycle in a row that found nothing, from the second on, up to 32 times. (The first cycle of a program
+ *   that is still building its data finds nothing as a rule; that says nothing about what it loses later.)
  *
  * CPU budget: over the window, the collector may use cpu_limit percent of the process's CPU time. When a cycle is due but the
- * budget is spent, it waits; past twice what was alive plus 32 MiB (doubled like the growth) memory wins, and the budget is
+ * budget is spent, it waits; past twice what was alive plus 24 MiB (doubled from the third empty cycle on) memory wins, and the budget is
  * half of the CPU. What was alive, not what was allocated: floating garbage must not raise its own limit.
  *
  * A cycle that ended early (a thread that did not answer) waits 10 ms before the next, doubling up to a minute.
+ *
+ * stress=N overrides all of this: a cycle at every Nth refill. Only cycles that take more than 5 ms leave the program a quarter
+ * of their time before the next, so that a program with a large heap comes to its end under stress too.
  *
  * The window: CPU times are summed up with a half-life of about a minute, so old thrift is not saved up for ever.
  */
@@ -26,12 +30,13 @@
 
 enum {
 	FLOOR_MIB = 16,           /* below this a cycle costs more than the memory it could save */
-	SLACK_MIB = 32,
+	SLACK_MIB = 24,
 	BACKOFF_MOST = 6,
 	CHECK_AGAIN_KIB = 1024,   /* growth until a cycle that had to wait is thought of again */
 	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50
 };
 #define HALF_LIFE_NS (60 * 1000000000ull)
+#define DEAR_NS 5000000ull
 #define ABORT_WAIT_NS 10000000ull
 #define ABORT_WAIT_MOST_NS (60 * 1000000000ull)
 
@@ -41,6 +46,7 @@ static struct {
 	size_t alive;                /* bytes that the last mark reached */
 	unsigned backoff;
 	uint64_t abort_wait_ns, not_before_ns;
+	uint64_t stress_from_ns;     /* process CPU from which stress=N may start the next cycle */
 } pace;
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
@@ -68,7 +74,7 @@ static void arm(void)
 	size_t growth = FLOOR_MIB * MIB;
 	if (!under(IDLE_PERCENT))
 		growth = max_size(growth, pace.alive / 100 * options.growth);
-	heap_watch_growth(growth << pace.backoff);
+	heap_watch_growth(growth << (pace.backoff > 1 ? pace.backoff - 1 : 0));
 }
 
 void pace_start(void)
@@ -77,15 +83,22 @@ void pace_start(void)
 	arm();
 }
 
+bool pace_over(void)
+{
+	struct heap_totals t;
+	heap_totals(&t);
+	return t.live > (2 * pace.alive + SLACK_MIB * MIB) << (pace.backoff > 2 ? pace.backoff - 2 : 0);
+}
+
 bool pace_wants(void)
 {
 	if (pace.not_before_ns && os_coarse_ns() < pace.not_before_ns)
 		goto later;
-	if (options.stress || under(options.cpu_limit))
+	if (options.stress)
+		return os_process_cpu_ns() >= pace.stress_from_ns;
+	if (under(options.cpu_limit))
 		return true;
-	struct heap_totals t;
-	heap_totals(&t);
-	if (t.live > (2 * pace.alive + SLACK_MIB * MIB) << pace.backoff && under(HUNGRY_PERCENT))
+	if (pace_over() && under(HUNGRY_PERCENT))
 		return true;
 later:
 	heap_watch_more(CHECK_AGAIN_KIB << 10);
@@ -96,6 +109,7 @@ void pace_completed(uint64_t cpu_ns, size_t marked_bytes, bool found)
 {
 	account(cpu_ns);
 	pace.alive = marked_bytes;
+	pace.stress_from_ns = cpu_ns > DEAR_NS ? pace.last_process_ns + cpu_ns / 4 : 0;
 	pace.abort_wait_ns = pace.not_before_ns = 0;
 	if (found)
 		pace.backoff = 0;

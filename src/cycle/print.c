@@ -44,7 +44,7 @@ void cycle_print_stats(void)
 	say_raw("cgc: statistics of process %d\nmode %s\ncycles %lu\naborted %lu\n", os_pid(), modes[options.mode], stats.cycles, aborted);
 	for (unsigned i = 1; i < ABORT_REASONS; i++)
 		if (stats.aborted[i])
-			say_raw("aborted_%s %lu\n", abort_names[i], stats.aborted[i]);
+			say_raw("aborted_%s %lu\n", abort_keys[i], stats.aborted[i]);
 	say_raw("pause_max_us %lu\npause_p99_us %lu\npause_total_us %lu\n", stats.pause_max_ns / 1000, stats_pause_percentile(99) / 1000,
 	        stats.pause_total_ns / 1000);
 	say_raw("condemned_blocks %lu\ncondemned_bytes %lu\nrecycled_blocks %lu\nrecycled_bytes %lu\n", stats.condemned_blocks,

@@ -132,7 +132,7 @@ static struct span *descriptor_take(void)
 
 static void descriptor_drop(struct span *s)
 {
-	s->kind = SPAN_NONE;
+	store_relaxed(&s->kind, SPAN_NONE);
 	s->slots = 0;
 	s->next = span_spare;
 	span_spare = s->index;
@@ -144,7 +144,9 @@ uint32_t span_count(void) { return load_acquire(&span_next); }
 
 static size_t page_of(uintptr_t addr) { return (addr - arena.base) >> PAGE_SHIFT; }
 static void page_set(size_t page, uint32_t index) { store_release(&arena.page_map[page], index); }
-static struct span *page_get(size_t page) { return &arena.spans[arena.page_map[page]]; }
+static struct span *page_get(size_t page) { return &arena.spans[load_relaxed(&arena.page_map[page])]; }
+/* A neighbour may be a span that its taker is still setting up, outside the lock: it is never a free run then. */
+static bool is_free_run(const struct span *s, bool dirty) { return load_relaxed(&s->kind) == SPAN_FREE_RUN && s->dirty == dirty; }
 
 void arena_publish(struct span *s)
 {
@@ -219,11 +221,11 @@ static struct span *run_find(size_t pages, bool dirty)
 /* Frees pages [start, start + pages) into the bins, merged with free neighbours of the same kind. `s` is a descriptor for it. */
 static void run_free(struct span *s)
 {
-	s->kind = SPAN_FREE_RUN;
+	store_relaxed(&s->kind, SPAN_FREE_RUN);
 	s->slots = 0;
 	size_t first = page_of(s->start), limit = arena.limit >> PAGE_SHIFT;
 	struct span *left = first ? page_get(first - 1) : NULL;
-	if (left && left->kind == SPAN_FREE_RUN && left->dirty == s->dirty) {
+	if (left && is_free_run(left, s->dirty)) {
 		run_remove(left);
 		s->start = left->start;
 		s->pages += left->pages;
@@ -234,7 +236,7 @@ static void run_free(struct span *s)
 	}
 	size_t behind = page_of(s->start) + s->pages;
 	struct span *right = behind < limit ? page_get(behind) : NULL;
-	if (right && right->kind == SPAN_FREE_RUN && right->dirty == s->dirty) {
+	if (right && is_free_run(right, s->dirty)) {
 		run_remove(right);
 		s->pages += right->pages;
 		s->was_recycled |= right->was_recycled;
@@ -354,7 +356,7 @@ struct span *arena_take(size_t pages, size_t align_pages)
 	s = run_find(want, true);
 	if (!s)
 		s = run_find(want, false);
-	if (!s && pages_dirty >= pages && want > 1 && purge_runs(0, true)) /* clean neighbours merge: perhaps a run is long enough now */
+	if (!s && pages_dirty >= pages && want > 1 && purge_runs(os_coarse_ns(), true)) /* clean neighbours merge: perhaps a run is long enough now */
 		s = run_find(want, false);
 	if (!s && arena_grow(want))
 		s = run_find(want, false);
@@ -388,9 +390,9 @@ static void unpublish(const struct span *s, bool recycled)
 
 static void note_dirty(struct span *s)
 {
-	s->freed_at = os_coarse_ns();
+	s->freed_at = (uint32_t)(os_coarse_ns() / 1000000);
 	if (!purge_at)
-		purge_at = s->freed_at + PURGE_AFTER_NS;
+		purge_at = os_coarse_ns() + PURGE_AFTER_NS;
 }
 
 void arena_give(struct span *s, bool recycled, bool zero)
@@ -430,7 +432,7 @@ bool arena_resize(struct span *s, size_t pages)
 	} else if (first + s->pages < arena.limit >> PAGE_SHIFT) {
 		struct span *right = page_get(first + s->pages);
 		size_t more = pages - s->pages;
-		if (right->kind == SPAN_FREE_RUN && right->pages >= more && !(pages_limit && pages_used + more > pages_limit)) {
+		if (load_relaxed(&right->kind) == SPAN_FREE_RUN && right->pages >= more && !(pages_limit && pages_used + more > pages_limit)) {
 			run_remove(right);
 			if (run_split(right, more)) {
 				s->pages = (uint32_t)pages;
@@ -462,14 +464,15 @@ static size_t purge_runs(uint64_t now, bool all)
 		for (uint32_t i = bin_head[1][bin], following; i; i = following) {
 			struct span *s = &arena.spans[i];
 			following = s->next;
-			if (!all && s->freed_at + PURGE_AFTER_NS > now) {
-				if (!next || s->freed_at < next)
-					next = s->freed_at;
+			uint32_t age_ms = (uint32_t)(now / 1000000) - s->freed_at;
+			if (!all && age_ms < PURGE_AFTER_NS / 1000000) {
+				uint64_t at = now + PURGE_AFTER_NS - age_ms * 1000000ull;
+				next = next && next < at ? next : at;
 				continue;
 			}
 			if (!os_purge(s->start, s->pages * (size_t)PAGE)) {
-				s->freed_at = now; /* mlocked or refused: later */
-				next = next && next < now ? next : now;
+				s->freed_at = (uint32_t)(now / 1000000); /* mlocked or refused: later */
+				next = next && next < now + PURGE_AFTER_NS ? next : now + PURGE_AFTER_NS;
 				continue;
 			}
 			bytes += s->pages * (size_t)PAGE;
@@ -478,7 +481,7 @@ static size_t purge_runs(uint64_t now, bool all)
 			run_free(s); /* may merge with clean neighbours, never with a run of this list: those are dirty */
 		}
 	}
-	purge_at = pages_dirty ? (next ? next : now) + PURGE_AFTER_NS : 0;
+	purge_at = pages_dirty ? next : 0;
 	stats_add(&stats.purged_bytes, bytes);
 	return bytes;
 }
@@ -515,6 +518,23 @@ void arena_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 	fn(map.base, map.base + map.mapped);
 	fn(descriptors.base, descriptors.base + descriptors.mapped);
 	fn(meta.base, meta.base + meta.mapped);
+}
+
+void arena_fork_child(bool torn)
+{
+	lock_reset(&meta_lock);
+	lock_reset(&arena_lock);
+	if (!torn)
+		return;
+	/* A raw fork cut a thread off in the middle of these lists: what was free stays unused, and growth goes on behind it. */
+	memset(bin_head, 0, sizeof bin_head);
+	memset(bin_bits, 0, sizeof bin_bits);
+	span_spare = 0;
+	pages_dirty = 0;
+	purge_at = 0;
+	for (uint32_t i = SPAN_FIRST; i < span_next; i++)
+		if (arena.spans[i].kind == SPAN_FREE_RUN)
+			arena.spans[i].kind = SPAN_NONE;
 }
 
 bool arena_start(void)

@@ -23,6 +23,8 @@ size_t arena_purge(bool all);
 /* Free pages and holes, for heap_totals. */
 void arena_totals(struct heap_totals *t);
 void arena_set_limit(size_t bytes);
+/* In a forked child. torn: arena_lock was held by a thread that is gone. */
+void arena_fork_child(bool torn);
 void arena_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 /* Side memory that is never unmapped, zeroed, `align` a power of two up to 64. NULL: no memory. */

@@ -7,7 +7,7 @@
  *   3. the inbox: remote frees, recycled slots  6. a fresh span
  * and stamps each. Flush gives all but the newest batch of the freed list back to its spans, so that empty spans can go.
  *
- * A span stands in exactly one list: avail or full of its owner's bin, or abandoned[class] (law 6). Lists change by the owner
+ * A span stands in exactly one list: avail or full of its owner's bin, or the abandoned lists (law 6). Lists change by the owner
  * (busy), under caches_lock for abandoned ones, or by the collector inside a stop.
  *
  * Everything here runs busy unless it says otherwise.
@@ -22,17 +22,22 @@
 
 #include "heap/cache_slow.h"
 
+#include <string.h>
+
 struct cache empty_cache;
 struct lock caches_lock = LOCK_INIT(RANK_CACHES);
 
 static struct cache *caches;              /* atomic head; all ever made */
-static uint32_t abandoned[CLASSES];       /* under caches_lock */
+static uint32_t ready[CLASSES], dormant[CLASSES]; /* abandoned spans, under caches_lock; `ready` is peeked at without it */
 static uint32_t released;                 /* spans taken out inside a stop, by `next`; collecting thread only */
 static unsigned stress;                   /* a refill in so many calls for a cycle; 0: none */
 static uint64_t stress_count;             /* atomic */
 
-enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_ABANDONED };
+/* avail and full belong to a bin; ready and dormant hold abandoned spans with and without known free slots. */
+enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_READY, LIST_DORMANT };
+enum { NEVER_EMPTY = 1 << 30 };
 enum { LOOK = 8 };                        /* full spans that one refill looks at again: bounds the refill, finds all in the end */
+enum { ADOPT = 8 };                       /* abandoned spans that one refill takes over */
 enum { PUBLISH = 64 << 10 };              /* bytes of growth that a thread keeps to itself */
 
 void heap_stress(unsigned n) { stress = n; }
@@ -41,20 +46,28 @@ void heap_stress(unsigned n) { stress = n; }
 
 static uint32_t *list_head(struct span *s, struct cache *c)
 {
-	if (s->list == LIST_ABANDONED)
-		return &abandoned[s->class];
+	if (s->list == LIST_READY)
+		return &ready[s->class];
+	if (s->list == LIST_DORMANT)
+		return &dormant[s->class];
 	return s->list == LIST_AVAIL ? &c->bins[s->class].avail : &c->bins[s->class].full;
 }
 
 static void list_add(struct span *s, struct cache *c, uint32_t list)
 {
-	s->list = list;
+	store_relaxed(&s->list, (uint8_t)list);
 	uint32_t *head = list_head(s, c);
 	s->prev = 0;
 	s->next = *head;
 	if (*head)
 		arena.spans[*head].prev = s->index;
-	*head = s->index;
+	store_relaxed(head, s->index); /* `ready` is peeked at without the lock */
+}
+
+/* An abandoned span: under caches_lock, in a stop or in a forked child. */
+static void list_abandon(struct span *s)
+{
+	list_add(s, NULL, span_has_slots(s) || load_relaxed(&s->remote) ? LIST_READY : LIST_DORMANT);
 }
 
 static void list_remove(struct span *s, struct cache *c)
@@ -64,11 +77,11 @@ static void list_remove(struct span *s, struct cache *c)
 	if (s->prev)
 		arena.spans[s->prev].next = s->next;
 	else
-		*list_head(s, c) = s->next;
+		store_relaxed(list_head(s, c), s->next);
 	if (s->next)
 		arena.spans[s->next].prev = s->prev;
 	s->next = s->prev = 0;
-	s->list = LIST_NONE;
+	store_relaxed(&s->list, LIST_NONE);
 }
 
 static void list_move(struct span *s, struct cache *c, uint32_t list)
@@ -133,6 +146,21 @@ size_t cache_live(void)
 /* Remote frees are received back: they leave the accounts like any other free. */
 static void absorb(struct cache *c, struct span *s) { account(c, -(int64_t)(span_absorb(s) * s->block)); }
 
+/* Slots came back to s: it moves to avail, or goes when it is empty. One empty span stays, so that a class at its edge does
+ * not thrash. Result: it is avail. */
+static bool settle(struct cache *c, struct span *s)
+{
+	if (UNLIKELY(span_is_empty(s)) && c->bins[s->class].avail && (c->bins[s->class].avail != s->index || s->next)) {
+		list_remove(s, c);
+		span_release(s);
+		return false;
+	}
+	if (!span_has_slots(s))
+		return false;
+	list_move(s, c, LIST_AVAIL);
+	return true;
+}
+
 /* Spans that others put into the inbox: their remote slots are absorbed, and they become avail. */
 static bool inbox_drain(struct cache *c)
 {
@@ -143,15 +171,11 @@ static bool inbox_drain(struct cache *c)
 	while (i) {
 		struct span *s = &arena.spans[i];
 		i = s->inbox_next;
-		store_release(&s->queued, 0); /* before absorbing: whoever pushes from here on notifies anew */
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		__atomic_exchange_n(&s->queued, 0, __ATOMIC_SEQ_CST); /* before absorbing: whoever pushes from here on notifies anew */
 		struct cache *owner = load_relaxed(&s->owner);
 		if (owner == c) {
 			absorb(c, s);
-			if (span_has_slots(s)) {
-				list_move(s, c, LIST_AVAIL);
-				found = true;
-			}
+			found |= settle(c, s);
 		} else if (owner) { /* adopted by another while the note was on its way */
 			span_notify(s);
 		}
@@ -168,47 +192,50 @@ static bool look_around(struct cache *c, unsigned k)
 		struct span *s = &arena.spans[b->look && arena.spans[b->look].list == LIST_FULL ? b->look : b->full];
 		b->look = s->next;
 		absorb(c, s);
-		if (span_has_slots(s)) {
-			list_move(s, c, LIST_AVAIL);
-			found = true;
-		}
+		found |= settle(c, s);
 	}
 	return found;
 }
 
+/* Takes over an abandoned span of class k that has slots. */
 static bool adopt(struct cache *c, unsigned k)
 {
-	if (!load_relaxed(&abandoned[k]))
+	bool found = false;
+	if (!load_relaxed(&ready[k]))
 		return false;
 	lock_take(&caches_lock);
-	struct span *s = abandoned[k] ? &arena.spans[abandoned[k]] : NULL;
-	if (s) {
+	for (int n = 0; n < ADOPT && ready[k] && !found; n++) {
+		struct span *s = &arena.spans[ready[k]];
 		list_remove(s, NULL);
 		__atomic_store_n(&s->owner, c, __ATOMIC_SEQ_CST); /* before absorbing: see span_notify */
 		absorb(c, s);
-		list_add(s, c, span_has_slots(s) ? LIST_AVAIL : LIST_FULL);
+		found = span_has_slots(s);
+		list_add(s, c, found ? LIST_AVAIL : LIST_FULL);
+		stats_add(&stats.adopted_spans, 1);
 	}
 	lock_drop(&caches_lock);
-	if (s)
-		stats_add(&stats.adopted_spans, 1);
-	return s != NULL;
+	return found;
 }
 
 /* The freed list's newest slots become allocated ones. */
 static struct slot *refill_from_freed(struct bin *b, unsigned k)
 {
-	uint8_t allocated = STATE_ALLOCATED | arena.stamp;
-	struct slot *list = b->freed, **tail = &b->freed;
+	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
+	const uintptr_t key = arena.key;
+	const uint32_t batch = class_info[k].batch;
+	struct slot *list = b->freed, *slot = list, *last;
 	uint32_t n = 0;
-	for (; *tail && n < class_info[k].batch; n++) {
-		struct slot *slot = *tail;
-		struct span *s = arena_span((uintptr_t)slot);
-		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], allocated);
-		slot->key = arena.key ^ (uintptr_t)slot;
-		tail = &slot->next;
-	}
-	b->freed = *tail;
-	*tail = NULL;
+	do {
+		uint8_t *byte = (uint8_t *)(slot->key ^ key);
+		ensure(byte == &arena_span((uintptr_t)slot)->state[span_slot(arena_span((uintptr_t)slot), (uintptr_t)slot)],
+		       "a freed slot knows its state byte");
+		store_relaxed(byte, allocated);
+		slot->key = key ^ (uintptr_t)slot;
+		last = slot;
+		slot = slot->next;
+	} while (++n < batch && slot);
+	last->next = NULL;
+	b->freed = slot;
 	b->room += (int32_t)n;
 	return list;
 }
@@ -256,22 +283,19 @@ bool cache_refill(struct cache *c, unsigned k)
 
 /* ---- flush ---- */
 
-/* One slot with byte 0 goes back to its span, which may thereby become avail or empty. */
+/* One slot with byte 0 goes back to its span, which may thereby become avail or empty. A stop may have taken the span from this
+ * thread meanwhile (heap_disown): then as a remote free. */
 static void give_back(struct cache *c, struct slot *slot)
 {
 	struct span *s = arena_span((uintptr_t)slot);
+	if (UNLIKELY(load_relaxed(&s->owner) != c)) {
+		span_push_remote(s, slot);
+		return;
+	}
 	span_take_back(s, slot);
 	account(c, -(int64_t)s->block);
-	if (UNLIKELY(span_is_empty(s))) {
-		struct bin *b = &c->bins[s->class];
-		list_move(s, c, LIST_AVAIL);
-		if (b->avail != s->index || s->next) { /* one empty span stays, so that a class at its edge does not thrash */
-			list_remove(s, c);
-			span_release(s);
-		}
-	} else if (s->list == LIST_FULL) {
-		list_move(s, c, LIST_AVAIL);
-	}
+	if (UNLIKELY(span_is_empty(s)) || s->list == LIST_FULL)
+		settle(c, s);
 }
 
 void cache_flush(struct cache *c, unsigned k, uint32_t keep)
@@ -356,7 +380,7 @@ static void abandon(struct cache *c)
 					continue;
 				}
 				__atomic_store_n(&s->owner, NULL, __ATOMIC_SEQ_CST);
-				list_add(s, NULL, LIST_ABANDONED);
+				list_abandon(s);
 			}
 	c->live = false;
 	c->self = NULL;
@@ -406,13 +430,47 @@ uint8_t heap_advance_stamp(void)
 	return next;
 }
 
+/* Does more than one thread allocate? */
+static bool shared_heap(void)
+{
+	unsigned n = 0;
+	for (struct cache *c = load_acquire(&caches); c; c = c->next)
+		n += c->live;
+	return n > 1;
+}
+
+void heap_disown(struct span *s)
+{
+	struct cache *c = load_relaxed(&s->owner);
+	if (!c || s->kind != SPAN_SMALL || s->list != LIST_FULL || !shared_heap())
+		return;
+	list_remove(s, c);
+	store_relaxed(&s->owner, NULL);
+	list_abandon(s);
+}
+
+bool span_is_dormant(const struct span *s) { return load_relaxed(&s->list) == LIST_DORMANT; }
+
+void cache_promote(struct span *s)
+{
+	lock_take(&caches_lock);
+	if (s->kind == SPAN_SMALL && s->list == LIST_DORMANT) {
+		list_remove(s, NULL);
+		list_add(s, NULL, LIST_READY);
+	}
+	lock_drop(&caches_lock);
+}
+
 void heap_collect_empty(void)
 {
 	uint32_t count = span_count();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
-		if (s->kind != SPAN_SMALL || load_relaxed(&s->recycled) <= 0 || !span_is_empty(s) || s->list == LIST_NONE || s->queued
-		    || heap_recycling_ended())
+		if (s->kind != SPAN_SMALL || s->list == LIST_NONE)
+			continue;
+		uint32_t back = span_absorb(s); /* an idle owner would not look for long */
+		publish(-(int64_t)(back * s->block));
+		if ((!back && load_relaxed(&s->recycled) <= 0) || !span_is_empty(s) || heap_recycling_ended())
 			continue;
 		list_remove(s, load_relaxed(&s->owner));
 		store_relaxed(&s->owner, NULL);
@@ -434,21 +492,66 @@ void heap_release_empty(void)
 
 /* ---- fork ---- */
 
+/* A thread that fork cut off inside a slow path left its lists, and its spans' free lists and counts, as they were at some
+ * instruction. They are dropped: the slots on them are found by cycles or lost, and its spans never count as empty again. */
+static void forget_torn(struct cache *c)
+{
+	for (unsigned k = 0; k < CLASSES; k++)
+		c->bins[k] = (struct bin){ 0 };
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		if (s->kind != SPAN_SMALL || s->owner != c)
+			continue;
+		s->free = NULL;
+		s->out = NEVER_EMPTY;
+		s->owner = NULL;
+		s->list = LIST_NONE;
+	}
+}
+
 void cache_fork_child(void)
 {
 	released = 0;
 	for (struct cache *c = caches; c; c = c->next)
 		c->inbox = 0;
-	uint32_t count = span_count();
-	for (uint32_t i = SPAN_FIRST; i < count; i++)
-		arena.spans[i].queued = 0;
-	for (struct cache *c = caches; c; c = c->next) {
-		if (!c->live || c == self.cache)
-			continue;
-		if (c->self->busy) { /* its lists were in the making: the slots are lost until a cycle finds them */
-			for (unsigned k = 0; k < CLASSES; k++)
-				c->bins[k].alloc = c->bins[k].freed = NULL;
+	for (struct cache *c = caches; c; c = c->next)
+		if (c->live && c != self.cache && c->self->busy) {
+			forget_torn(c);
+			c->live = false;
+			c->self = NULL;
 		}
-		abandon(c);
+	/* Abandoned lists anew: a span that a torn thread was moving may stand in none, or in two. */
+	memset(ready, 0, sizeof ready);
+	memset(dormant, 0, sizeof dormant);
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		s->queued = 0;
+		if (s->kind == SPAN_SMALL && !s->owner)
+			list_abandon(s);
 	}
+	for (struct cache *c = caches; c; c = c->next)
+		if (c->live && c != self.cache)
+			abandon(c);
+}
+
+/* ---- purge ---- */
+
+/* Abandoned spans that others emptied since go back to the arena. */
+void cache_reclaim(void)
+{
+	lock_take(&caches_lock);
+	for (unsigned k = 0; k < CLASSES; k++)
+		for (int pass = 0; pass < 2; pass++)
+			for (uint32_t i = pass ? dormant[k] : ready[k], next; i; i = next) {
+				struct span *s = &arena.spans[i];
+				next = s->next;
+				heap_account(-(int64_t)(span_absorb(s) * s->block));
+				if (span_is_empty(s)) {
+					list_remove(s, NULL);
+					span_release(s);
+				}
+			}
+	lock_drop(&caches_lock);
 }

@@ -45,6 +45,8 @@ extern struct lock caches_lock;  /* RANK_CACHES: list of caches, abandoned spans
 void *heap_malloc_slow(size_t size, const void *caller);
 void heap_free_slow(void *p, const char *call);
 
+typedef uint64_t slot_words __attribute__((vector_size(16), may_alias));
+
 /* Pops the first slot of class k's alloc list; NULL: the list is empty. *zero: contents were zero already. */
 static inline void *cache_pop(unsigned k, bool *zero)
 {
@@ -55,37 +57,40 @@ static inline void *cache_pop(unsigned k, bool *zero)
 	b->alloc = s->next;
 	if (zero)
 		*zero = s->key == (arena.key ^ (uintptr_t)s ^ 1);
-	*s = (struct slot){ NULL, 0 };
+	*(slot_words *)s = (slot_words){ 0, 0 }; /* both words by one store */
 	return s;
 }
 
-/* To be inlined into the function that the program calls: its return address is the caller. */
-static inline __attribute__((always_inline)) void *heap_malloc_fast(size_t size)
+/* To be inlined into the function that the program calls: its return address is the caller. `slow` is called last. */
+static inline __attribute__((always_inline)) void *heap_malloc_or(size_t size, void *(*slow)(size_t, const void *))
 {
 	if (LIKELY(size < TABLE_MAX)) {
 		void *p = cache_pop(class_table[size >> 4], NULL);
 		if (LIKELY(p != NULL))
 			return p;
 	}
-	return heap_malloc_slow(size, __builtin_return_address(0));
+	return slow(size, __builtin_return_address(0));
 }
+static inline __attribute__((always_inline)) void *heap_malloc_fast(size_t size) { return heap_malloc_or(size, heap_malloc_slow); }
 
 static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 {
 	uintptr_t a = (uintptr_t)p;
-	if (LIKELY(arena_contains(a))) {
-		struct span *s = arena_span(a);
+	uintptr_t offset = a - arena.base;
+	if (LIKELY(offset < load_acquire(&arena.limit))) {
+		struct span *s = &arena.spans[load_acquire(&arena.page_map[offset >> PAGE_SHIFT])];
 		struct cache *c = self.cache;
 		if (LIKELY(load_relaxed(&s->owner) == c)) {
-			uint32_t i = span_slot(s, a);
+			bool start;
 			struct slot *slot = p;
-			uint8_t *byte = &s->state[i];
-			if (LIKELY(span_address(s, i) == a                        /* a block's start, not its middle */
+			uint8_t *byte = &s->state[span_slot_start(s, a, &start)];
+			if (LIKELY(start                                          /* not the middle of a block */
 			           && state_is_allocated(load_relaxed(byte))      /* not free, condemned, recycled */
 			           && (slot->key ^ arena.key ^ a) > 1)) {         /* not on an alloc list */
 				struct bin *b = &c->bins[s->class];
 				store_relaxed(byte, 0);
 				slot->next = b->freed;
+				slot->key = (uintptr_t)byte ^ arena.key;
 				b->freed = slot;
 				if (LIKELY(--b->room >= 0))
 					return;

@@ -28,7 +28,7 @@ static void describe(unsigned class, uint32_t block, bool exact)
 	k->slots = k->pages * PAGE / block;
 	k->batch = clamp(BATCH_BYTES / block, 1, BATCH_SLOTS);
 	k->room = clamp(ROOM_BYTES / block, ROOM_LEAST, ROOM_SLOTS);
-	k->magic = ((1ull << 40) + block - 1) / block;
+	k->magic = UINT64_MAX / block + 1;
 	k->exact = exact;
 }
 

@@ -52,13 +52,19 @@ void heap_start(void)
 		os_yield();
 }
 
-/* Steps 1 and 2. NULL: no memory for a cache (the heap itself can still serve large blocks and free). */
-static struct cache *enter(void)
+/* Steps 1 and 2, less the cache: a free after the thread's end must not leave one behind that nobody gives back. */
+static void enter_bare(void)
 {
 	busy_enter();
 	heap_start();
 	if (UNLIKELY(!load_relaxed(&identity->same_process)))
 		heap_fork_child();
+}
+
+/* Steps 1 and 2. NULL: no memory for a cache (the heap itself can still serve large blocks and free). */
+static struct cache *enter(void)
+{
+	enter_bare();
 	return cache_own();
 }
 
@@ -121,7 +127,22 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 	}
 }
 
-void *heap_malloc_slow(size_t size, const void *caller) { return malloc_retry(size, 16, NULL, caller); }
+void *heap_malloc_slow(size_t size, const void *caller)
+{
+	/* The common case, short: the slots that this thread freed come round again. */
+	if (LIKELY(size < TABLE_MAX) && !sites_on()) {
+		unsigned k = class_table[size >> 4];
+		struct cache *c = self.cache;
+		if (c->bins[k].freed) {
+			busy_enter();
+			void *p = cache_refill(c, k) ? cache_pop(k, NULL) : NULL;
+			leave();
+			if (LIKELY(p != NULL))
+				return p;
+		}
+	}
+	return malloc_retry(size, 16, NULL, caller);
+}
 void *heap_malloc(size_t size) { return heap_malloc_fast(size); }
 
 void *heap_aligned_from(size_t align, size_t size, const void *caller)
@@ -212,7 +233,7 @@ void heap_free_slow(void *p, const char *call)
 			heap_hooks.foreign_free(p);
 		return;
 	}
-	enter();
+	enter_bare();
 	struct span *s = arena_span(a);
 	if (s->index == SPAN_HOLE) {
 		leave();
@@ -239,6 +260,7 @@ void heap_free_slow(void *p, const char *call)
 	} else if (done && load_relaxed(&s->owner) == self.cache) {
 		struct bin *b = &self.cache->bins[s->class];
 		slot->next = b->freed;
+		slot->key = (uintptr_t)&s->state[i] ^ arena.key;
 		b->freed = slot;
 		if (--b->room < 0)
 			cache_flush(self.cache, s->class, class_info[s->class].batch);
@@ -293,12 +315,13 @@ size_t heap_usable(const void *p)
 
 /* ---- realloc ---- */
 
-/* A condemned block that the program reallocates is plainly alive. */
-static void revive(uint8_t *byte)
+/* A condemned block that the program reallocates is plainly alive. false: too late, it was recycled meanwhile. */
+static bool revive(uint8_t *byte)
 {
 	uint8_t seen = load_relaxed(byte);
 	while (state_is_condemned(seen) && !cas(byte, &seen, STATE_ALLOCATED | (seen & STATE_STAMP))) {
 	}
+	return state_is_block(seen);
 }
 
 void *heap_realloc(void *p, size_t size) { return heap_realloc_from(p, size, __builtin_return_address(0)); }
@@ -335,8 +358,10 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		return NULL;
 	}
 	if (UNLIKELY(state_is_condemned(info.state))) {
-		revive(&info.span->state[info.slot]);
+		bool alive = revive(&info.span->state[info.slot]);
 		evidence(p, info.state, "realloc");
+		if (!alive)
+			return NULL;
 	}
 	if (UNLIKELY(size > PTRDIFF_MAX))
 		return NULL;
@@ -403,16 +428,20 @@ bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
 
 /* ---- fork ---- */
 
+static bool fork_prepared; /* under every heap lock */
+
 void heap_fork_prepare(void)
 {
 	heap_start();
 	lock_take(&caches_lock);
 	lock_take(&arena_lock);
 	lock_take(&meta_lock);
+	fork_prepared = true;
 }
 
 void heap_fork_parent(void)
 {
+	fork_prepared = false;
 	lock_drop(&meta_lock);
 	lock_drop(&arena_lock);
 	lock_drop(&caches_lock);
@@ -422,8 +451,9 @@ void heap_fork_child(void)
 {
 	busy_enter();
 	identity->same_process = 1;
-	lock_reset(&meta_lock);
-	lock_reset(&arena_lock);
+	/* fork's handlers hold all locks; one that is held although they did not run belongs to a thread that is gone. */
+	arena_fork_child(!fork_prepared && load_relaxed(&arena_lock.word));
+	fork_prepared = false;
 	lock_reset(&caches_lock);
 	span_fork_child();
 	cache_fork_child();
@@ -449,6 +479,8 @@ size_t heap_purge(bool all)
 	if (all && c != &empty_cache)
 		for (unsigned k = 0; k < CLASSES; k++)
 			cache_flush(c, k, 0);
+	if (all)
+		cache_reclaim();
 	size_t bytes = arena_purge(all);
 	busy_leave();
 	return bytes;

@@ -1,7 +1,7 @@
 /*
  * The heap: an arena of 64 KiB pages, a page map, spans of equal slots, one state byte a slot, caches per thread.
  *
- *   address ──▶ page map[ (address - base) >> 16 ] ──▶ span ──▶ slot = (address - start) * magic >> 40
+ *   address ──▶ page map[ (address - base) >> 16 ] ──▶ span ──▶ slot = (address - start) * magic >> 64
  *                                                        └────▶ state[slot]
  *
  * A state byte is one of
@@ -51,16 +51,17 @@ enum span_kind { SPAN_NONE, SPAN_SMALL, SPAN_LARGE, SPAN_FREE_RUN };
 
 struct slot {
 	struct slot *next;
-	uintptr_t key;  /* heap.key ^ own address while on an alloc list; bit 0 flipped: contents known to be zero */
+	uintptr_t key;  /* on an alloc list: arena.key ^ own address; bit 0 flipped: contents known to be zero.
+	                   On a freed list: arena.key ^ address of its state byte, so that refill need not look it up */
 };
 
 struct cache;
 
-/* Descriptors are type-stable and never unmapped, so a stale index always leads to a span. Two lines and a bit:
- * the first is all that free, the marker and lookup need. */
+/* Descriptors are type-stable and never unmapped, so a stale index always leads to a span. Two lines: the first is all that
+ * free, the marker and lookup need. */
 struct span {
 	uintptr_t start;          /* address of slot 0; constant while the span is in the page map */
-	uint64_t magic;           /* ceil(2^40 / block); 0 for large spans, so that every offset is slot 0 */
+	uint64_t magic;           /* ceil(2^64 / block); 0 for large spans, so that every offset is slot 0 */
 	uint64_t block;           /* bytes a slot; for a large span the bytes that may be used (scanned by the marker) */
 	uint8_t *state;           /* slots bytes, outside the heap, never unmapped */
 	struct cache *owner;      /* atomic. Written by: the owner (to NULL, when it abandons), an adopter under caches lock,
@@ -73,28 +74,31 @@ struct span {
 	bool zero;                /* slots from `virgin` on were never written: they read as zero */
 	struct slot *free;        /* owner: slots with byte 0, received back */
 	uint32_t virgin;          /* owner: slots from here on were never handed out */
-	uint32_t out;             /* atomic: slots handed to alloc lists minus slots received back. The span is empty when
-	                             out == recycled (law: never by looking at bytes) */
+	uint32_t out;             /* owner writes, the collector reads inside a stop: slots handed to alloc lists minus slots
+	                             received back. The span is empty when out == recycled (never by looking at bytes) */
 	/* second line */
 	struct slot *remote;      /* atomic: slots (byte 0) freed by other threads; pushed by CAS, taken whole by the owner */
 	int32_t recycled;         /* atomic: slots with STATE_RECYCLED, counted by the verdict after its CAS; may be -1 for an
 	                             instant when sweep was faster */
-	uint32_t queued;          /* atomic flag: the span stands in some cache's inbox */
-	uint32_t inbox_next;      /* index of the next span in that inbox */
 	uint32_t next, prev;      /* index; owner's list for its class, abandoned list, or bin of free runs */
-	uint32_t list;            /* which of the owner's lists: enum in cache.c */
-	uint32_t sweep_at;        /* owner: sweep goes on from this slot */
+	union {
+		uint32_t sweep_at;    /* small, owner: sweep goes on from this slot */
+		uint32_t site;        /* large: who allocated it */
+		uint32_t freed_at;    /* free run: when, in coarse milliseconds, for the purge; wraps after 49 days */
+	};
 	uint32_t pages;           /* arena pages, of SPAN_FREE_RUN too */
 	uint8_t byte;             /* the state byte of a large span: state == &byte */
+	uint8_t list;             /* which list it stands in: enum in cache.c */
 	bool dirty;               /* free run: its pages may hold old contents */
 	bool was_recycled;        /* free run: blocks in it were recycled, so a late free into it is evidence (law 9) */
-	uint64_t freed_at;        /* free run: coarse time, for the purge */
-	uint32_t index;           /* own index */
-	struct state_box *box;    /* where the state bytes come from and go back to */
-	uint32_t *sites;          /* atomic: who allocated each slot; NULL unless a mode that reports needs it; kept by the box */
-	uint32_t site;            /* the same for a large block */
+	uint32_t index;           /* own index; this field and those below outlive the span */
+	uint32_t queued;          /* atomic flag: the descriptor stands in some cache's inbox. Written by notify and drain only,
+	                             whatever becomes of the span meanwhile */
+	uint32_t inbox_next;      /* index of the next span in that inbox */
+	struct state_box *box;    /* small: where the state bytes come from and go back to */
+	uint32_t *sites;          /* small, atomic: who allocated each slot; NULL unless a mode that reports needs it */
 };
-_Static_assert(sizeof(struct span) <= 192, "a descriptor is three lines, of which the first is hot");
+_Static_assert(sizeof(struct span) == 128, "an index becomes an address by a shift; the first line is all that is hot");
 
 /* Descriptors that stand for what is no span; slots == 0 in each. */
 enum {
@@ -128,7 +132,16 @@ static inline struct span *arena_span(uintptr_t w)
 /* Index of the slot that holds w; may be >= slots in the tail of a span. Exact for every class and offset (tested). */
 static inline uint32_t span_slot(const struct span *s, uintptr_t w)
 {
-	return (uint32_t)(((w - s->start) * s->magic) >> 40);
+	return (uint32_t)(((unsigned __int128)(w - s->start) * s->magic) >> 64);
+}
+/* The same for a pointer that should be a block's start. *start: it is one. By the low half of the product: the fraction of a
+ * multiple of `block` is less than magic, that of any other offset is not (Lemire, Kaser, Kurz: Faster remainder by direct
+ * computation, 2019). Not for large spans. */
+static inline uint64_t span_slot_start(const struct span *s, uintptr_t w, bool *start)
+{
+	unsigned __int128 product = (unsigned __int128)(w - s->start) * s->magic;
+	*start = (uint64_t)product < s->magic;
+	return (uint64_t)(product >> 64);
 }
 static inline uintptr_t span_address(const struct span *s, uint32_t slot) { return s->start + slot * s->block; }
 
@@ -183,6 +196,9 @@ uint8_t heap_advance_stamp(void);
 /* Inside a stop: spans whose slots are all back or recycled leave their owners; heap_release_empty, after the resume,
  * gives their pages back. */
 void heap_collect_empty(void);
+/* Inside a stop: a full span of a program with several threads becomes abandoned, so that whoever needs slots next gets those
+ * that the verdict will free, not only the thread that once filled it. */
+void heap_disown(struct span *s);
 void heap_release_empty(void);
 /* Outside a stop, by the verdict under the collect lock. `state` is where the judge saw the byte. Result: changed. */
 bool heap_condemn(uint8_t *state);

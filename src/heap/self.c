@@ -13,13 +13,15 @@
 
 /* Further than this apart, two stack pointers are taken for two stacks. */
 enum { SAME_STACK = 1 << 20 };
+/* No frame between busy_enter and busy_leave returns this far up: a higher stack pointer means that it was unwound. */
+enum { MARGIN = 512 };
 
 _Thread_local struct self self __attribute__((tls_model("initial-exec"))) = { .cache = &empty_cache };
 
 void busy_enter(void)
 {
 	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
-	if (UNLIKELY(self.busy) && sp > self.busy_sp && sp - self.busy_sp < SAME_STACK && sp - self.stack_low < self.stack_high - self.stack_low
+	if (UNLIKELY(self.busy) && sp > self.busy_sp + MARGIN && sp - self.busy_sp < SAME_STACK && sp - self.stack_low < self.stack_high - self.stack_low
 	    && self.busy_sp - self.stack_low < self.stack_high - self.stack_low)
 		self.busy = 0;
 	if (self.busy == 0)
@@ -31,6 +33,8 @@ void busy_enter(void)
 void busy_leave(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (UNLIKELY(self.busy == 0)) /* the stop handler took the entry for stale */
+		return;
 	__atomic_store_n(&self.busy, self.busy - 1, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (UNLIKELY(load_relaxed(&self.park_wanted)) && self.busy == 0 && heap_hooks.park)

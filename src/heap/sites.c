@@ -81,7 +81,7 @@ void sites_record(void *p, const void *caller)
 uint32_t sites_of(const struct span *s, uint32_t slot)
 {
 	if (s->kind == SPAN_LARGE)
-		return s->site;
+		return load_relaxed(&s->site);
 	const uint32_t *table = load_acquire(&s->sites);
 	return table ? load_relaxed(&table[slot]) : 0;
 }

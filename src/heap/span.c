@@ -78,7 +78,7 @@ struct span *span_fresh(unsigned k, struct cache *c)
 	s->slots = info->slots;
 	s->class = (uint8_t)k;
 	s->exact = info->exact;
-	s->kind = SPAN_SMALL;
+	store_relaxed(&s->kind, SPAN_SMALL);
 	store_relaxed(&s->owner, c);
 	arena_publish(s);
 	return s;
@@ -98,7 +98,8 @@ void span_release(struct span *s)
 	box_drop(k, box);
 }
 
-bool span_is_empty(const struct span *s) { return load_relaxed(&s->out) == (uint32_t)load_relaxed(&s->recycled); }
+/* acquire: pairs with heap_recycle's count, which follows its last touch of the slot's byte. */
+bool span_is_empty(const struct span *s) { return load_relaxed(&s->out) == (uint32_t)load_acquire(&s->recycled); }
 
 bool span_has_slots(const struct span *s)
 {
@@ -187,6 +188,8 @@ void span_notify(struct span *s)
 	 * the other (both sequentially consistent). */
 	struct cache *owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
 	if (!owner) {
+		if (span_is_dormant(s))
+			cache_promote(s);
 		store_release(&s->queued, 0);
 		return;
 	}
@@ -202,6 +205,6 @@ void span_push_remote(struct span *s, struct slot *slot)
 	do
 		slot->next = head;
 	while (!__atomic_compare_exchange_n(&s->remote, &head, slot, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-	if (!load_relaxed(&s->queued))
+	if (!__atomic_load_n(&s->queued, __ATOMIC_SEQ_CST))
 		span_notify(s);
 }

@@ -87,7 +87,7 @@ static bool make_room(struct dead_set *set, size_t need)
 	if (set->bytes)
 		os_unmap(set->bytes, set->room);
 	size_t room = align_up(need + need / 4 + 1, PAGE); /* a quarter more, so that a growing heap does not remap each time */
-	set->bytes = os_map_shared(room);
+	set->bytes = os_map(room); /* private: after a fork the child must not write into its parent's verdict */
 	set->room = set->bytes ? room : 0;
 	return set->bytes;
 }

@@ -43,7 +43,7 @@ bool mark_complete(void);
  * violations; each of the first few is told by say(). */
 size_t mark_verify(void);
 
-/* The dead set, the seam between marker and verdict: records of one span each, as the judge saw it, in one mapping.
+/* The dead set, the seam between marker and verdict: records of one span each, as the judge saw it, in one private mapping.
  * A set bit is a slot that was allocated or condemned before this stop and was not marked. */
 struct dead_span {
 	struct span *span;

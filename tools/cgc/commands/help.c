@@ -1,7 +1,7 @@
 /* `cgc help`, `cgc help options` and `cgc --version`. The options come from the table that the library parses by. */
 #include "base/options.h"
-#include "../commands.h"
-#include "../library.h"
+#include "commands.h"
+#include "library.h"
 
 #include <stdio.h>
 #include <string.h>

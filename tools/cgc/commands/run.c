@@ -10,8 +10,8 @@
  */
 #include "base/fault.h"
 #include "base/options.h"
-#include "../commands.h"
-#include "../program.h"
+#include "commands.h"
+#include "program.h"
 
 #include <errno.h>
 #include <stdio.h>

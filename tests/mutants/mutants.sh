@@ -1,0 +1,86 @@
+#!/bin/bash
+# Mutants: for each law and each kind of root a fault= that breaks it, and the named test that must then fail.
+#
+#   mutants.sh [MUTANT...]
+#
+# A row: mutant | test | options that are added. The test runs clean first and must pass, then with the mutant, and must fail:
+# by its exit status, a signal, a timeout, or a complaint in the log (verify, misuse, evidence) or statistics that show that
+# nothing works any more. A mutant that survives is a failure of the test suite, and is reported as one.
+set -u
+. "$(dirname "$0")/../integration/lib.sh"
+is_cgc || { skip "mutants: $LIB has no collector"; finish; }
+seconds=8
+[[ -n ${ALL:-} ]] && seconds=40
+zoo=stress=100:grace=0
+
+table="
+no_registers       | zoo_register               | $zoo
+no_registers       | zoo_xmm_register           | $zoo
+no_stacks          | zoo_thread_stack           | $zoo
+no_self_stack      | zoo_own_stack              | $zoo
+no_segments        | zoo_data                   | $zoo
+no_mappings        | zoo_mapping                | $zoo
+no_protected       | zoo_protected              | $zoo
+no_shared          | zoo_shared                 | $zoo
+no_epoll           | zoo_epoll                  | $zoo
+no_tls             | zoo_tls_thread             | $zoo
+no_altstack        | zoo_altstack               | $zoo
+no_interior        | zoo_interior               | $zoo
+no_past_end        | zoo_past_end_exact         | $zoo
+lose_edges         | zoo_heap_list              | $zoo
+lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
+no_alloc_lists     | zoo_cached                 | $zoo
+law1_sweep_free    | zoo_cached                 | stress=20:grace=0
+law2_torn_refill   | step 3 1                   | stress=1000000:grace=0
+law3_park_busy     | stress_mt $seconds 6       | stress=1:verify=1:grace=0
+law4_rebuild_list  | stress_mt $seconds 6       | stress=1:verify=1:grace=0
+law5_late_publish  | stress_mt $seconds 6       | stress=1:verify=1:grace=0
+law6_empty_is_unowned | stress_mt $seconds 6    | stress=1:verify=1:grace=0
+law7_blind_verdict | stress_mt $seconds 6       | stress=1:verify=1:grace=0
+law7_no_return     | zoo_returns                | stress=1:grace=32
+law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..
+law9_no_evidence   | zoo_evidence               | $zoo
+law10_skip_end     | zoo_each_round             | $zoo
+"
+
+# Runs one test; `why` says how it failed. true: passed.
+attempt() { # OPTIONS PROGRAM ARGS...
+  local options=$1 name=$2 status cycles
+  shift 2
+  rm -f "$T"/log.*
+  under 60 "mode=collect:on_misuse=abort:stats=1:log_path=$T/log.%p:$options" "$(program "$name")" "$@" >"$T/out" 2>"$T/err"
+  status=$?
+  ((status == 77 || status == 2)) && { why="can't run: exit $status"; return 2; }
+  ((status == 0)) || { why="exit $status: $(cat "$T/err" "$T"/log.* 2>/dev/null | grep -vE '^[a-z_0-9]+ |statistics of' | tail -n 1 | cut -c1-100)"; return 1; }
+  if [[ $name != zoo_evidence ]] && complaints "$T"/log.* "$T/err" >"$T/complaints"; then why=$(head -n 1 "$T/complaints" | cut -c1-120); return 1; fi
+  cycles=$(stat_sum cycles "$T"/log.*)
+  ((cycles > 0)) || [[ $options == *maps@1* ]] || { why="no cycle completed"; return 1; }
+  why="$cycles cycles"
+}
+
+declare -A clean
+while IFS='|' read -r mutant test options; do
+  mutant=${mutant// /} options=${options// /} test=$(xargs <<<"$test")
+  [[ -n $mutant ]] || continue
+  (($#)) && [[ " $* " != *" $mutant "* ]] && continue
+  if [[ -z ${clean[$test $options]:-} ]]; then
+    attempt "$options" $test && clean[$test $options]=pass || clean[$test $options]="$why"
+  fi
+  if [[ ${clean[$test $options]} != pass ]]; then
+    bad "$mutant: $test fails without the mutant: ${clean[$test $options]}"
+    continue
+  fi
+  # several faults are joined by a slash
+  if [[ $options == *fault=* ]]; then broken=$options/$mutant; else broken=$options:fault=$mutant; fi
+  tries=2 verdict=survived
+  while ((tries-- > 0)); do
+    attempt "$broken" $test
+    case $? in
+      0) ;;
+      2) verdict="$why"; break ;;
+      *) verdict=killed; break ;;
+    esac
+  done
+  if [[ $verdict == killed ]]; then ok "$mutant: $test fails: $why"; else bad "$mutant: $test passes all the same ($verdict, $why)"; fi
+done <<<"$table"
+finish

@@ -1,0 +1,197 @@
+/*
+ * libplant.so: plants leaks that are known, into any program.
+ *
+ * Preloaded in front of the allocator under test (LD_PRELOAD=libplant.so:libcgc.so). Every malloc and calloc goes on to the
+ * next library. At about one allocation in a hundred it also plants a lost structure: a single block, a list of 3-10, a
+ * cycle or a small tree, of blocks of 16 bytes to 8 KiB. What is not a link is a pattern of the block's number.
+ *
+ * Only disguised addresses are kept, in a mapping of our own, and the stack and registers are scrubbed after planting: the
+ * collector can find none of the blocks. At exit cgc_collect runs a few times, then each block is looked at: when its
+ * pattern is no longer whole, it was recycled (under stress= recycled blocks are filled at once; otherwise they were handed
+ * out again or purged). Blocks are read by process_vm_readv, so a hole in the arena is an answer too.
+ *
+ * PLANT_LOG=FILE: one line to FILE.pid at exit:
+ *   plant NAME blocks B bytes Y recycled_blocks R recycled_bytes X percent P allocations A
+ * A forked child starts with an empty table. PLANT_RATE=N plants at one allocation in N (100).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "kit.h"
+
+enum { TABLE = 60000, STRUCTURE_MAX = 10 };
+
+struct planted {
+	uintptr_t hidden; /* kit_hide(address); 0: this entry is not finished */
+	uint32_t size;
+	uint32_t links;   /* words at the start that are links, not pattern */
+	uint64_t id;
+};
+
+static struct planted *table; /* mapped at first use */
+static uint32_t used;         /* atomic: entries given out, may run past TABLE */
+static uint64_t allocations;  /* atomic */
+static unsigned rate = 100;
+static const char *log_name;
+
+/* The C library's own names serve while dlsym is not yet through: an allocator that is preloaded takes them over too. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+static void *(*next_malloc)(size_t) = __libc_malloc;
+static void *(*next_calloc)(size_t, size_t) = __libc_calloc;
+static bool ready; /* set by the constructor: until then nothing is planted */
+
+static void forked(void)
+{
+	used = 0;
+	allocations = 0;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	void *p = mmap(NULL, TABLE * sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *m = dlsym(RTLD_NEXT, "malloc"), *c = dlsym(RTLD_NEXT, "calloc");
+	if (p == MAP_FAILED || !m || !c)
+		return;
+	table = p;
+	*(void **)&next_malloc = m;
+	*(void **)&next_calloc = c;
+	const char *r = getenv("PLANT_RATE");
+	if (r && atoi(r) > 0)
+		rate = (unsigned)atoi(r);
+	log_name = getenv("PLANT_LOG");
+	pthread_atfork(NULL, NULL, forked);
+	__atomic_store_n(&ready, true, __ATOMIC_RELEASE);
+}
+
+/* One block with its pattern; its first `links` words are left for the caller. NULL when the table is full. */
+static kit_word *plant_block(uint64_t *seed, unsigned links)
+{
+	size_t size = kit_log_size(seed, 16, 8192);
+	if (size < 8 * (links + 1))
+		size = 8 * (links + 1);
+	uint32_t at = __atomic_fetch_add(&used, 1, __ATOMIC_RELAXED);
+	kit_word *p = at < TABLE ? next_malloc(size) : NULL;
+	if (!p)
+		return NULL;
+	for (unsigned i = 0; i < links; i++)
+		p[i] = 0;
+	uint64_t id = (uint64_t)getpid() << 32 | at;
+	kit_fill(p, links, size, id);
+	table[at].size = (uint32_t)size;
+	table[at].links = links;
+	table[at].id = id;
+	__atomic_store_n(&table[at].hidden, kit_hide((uintptr_t)p), __ATOMIC_RELEASE);
+	return p;
+}
+
+static __attribute__((noinline)) void plant_structure(uint64_t seed)
+{
+	unsigned kind = (unsigned)(kit_random(&seed) >> 33) % 4;
+	unsigned n = kind == 0 ? 1 : 3 + (unsigned)(kit_random(&seed) >> 33) % (STRUCTURE_MAX - 2);
+	kit_word *node[STRUCTURE_MAX] = { NULL };
+	for (unsigned i = 0; i < n; i++) {
+		node[i] = plant_block(&seed, kind == 0 ? 0 : kind == 3 ? 2 : 1);
+		if (!node[i])
+			break;
+		if (kind == 1 || kind == 2) /* list: each points to the one before */
+			node[i][0] = i ? (uintptr_t)node[i - 1] : 0;
+		if (kind == 3 && i)         /* tree, as in a binary heap */
+			node[(i - 1) / 2][(i - 1) % 2] = (uintptr_t)node[i];
+		if (kind == 2 && i == n - 1)
+			node[0][0] = (uintptr_t)node[i];
+	}
+	for (unsigned i = 0; i < STRUCTURE_MAX; i++)
+		*(kit_word *volatile *)&node[i] = NULL;
+}
+
+/* Threads may have stacks of 16 KiB and be deep in them: kit_scrub's depth would be too much here. */
+static __attribute__((noinline)) void scrub_some(void)
+{
+	volatile char dead[3072];
+	for (size_t i = 0; i < sizeof dead; i++)
+		dead[i] = 0;
+	__asm__ volatile("" ::: "memory");
+#if defined(__x86_64__)
+	__asm__ volatile("xor %%eax,%%eax; xor %%ecx,%%ecx; xor %%edx,%%edx; xor %%esi,%%esi; xor %%edi,%%edi\n"
+	                 "xor %%r8d,%%r8d; xor %%r9d,%%r9d; xor %%r10d,%%r10d; xor %%r11d,%%r11d\n"
+	                 "pxor %%xmm0,%%xmm0; pxor %%xmm1,%%xmm1; pxor %%xmm2,%%xmm2; pxor %%xmm3,%%xmm3" ::
+	                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "cc");
+#endif
+}
+
+static void perhaps_plant(void)
+{
+	uint64_t n = __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
+	uint64_t seed = (n + 1) * 0x9E3779B97F4A7C15ULL;
+	if ((seed >> 32) % rate || !__atomic_load_n(&ready, __ATOMIC_ACQUIRE) ||
+	    __atomic_load_n(&used, __ATOMIC_RELAXED) + STRUCTURE_MAX > TABLE)
+		return;
+	int saved = errno;
+	plant_structure(seed);
+	scrub_some();
+	errno = saved;
+}
+
+/* The program's block comes last, so that scrubbing can't touch its only copy and no planting hides behind it. */
+__attribute__((visibility("default"))) void *malloc(size_t size)
+{
+	perhaps_plant();
+	return next_malloc(size);
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
+{
+	perhaps_plant();
+	return next_calloc(count, size);
+}
+
+/* Is the planted pattern gone? */
+static bool was_recycled(const struct planted *b)
+{
+	static uint64_t copy[1024];
+	uintptr_t at = kit_hide(b->hidden);
+	struct iovec to = { copy, b->size }, from = { (void *)at, b->size };
+	ssize_t got = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+	if (got < 0 && errno != EFAULT) /* not allowed here: the arena stays mapped, so look at it */
+		memcpy(copy, (void *)at, b->size);
+	else if (got != (ssize_t)b->size)
+		return true;
+	return !kit_intact(copy, b->links, b->size, b->id);
+}
+
+__attribute__((destructor)) static void finish(void)
+{
+	if (!ready || !log_name)
+		return;
+	ready = false;
+	scrub_some();
+	kit_collect(3);
+	uint64_t blocks = 0, bytes = 0, gone = 0, gone_bytes = 0;
+	for (uint32_t i = 0; i < used && i < TABLE; i++) {
+		if (!table[i].hidden)
+			continue;
+		bool recycled = was_recycled(&table[i]);
+		blocks++;
+		bytes += table[i].size;
+		gone += recycled;
+		gone_bytes += recycled ? table[i].size : 0;
+	}
+	/* raw calls and a buffer of our own: the program may have closed or replaced stdio */
+	char line[512], name[512];
+	snprintf(name, sizeof name, "%s.%d", log_name, (int)getpid());
+	int n = snprintf(line, sizeof line,
+	                 "plant %s blocks %llu bytes %llu recycled_blocks %llu recycled_bytes %llu percent %.1f allocations %llu\n",
+	                 program_invocation_short_name, (unsigned long long)blocks, (unsigned long long)bytes,
+	                 (unsigned long long)gone, (unsigned long long)gone_bytes,
+	                 bytes ? 100.0 * (double)gone_bytes / (double)bytes : 100.0, (unsigned long long)allocations);
+	int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd >= 0) {
+		ssize_t written = write(fd, line, (size_t)n);
+		(void)written; /* a line that is missing fails the case that counts them */
+		close(fd);
+	}
+}
