@@ -232,10 +232,20 @@ static enum abort_reason run_locked(cycle_visitor visit)
 	return a.reason;
 }
 
+/* roots=segments judges by the list of modules, and dlopen does not tell of its end. Before the lock: listing waits for the loader's. */
+static void list_modules(void)
+{
+	if (options.roots == ROOTS_SEGMENTS)
+		roots_list_segments();
+}
+
 enum abort_reason cycle_run(void)
 {
 	uint64_t mask;
-	if (!load_relaxed(&running) || self.busy || self.in_collector || !collect_try(&mask))
+	if (!load_relaxed(&running) || self.busy || self.in_collector)
+		return ABORT_NONE;
+	list_modules();
+	if (!collect_try(&mask))
 		return ABORT_NONE;
 	enum abort_reason reason = run_locked(NULL);
 	collect_drop(mask);
@@ -247,6 +257,7 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit)
 	uint64_t mask;
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
 		return ABORT_EXEC;
+	list_modules();
 	collect_take(&mask);
 	enum abort_reason reason = run_locked(visit);
 	collect_drop(mask);
@@ -261,6 +272,7 @@ void cycle_collect(void)
 		return;
 	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
 	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
+		list_modules();
 		collect_take(&mask);
 		enum abort_reason reason = run_locked(NULL);
 		collect_drop(mask);
@@ -288,6 +300,7 @@ static void on_pressure(void)
 {
 	if (load_relaxed(&disabled) || (options.mode == MODE_REPORT && !options.stress) || !pace_wants() || self.busy || self.in_collector)
 		return;
+	list_modules();
 	uint64_t mask;
 	if (collect_try(&mask)) {
 		run_locked(NULL);
