@@ -73,7 +73,11 @@ struct task_pass {
 /* One pass over /proc/self/task; gives each TID to fn. */
 enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uint32_t tid, uint32_t number), uint32_t number);
 /* TASK_AWAITED, TASK_SKIPPED or TASK_GONE, from /proc/self/task/TID/stat; `exiting` counts as awaited. */
-enum task_state task_classify(uint32_t tid, bool *exiting);
+struct task_signs {
+	bool exiting;  /* on its way out: about to leave the list */
+	bool runnable; /* on a CPU or waiting for one: it will answer when it gets there */
+};
+enum task_state task_classify(uint32_t tid, struct task_signs *signs);
 void tasks_start(void);
 
 /* The kernel's struct sigaction. */
