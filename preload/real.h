@@ -37,8 +37,11 @@
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) \
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
-	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl)
+	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl) \
+	/* start.c */ X(__register_atfork)
 
+/* What pthread_atfork, which is linked into each library, calls. */
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library);
 int __sigpause(int sig_or_mask, int is_signal); /* what sigpause of either standard calls; exported, in no header */
 
 struct real {

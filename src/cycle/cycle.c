@@ -32,7 +32,7 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20 };
+enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
@@ -182,54 +182,78 @@ static bool stack_ready(void)
 	return true;
 }
 
-/* One cycle; collect_lock is held. */
+/* The collect lock is held with every signal blocked from before it is taken until after it is dropped: signals that came in during
+ * a cycle are delivered the moment they are unblocked, and a handler that forks would wait for a lock of its own thread,
+ * one that leaves by longjmp would keep it for ever. Who waits does so unblocked, because the holder must be able to stop it. */
+static bool collect_try(uint64_t *mask)
+{
+	threads_block_signals(mask);
+	if (lock_try(&collect_lock))
+		return true;
+	threads_restore_signals(*mask);
+	return false;
+}
+
+static void collect_take(uint64_t *mask)
+{
+	while (!collect_try(mask))
+		os_sleep_ns(WAIT_NS);
+}
+
+static void collect_drop(uint64_t mask)
+{
+	lock_drop(&collect_lock);
+	threads_restore_signals(mask);
+}
+
+/* One cycle; collect_lock is held, signals are blocked. */
 static enum abort_reason run_locked(cycle_visitor visit)
 {
 	struct attempt a = { .visit = visit };
-	uint64_t mask;
 	if (!stack_ready()) {
 		a.reason = ABORT_NO_MEMORY;
 		cycle_end(&a);
 		return a.reason;
 	}
-	threads_block_signals(&mask);
 	self.in_collector = 1;
 	threads_run_on((char *)stack_base + STACK, run_stopped, &a);
 	cycle_end(&a);
 	self.in_collector = 0;
-	threads_restore_signals(mask);
 	return a.reason;
 }
 
 enum abort_reason cycle_run(void)
 {
-	if (!load_relaxed(&running) || self.busy || self.in_collector || !lock_try(&collect_lock))
+	uint64_t mask;
+	if (!load_relaxed(&running) || self.busy || self.in_collector || !collect_try(&mask))
 		return ABORT_NONE;
 	enum abort_reason reason = run_locked(NULL);
-	lock_drop(&collect_lock);
+	collect_drop(mask);
 	return reason;
 }
 
 enum abort_reason cycle_visit_dead(cycle_visitor visit)
 {
+	uint64_t mask;
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
 		return ABORT_EXEC;
-	lock_take(&collect_lock);
+	collect_take(&mask);
 	enum abort_reason reason = run_locked(visit);
-	lock_drop(&collect_lock);
+	collect_drop(mask);
 	return reason;
 }
 
 void cycle_collect(void)
 {
 	unsigned failures = 0;
-	if (!load_relaxed(&running) || self.in_collector)
+	uint64_t mask;
+	if (!load_relaxed(&running) || self.in_collector || self.busy) /* busy: a handler on top of a slow path (law 3) */
 		return;
 	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
 	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
-		lock_take(&collect_lock);
+		collect_take(&mask);
 		enum abort_reason reason = run_locked(NULL);
-		lock_drop(&collect_lock);
+		collect_drop(mask);
 		if (reason == ABORT_NONE) {
 			done++;
 		} else {
@@ -263,10 +287,10 @@ static bool on_exhausted(size_t bytes)
 	heap_totals(&t);
 	if (bytes > t.live + t.dirty) /* no cycle can find that much */
 		return false;
-	if (options.mode == MODE_COLLECT)
+	if (options.mode == MODE_COLLECT && load_relaxed(&disabled) == 0) {
 		cycle_collect();
-	if (options.mode == MODE_COLLECT)
 		cycle_run(); /* its stop gives back the spans that the last verdict emptied */
+	}
 	heap_purge(true);
 	return true;
 }
@@ -319,8 +343,29 @@ void cycle_start(void)
 
 /* ---- fork ---- */
 
-void cycle_fork_prepare(void) { lock_take(&collect_lock); }
-void cycle_fork_parent(void) { lock_drop(&collect_lock); }
+/* Signals stay blocked as they are in a cycle, and for the same reason; 32 and 33 are glibc's and may come. in_collector keeps other
+ * fork handlers, which may run while the locks are held, from starting a cycle. */
+static uint64_t fork_mask; /* under collect_lock */
+
+void cycle_fork_prepare(void)
+{
+	uint64_t mask;
+	collect_take(&mask);
+	threads_restore_signals(~(3ull << 31));
+	fork_mask = mask;
+	self.in_collector = 1;
+}
+
+void cycle_fork_parent(void)
+{
+	uint64_t mask = fork_mask;
+	self.in_collector = 0;
+	lock_drop(&collect_lock);
+	threads_restore_signals(mask);
+}
+
+void cycle_fork_child_end(void) { threads_restore_signals(fork_mask); }
+
 void cycle_fork_child(void)
 {
 	/* The dead set is void: no verdict is pending, because the lock was free (or a raw fork dropped it). */

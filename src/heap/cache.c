@@ -220,18 +220,22 @@ static bool adopt(struct cache *c, unsigned k)
 /* The freed list's newest slots become allocated ones. */
 static struct slot *refill_from_freed(struct bin *b, unsigned k)
 {
-	uint8_t allocated = STATE_ALLOCATED | arena.stamp;
-	struct slot *list = b->freed, **tail = &b->freed;
+	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
+	const uintptr_t key = arena.key;
+	const uint32_t batch = class_info[k].batch;
+	struct slot *list = b->freed, *slot = list, *last;
 	uint32_t n = 0;
-	for (; *tail && n < class_info[k].batch; n++) {
-		struct slot *slot = *tail;
-		struct span *s = arena_span((uintptr_t)slot);
-		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], allocated);
-		slot->key = arena.key ^ (uintptr_t)slot;
-		tail = &slot->next;
-	}
-	b->freed = *tail;
-	*tail = NULL;
+	do {
+		uint8_t *byte = (uint8_t *)(slot->key ^ key);
+		ensure(byte == &arena_span((uintptr_t)slot)->state[span_slot(arena_span((uintptr_t)slot), (uintptr_t)slot)],
+		       "a freed slot knows its state byte");
+		store_relaxed(byte, allocated);
+		slot->key = key ^ (uintptr_t)slot;
+		last = slot;
+		slot = slot->next;
+	} while (++n < batch && slot);
+	last->next = NULL;
+	b->freed = slot;
 	b->room += (int32_t)n;
 	return list;
 }

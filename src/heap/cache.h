@@ -90,6 +90,7 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 				struct bin *b = &c->bins[s->class];
 				store_relaxed(byte, 0);
 				slot->next = b->freed;
+				slot->key = (uintptr_t)byte ^ arena.key;
 				b->freed = slot;
 				if (LIKELY(--b->room >= 0))
 					return;

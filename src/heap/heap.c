@@ -260,6 +260,7 @@ void heap_free_slow(void *p, const char *call)
 	} else if (done && load_relaxed(&s->owner) == self.cache) {
 		struct bin *b = &self.cache->bins[s->class];
 		slot->next = b->freed;
+		slot->key = (uintptr_t)&s->state[i] ^ arena.key;
 		b->freed = slot;
 		if (--b->room < 0)
 			cache_flush(self.cache, s->class, class_info[s->class].batch);

@@ -51,7 +51,8 @@ enum span_kind { SPAN_NONE, SPAN_SMALL, SPAN_LARGE, SPAN_FREE_RUN };
 
 struct slot {
 	struct slot *next;
-	uintptr_t key;  /* heap.key ^ own address while on an alloc list; bit 0 flipped: contents known to be zero */
+	uintptr_t key;  /* on an alloc list: arena.key ^ own address; bit 0 flipped: contents known to be zero.
+	                   On a freed list: arena.key ^ address of its state byte, so that refill need not look it up */
 };
 
 struct cache;
@@ -136,11 +137,11 @@ static inline uint32_t span_slot(const struct span *s, uintptr_t w)
 /* The same for a pointer that should be a block's start. *start: it is one. By the low half of the product: the fraction of a
  * multiple of `block` is less than magic, that of any other offset is not (Lemire, Kaser, Kurz: Faster remainder by direct
  * computation, 2019). Not for large spans. */
-static inline uint32_t span_slot_start(const struct span *s, uintptr_t w, bool *start)
+static inline uint64_t span_slot_start(const struct span *s, uintptr_t w, bool *start)
 {
 	unsigned __int128 product = (unsigned __int128)(w - s->start) * s->magic;
 	*start = (uint64_t)product < s->magic;
-	return (uint32_t)(product >> 64);
+	return (uint64_t)(product >> 64);
 }
 static inline uintptr_t span_address(const struct span *s, uint32_t slot) { return s->start + slot * s->block; }
 

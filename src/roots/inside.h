@@ -44,6 +44,8 @@ bool tables_full(void);
 /* Gives every word that only the kernel or a thread not yet born holds to fn. Result: their number. */
 size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll);
 void tables_memory(void (*fn)(uintptr_t low, uintptr_t high));
+void tables_lock(void);
+void tables_unlock(void);
 void tables_forked(void);
 
 #endif

@@ -58,6 +58,8 @@ void roots_start(void)
 	segments_own(roots_exclude);
 }
 
+void roots_fork_prepare(void) { tables_lock(); }
+void roots_fork_parent(void) { tables_unlock(); }
 void roots_forked(void)
 {
 	segments_forked();
@@ -317,7 +319,7 @@ static enum abort_reason mark_all(void)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	from_smaps = pages_begin() == PAGES_SMAPS;
-	if (!maps_read(&maps, from_smaps ? "/proc/self/smaps" : "/proc/self/maps"))
+	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
 		return ABORT_ROOT_UNREADABLE;
 	if (!maps_find(&maps, here) || !maps_find(&maps, (uintptr_t)&maps))
 		return ABORT_ROOT_UNREADABLE;

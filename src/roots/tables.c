@@ -195,5 +195,7 @@ void tables_memory(void (*fn)(uintptr_t low, uintptr_t high))
 	fn((uintptr_t)held, (uintptr_t)(held + held_room));
 }
 
-/* Tables are whole: fork waits until no thread is busy. */
+/* Tables are whole in the child: fork holds their lock. */
+void tables_lock(void) { lock_take(&lock); }
+void tables_unlock(void) { lock_drop(&lock); }
 void tables_forked(void) { lock_reset(&lock); }

@@ -292,6 +292,8 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 		park_capture(&collector_root, machine_sp(), words, n);
 	collector_root.tid = (int)tid;
 
+	if (os_pid() != stop.pid) /* a vfork child in our memory: /proc would show its own threads and not those that run here */
+		return ABORT_TASK_LIST;
 	if (!handler_install())
 		return ABORT_SIGNAL;
 	store_relaxed(&stop.collector, tid);
