@@ -132,7 +132,7 @@ BARE static bool any_acts(uint64_t pending)
 BARE static void note_eintr(const ucontext_t *uc, bool ours)
 {
 	uintptr_t pc = machine_context_pc(uc);
-	uint8_t code[MACHINE_SYSCALL_BYTES];
+	uint8_t code[MACHINE_SYSCALL_BYTES] = { 0 };
 	long result = machine_context_result(uc);
 	if (LIKELY(result != -EINTR && (result < 0 || result > INT32_MAX)))
 		return;
@@ -201,7 +201,7 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
  */
 BARE __attribute__((noinline)) void threads_park(void)
 {
-	uintptr_t words[8];
+	uintptr_t words[8] = { 0 };
 	uint64_t saved;
 	unsigned n = machine_saved_registers(words);
 	self.park_wanted = 0;

@@ -608,10 +608,10 @@ Test(threads, an_eintr_of_ours_is_told_to_the_wrapper)
 	cr_assert_eq(s, 0);
 }
 
-static void nothing(int sig) {}
+static void nothing_here(int sig) {}
 Test(threads, an_eintr_of_the_programs_own_signal_is_not_ours)
 {
-	struct sigaction a = { .sa_handler = nothing };
+	struct sigaction a = { .sa_handler = nothing_here };
 	pthread_t t;
 	sigaction(SIGUSR1, &a, NULL);
 	pthread_create(&t, NULL, sleeper, NULL);
