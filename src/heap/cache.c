@@ -266,7 +266,7 @@ bool cache_refill(struct cache *c, unsigned k)
 				list_move(s, c, LIST_FULL);
 			if (!got)
 				continue;
-			account(c, (int64_t)(got * class_info[k].block));
+			account(c, (int64_t)got * class_info[k].block);
 			b->alloc = list;
 			return true;
 		}

@@ -10,8 +10,8 @@ struct class_info {
 	uint32_t pages;   /* arena pages a span: 1 up to 8 KiB blocks, 8 above */
 	uint32_t batch;   /* slots that one refill moves at most: 4 KiB worth or 256, at least 1 */
 	uint32_t room;    /* frees a bin takes before it gives slots back to their spans */
-	uint64_t magic;   /* ceil(2^64 / block) */
 	bool exact;       /* the last byte may be the program's: see span.exact */
+	uint64_t magic;   /* ceil(2^64 / block) */
 };
 extern struct class_info class_info[CLASSES];
 extern uint8_t class_table[TABLE_MAX / 16]; /* [size >> 4], size < TABLE_MAX: class whose block holds size + 1 bytes */

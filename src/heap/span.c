@@ -90,8 +90,11 @@ void span_release(struct span *s)
 	unsigned k = s->class;
 	struct state_box *box = s->box;
 	box->sites = s->sites;
+	/* Byte by byte as atomics: the judge of a cycle that began before may still look at one. It acts on condemned bytes only,
+	 * and here are none (each would count in `out`). */
 	if (recycled)
-		memset(s->state, 0, s->slots);
+		for (uint32_t i = 0; i < s->slots; i++)
+			store_relaxed(&s->state[i], STATE_FREE);
 	store_relaxed(&s->owner, NULL);
 	bool untouched = s->virgin == 0 && s->zero;
 	arena_give(s, recycled, untouched);

@@ -125,7 +125,7 @@ static void note_cycle(struct finder *f, struct place p, struct leak *leaks)
 bool find_leaks(const struct dead_set *set, struct leak *leaks, uint32_t leak_count)
 {
 	struct finder f = { .set = set, .spans = span_count(), .room = 4096 };
-	size_t index_size = align_up(f.spans * sizeof *f.by_span, OS_PAGE), bits_size = align_up(set->size + 8, OS_PAGE);
+	size_t index_size = align_up(f.spans * sizeof(void *), OS_PAGE), bits_size = align_up(set->size + 8, OS_PAGE);
 	(void)leak_count;
 	f.by_span = os_map(index_size);
 	f.referenced = os_map(bits_size);

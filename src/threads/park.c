@@ -160,7 +160,7 @@ BARE static bool under_wrapper(uintptr_t sp)
 BARE static void note_eintr(ucontext_t *uc, bool ours)
 {
 	uintptr_t pc = machine_context_pc(uc), sp = machine_context_sp(uc);
-	uint8_t code[MACHINE_SYSCALL_BYTES];
+	uint8_t code[MACHINE_SYSCALL_BYTES] = { 0 };
 	long result = machine_context_result(uc);
 	if (UNLIKELY(load_relaxed(&self.eintr_masked))) {
 		if (under_wrapper(sp)) /* it has yet to look */

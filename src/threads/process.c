@@ -108,6 +108,7 @@ void threads_exec_enter(void)
 	uint64_t set = 1ull << (stop.signal - 1);
 	struct { long s, n; } now = { 0, 0 };
 	siginfo_t info;
+	info.si_code = 0;
 	while (stop.drain && syscall4(SYS_rt_sigtimedwait, (long)&set, (long)&info, (long)&now, 8) > 0) {
 		void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
 		if (info.si_code == SI_TKILL && chain) /* glibc's, and somebody waits for its answer */

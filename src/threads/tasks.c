@@ -48,6 +48,7 @@ void tasks_start(void)
 {
 	struct utsname u;
 	unsigned v[2] = { 0, 0 }, part = 0;
+	u.release[0] = 0;
 	if (syscall1(SYS_uname, (long)&u) == 0)
 		for (const char *c = u.release; *c && part < 2; c++) {
 			if (*c >= '0' && *c <= '9')
@@ -234,6 +235,7 @@ static uint32_t number_of(const char *s)
 static uint32_t thread_count(int fd)
 {
 	struct statx x;
+	x.stx_nlink = 0;
 	if (syscall6(SYS_statx, fd, (long)"", 0x1000 /* AT_EMPTY_PATH */, STATX_NLINK, (long)&x, 0) < 0)
 		return 0;
 	return x.stx_nlink > 2 ? x.stx_nlink - 2 : 0;

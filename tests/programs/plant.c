@@ -35,7 +35,7 @@ static struct planted *table; /* mapped at first use */
 static uint32_t used;         /* atomic: entries given out, may run past TABLE */
 static uint64_t allocations;  /* atomic */
 static unsigned rate = 100;
-static const char *log_name;
+static char log_name[512]; /* a copy: servers write their titles over the environment */
 
 /* The C library's own names serve while dlsym is not yet through: an allocator that is preloaded takes them over too. */
 void *__libc_malloc(size_t size);
@@ -62,7 +62,9 @@ __attribute__((constructor)) static void start(void)
 	const char *r = getenv("PLANT_RATE");
 	if (r && atoi(r) > 0)
 		rate = (unsigned)atoi(r);
-	log_name = getenv("PLANT_LOG");
+	const char *log = getenv("PLANT_LOG");
+	if (log)
+		snprintf(log_name, sizeof log_name, "%s", log);
 	pthread_atfork(NULL, NULL, forked);
 	__atomic_store_n(&ready, true, __ATOMIC_RELEASE);
 }
@@ -165,10 +167,10 @@ static bool was_recycled(const struct planted *b)
 
 __attribute__((destructor)) static void finish(void)
 {
-	if (!ready || !log_name)
+	if (!ready || !log_name[0])
 		return;
 	ready = false;
-	scrub_some();
+	kit_scrub();
 	kit_collect(3);
 	uint64_t blocks = 0, bytes = 0, gone = 0, gone_bytes = 0;
 	for (uint32_t i = 0; i < used && i < TABLE; i++) {
@@ -181,7 +183,7 @@ __attribute__((destructor)) static void finish(void)
 		gone_bytes += recycled ? table[i].size : 0;
 	}
 	/* raw calls and a buffer of our own: the program may have closed or replaced stdio */
-	char line[512], name[512];
+	static char line[512], name[560]; /* static: on the stack they would be old words that hold plants during the collection */
 	snprintf(name, sizeof name, "%s.%d", log_name, (int)getpid());
 	int n = snprintf(line, sizeof line,
 	                 "plant %s blocks %llu bytes %llu recycled_blocks %llu recycled_bytes %llu percent %.1f allocations %llu\n",
