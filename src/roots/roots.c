@@ -39,7 +39,7 @@ static bool from_smaps;
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
-	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code;
+	bool registers, stacks, segments, mappings, shared, epoll, tls, self_stack, protected, code;
 } no;
 
 void roots_exclude(uintptr_t low, uintptr_t high)
@@ -73,7 +73,6 @@ static void arm_mutants(void)
 	no.shared = fault(FAULT_no_shared);
 	no.epoll = fault(FAULT_no_epoll);
 	no.tls = fault(FAULT_no_tls);
-	no.altstack = fault(FAULT_no_altstack);
 	no.self_stack = fault(FAULT_no_self_stack);
 	no.protected = fault(FAULT_no_protected);
 	no.code = fault(FAULT_no_code);
@@ -126,8 +125,8 @@ static void lose_tls(const struct thread_root *t, struct range *live)
 static void add_thread(const struct thread_root *t, bool self_thread)
 {
 	struct range live = t->live;
-	const struct mapping *m = maps_find(&maps, t->sp);
-	if (m && t->dead.low < t->dead.high) /* the rest of `dead` may be somebody else's by now */
+	const struct mapping *m = t->dead.low < t->dead.high ? maps_find(&maps, t->dead.high - 1) : NULL;
+	if (m) /* the rest of `dead` may be somebody else's by now */
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)
 		lose_tls(t, &live);
@@ -135,10 +134,7 @@ static void add_thread(const struct thread_root *t, bool self_thread)
 		exclude_now(live.low, live.high);
 	else
 		ranges_add(&stacks, live.low, live.high);
-	if (no.altstack)
-		exclude_now(t->frame.low, t->frame.high);
-	else
-		ranges_add(&stacks, t->frame.low, t->frame.high);
+	ranges_add(&stacks, t->frame.low, t->frame.high);
 }
 
 static void build_ranges(void)

@@ -27,16 +27,17 @@ no_tls             | zoo_tls_thread             | $zoo
 no_altstack        | zoo_altstack               | $zoo
 no_interior        | zoo_interior               | $zoo
 no_past_end        | zoo_past_end_exact         | $zoo
+no_code            | zoo_code                   | $zoo
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | $zoo
 law1_sweep_free    | zoo_cached                 | stress=20:grace=0
-law2_torn_refill   | step 3 1                   | stress=1000000:grace=0
-law3_park_busy     | stress_mt $seconds 6       | stress=1:verify=1:grace=0
-law4_rebuild_list  | stress_mt $seconds 6       | stress=1:verify=1:grace=0
-law5_late_publish  | stress_mt $seconds 6       | stress=1:verify=1:grace=0
-law6_empty_is_unowned | stress_mt $seconds 6    | stress=1:verify=1:grace=0
-law7_blind_verdict | stress_mt $seconds 6       | stress=1:verify=1:grace=0
+law2_torn_refill   | step 4 1 refill            | stress=1000000:grace=0
+law3_park_busy     | step 4 1 large_block       | stress=1000000:grace=0
+law4_rebuild_list  | step 4 1 fast_path         | stress=1000000:grace=0
+law5_late_publish  | zoo_fresh_span             | $zoo
+law6_empty_is_unowned | zoo_emptied_span        | $zoo
+law7_blind_verdict | unit verdict_test verdict/blocks_newer_than_the_stop_are_not_condemned |
 law7_no_return     | zoo_returns                | stress=1:grace=32
 law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..
 law9_no_evidence   | zoo_evidence               | $zoo
