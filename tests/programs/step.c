@@ -14,7 +14,7 @@
  *      parked inside a slow path would hold a lock of it, and the test fails (law 3);
  *      `deferred`: inside a slow path the right answer is to go on, and to park at its end. While the stop waits, the
  *      boundaries that follow get the same signal again (the tracer injects it), WINDOW_US long, well within the collector's
- *      patience; the next round's request begins where this one ended.
+ *      patience; then the thread is held until the collector, which gave up, tries again. So aborted cycles belong to this.
  *   A boundary where the thread blocks all signals (inside a cycle of its own, or in its park) is `masked`: a request waits there.
  *
  * Regions are repeated until every boundary seen was requested PER_PC times or time is up. After each round the stepped
@@ -320,13 +320,14 @@ static int stepped_process(void)
 
 /* ---- the tracer ---- */
 
-enum { PCS = 1 << 15, QUIET_ROUNDS = 5, RARE = 3, HOLD_US = 20000, PARKED_US = 3000000, WINDOW_US = 8000 };
+enum { PCS = 1 << 15, QUIET_ROUNDS = 5, RARE = 3, HOLD_US = 40000, PARKED_US = 3000000, WINDOW_US = 8000 };
 enum answer { NONE, STOPPED, DEFERRED, MASKED };
 static struct place { uintptr_t pc; unsigned requests, rounds, last; } seen[PCS]; /* rounds: in how many it was met */
 static struct tally { unsigned rounds, boundaries, first[MASKED + 1], requests; uint64_t steps; } tally;
 static unsigned per_pc = 2, quiet_rounds;
 static double region_seconds = 5;
 static bool in_flight, fresh_pc;  /* a request is not over; this round saw a boundary that still wants requests */
+static bool entangled;            /* the verdict waits for a lock that the stepped thread holds: it must run on */
 static double window_end;         /* until then the stop in flight surely waits for the stepped thread */
 static siginfo_t stop_signal;     /* as the collector last sent it */
 
@@ -421,7 +422,7 @@ static enum answer hold(pid_t tid, int *status)
 			if (answer == STOPPED)
 				kit_fail("step: %s: parked at %lx, and neither the cycle nor the heap goes on: inside a slow path",
 				         names[shared->region], REGISTER(tid, rip));
-			return answer; /* the verdict waits for a lock of a slow path that it was not asked in: run on */
+			return answer; /* entangled */
 		}
 		sched_yield();
 	}
@@ -452,11 +453,10 @@ static enum answer ask(pid_t tid, int *status)
 			answer = run_handler(tid, stop_signal.si_signo, status);
 			if (answer == DEFERRED)
 				return answer;
-		} else if (window_end) {
-			return NONE; /* to the end of this slow path at full speed */
 		}
-		enum answer later = WIFSTOPPED(*status) ? hold(tid, status) : NONE;
+		enum answer later = WIFSTOPPED(*status) && !entangled ? hold(tid, status) : NONE;
 		answer = answer ? answer : later;
+		entangled = !answer && !over();
 	}
 	if (answer || !WIFSTOPPED(*status) || !over())
 		return answer;
@@ -472,7 +472,7 @@ static void visit(pid_t tid, int *status)
 {
 	struct place *place = place_of((uintptr_t)REGISTER(tid, rip));
 	if (in_flight && over()) {
-		in_flight = false;
+		in_flight = entangled = false;
 		window_end = 0;
 	}
 	if (place->last != tally.rounds + 1) {
@@ -536,6 +536,10 @@ static int trace(pid_t child)
 {
 	double start = now();
 	unsigned region = 0;
+	cpu_set_t here; /* on one processor with its tracer, a step takes a third of the time */
+	CPU_ZERO(&here);
+	CPU_SET((unsigned)sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof here, &here);
 	for (;;) {
 		int status;
 		pid_t tid = waitpid(-1, &status, __WALL);
@@ -551,6 +555,7 @@ static int trace(pid_t child)
 			continue;
 		}
 		ptrace(PTRACE_SETOPTIONS, tid, NULL, (void *)(intptr_t)PTRACE_O_TRACESYSGOOD);
+		sched_setaffinity(tid, sizeof here, &here);
 		if (tally.rounds == 0)
 			start = now();
 		region = shared->region;
