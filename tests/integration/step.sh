@@ -7,7 +7,7 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 p=$(program step)
-seconds=12 per_pc=1 # a region ends when its boundaries are done, mostly after a second or two
+seconds=12 per_pc=2 # a region ends when its boundaries are done, mostly after a second or two
 [[ -n ${ALL:-} ]] && seconds=60 per_pc=4
 [[ $(uname -m) == x86_64 ]] || { skip "single-stepping: needs x86-64"; finish; }
 plain 60 "$p" 1 1 fast_path >"$T/plain" 2>&1 || { skip "single-stepping: ptrace does not work here: $(tail -n 1 "$T/plain")"; finish; }

@@ -33,10 +33,10 @@ no_code            | zoo_code                   | $zoo
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | $zoo
-law1_sweep_free    | zoo_cached                 | stress=20:grace=0
-law2_torn_refill   | step 12 1 refill            | stress=1000000:grace=0
-law3_park_busy     | step 12 1 large_block       | stress=1000000:grace=0
-law4_rebuild_list  | step 12 1 fast_path         | stress=1000000:grace=0
+law1_sweep_free    | zoo_swept                  | $zoo
+law2_torn_refill   | step 12 2 refill_batch      | stress=1000000:grace=0
+law3_park_busy     | step 12 2 large_block       | stress=1000000:grace=0
+law4_rebuild_list  | step 12 2 fast_path         | stress=1000000:grace=0
 law5_late_publish  | zoo_fresh_span             | $zoo
 law6_empty_is_unowned | zoo_emptied_span        | $zoo
 law7_blind_verdict | unit verdict_test verdict/blocks_newer_than_the_stop_are_not_condemned |

@@ -109,17 +109,18 @@ static bool bracketed;
 			__asm__ volatile("int3" ::: "memory");     \
 	} while (0)
 
-/* The first MARKED bytes carry the pattern: filling more would only add steps. */
+/* The first MARKED bytes carry the pattern: filling more would only add steps. Less the first two words, which stay as malloc
+ * left them: a slot on two lists then ends one of them, and the harm shows in a pattern before anything crashes. */
 static inline void *dressed(void *p, size_t size, uint64_t id)
 {
 	if (!p)
 		exit(2);
-	kit_fill(p, 0, size < MARKED ? size : MARKED, id);
+	kit_fill(p, 2, size < MARKED ? size : MARKED, id);
 	return p;
 }
 static void check(void *p, size_t size, uint64_t id)
 {
-	if (!kit_intact(p, 0, size < MARKED ? size : MARKED, id))
+	if (!kit_intact(p, 2, size < MARKED ? size : MARKED, id))
 		kit_fail("step: %s: block %p of %zu bytes (%llu) was recycled while the thread held it", names[shared->region], p, size,
 		         (unsigned long long)id);
 }
@@ -132,7 +133,8 @@ static void disturb(size_t size)
 		noise[i] = malloc(size);
 		if (!noise[i])
 			exit(2);
-		memset(noise[i], 0x33, size < 512 ? size : 512);
+		if (size > 16)
+			memset((char *)noise[i] + 16, 0x33, (size < 512 ? size : 512) - 16);
 	}
 	for (int i = 0; i < 60; i++)
 		free(noise[i]);
@@ -326,7 +328,7 @@ static struct place { uintptr_t pc; unsigned requests, rounds, last; } seen[PCS]
 static struct tally { unsigned rounds, boundaries, first[MASKED + 1], requests; uint64_t steps; } tally;
 static unsigned per_pc = 2, quiet_rounds;
 static double region_seconds = 5;
-static bool in_flight, fresh_pc;  /* a request is not over; this round saw a boundary that still wants requests */
+static bool in_flight, fresh_pc, just_stopped; /* a request is not over; this round saw a boundary that wants more; at the last one */
 static bool entangled;            /* the verdict waits for a lock that the stepped thread holds: it must run on */
 static double window_end;         /* until then the stop in flight surely waits for the stepped thread */
 static siginfo_t stop_signal;     /* as the collector last sent it */
@@ -414,6 +416,8 @@ static enum answer hold(pid_t tid, int *status)
 			if (resume(tid, PTRACE_SINGLESTEP, 0, status) < 0 || !WIFSTOPPED(*status) || WSTOPSIG(*status) == SIGTRAP)
 				return answer; /* it was not for this thread after all */
 			enum answer got = deliver(tid, status);
+			if (!WIFSTOPPED(*status))
+				return got;
 			if (got == DEFERRED)
 				return got;
 			answer = got ? got : answer;
@@ -482,7 +486,12 @@ static void visit(pid_t tid, int *status)
 	if (place->requests >= per_pc)
 		return;
 	fresh_pc = true;
+	bool row = just_stopped;
+	just_stopped = false;
+	if (row && place->requests) /* two stops in a row could undo each other's harm: after the first time, each stands alone */
+		return;
 	enum answer answer = ask(tid, status);
+	just_stopped = answer == STOPPED;
 	if (answer && ++place->requests == 1)
 		tally.first[answer]++;
 }
