@@ -32,7 +32,7 @@ no_past_end        | zoo_past_end_exact         | $zoo
 no_code            | zoo_code                   | $zoo
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
-no_alloc_lists     | zoo_cached                 | $zoo
+no_alloc_lists     | zoo_cached                 | grace=0
 law1_sweep_free    | zoo_swept                  | $zoo
 law2_torn_refill   | step 12 2 refill_batch      | stress=1000000:grace=0
 law3_park_busy     | step 12 2 large_block       | stress=1000000:grace=0
@@ -69,6 +69,10 @@ attempt() { # OPTIONS PROGRAM ARGS...
   ((cycles > 0)) || [[ $options == *maps@1* ]] || { why="no cycle completed"; return 1; }
   why="$cycles cycles"
 }
+
+for mutant in $(sed -n '/mutants:/,/^$/p' "$root/src/base/fault.h" | grep -oE 'X\([a-z0-9_]+\)' | sed 's/X(\(.*\))/\1/'); do
+  grep -q "^$mutant " <<<"$table" || bad "$mutant: no test is named for it"
+done
 
 declare -A clean
 while IFS='|' read -r mutant test options; do
