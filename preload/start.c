@@ -5,7 +5,7 @@
  *   constructor              options, hooks, real functions, fork handlers, thread key, collector
  *   thread's end             a pthread key's destructor returns the cache; what is allocated after it makes a new one and
  *                            arms the key again
- *   fork                     no cycle in flight, heap locks held; the child forgets the other threads
+ *   fork                     no cycle in flight; the child forgets the other threads
  *   end                      destructor, or _exit and its kin (exit.c): report, statistics
  *
  * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
@@ -49,12 +49,18 @@ static void thread_seen(void)
 static void fork_prepare(void)
 {
 	cycle_fork_prepare();
-	heap_fork_prepare();
+	roots_fork_prepare();
+}
+
+static void fork_child(void)
+{
+	heap_fork_child();
+	cycle_fork_child_end();
 }
 
 static void fork_parent(void)
 {
-	heap_fork_parent();
+	roots_fork_parent();
 	cycle_fork_parent();
 }
 
@@ -68,6 +74,28 @@ static void forked(void)
 	roots_forked();
 	cycle_fork_child();
 	report_forked();
+}
+
+/*
+ * Handlers run before fork last registered first. Ours must come first in that list, so that it runs last: handlers that run
+ * behind it would find the heap locked by their own thread, or wait for a lock whose holder waits for the heap. Constructors
+ * of libraries that we do not depend on may run before ours, so whoever registers first registers us.
+ */
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
+static void register_fork(void)
+{
+	static uint32_t done;
+	if (__atomic_exchange_n(&done, 1, __ATOMIC_ACQ_REL))
+		return;
+	heap_hooks.forked = forked;
+	real()->__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
+}
+
+__attribute__((visibility("default"))) int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library)
+{
+	register_fork();
+	return real()->__register_atfork(prepare, parent, child, library);
 }
 
 /* ---- pointers that are not ours ---- */
@@ -107,13 +135,12 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	read_options(env ? env : environ);
 	real_start();
 	heap_start();
-	heap_hooks.forked = forked;
 	heap_hooks.foreign_free = foreign_free;
 	heap_hooks.foreign_realloc = foreign_realloc;
 	keyed = pthread_key_create(&key, thread_end) == 0;
 	heap_hooks.thread_seen = thread_seen;
 	thread_seen();
-	pthread_atfork(fork_prepare, fork_parent, heap_fork_child);
+	register_fork();
 	threads_start((int)options.signal);
 	roots_start();
 	cycle_start();

@@ -32,13 +32,14 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20 };
+enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 100 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
 static struct dead_set dead;   /* under collect_lock; its mapping is kept between cycles */
 static int disabled;           /* atomic */
 static bool running;           /* atomic: cycles may start at all */
+static bool forking;           /* atomic: collect_lock is held by a fork */
 static uint64_t completed;     /* atomic: cycles whose verdict is applied */
 
 struct attempt {
@@ -148,6 +149,14 @@ static void watch(const char *when)
 
 /* ---- steps 2 to 6, on the collector's stack ---- */
 
+static bool thread_exists(int tid)
+{
+	for (size_t i = 0, n = threads_count(); i < n; i++)
+		if (threads_root(i)->tid == tid)
+			return true;
+	return false;
+}
+
 static void run_stopped(void *arg)
 {
 	struct attempt *a = arg;
@@ -156,6 +165,7 @@ static void run_stopped(void *arg)
 	uint64_t began = os_now_ns();
 	a->reason = threads_stop();
 	if (a->reason == ABORT_NONE) {
+		heap_reap(thread_exists);
 		heap_collect_empty();
 		a->reason = mark_and_judge();
 		threads_resume();
@@ -182,54 +192,90 @@ static bool stack_ready(void)
 	return true;
 }
 
-/* One cycle; collect_lock is held. */
+/* The collect lock is held with every signal blocked from before it is taken until after it is dropped: signals that came in during
+ * a cycle are delivered the moment they are unblocked, and a handler that forks would wait for a lock of its own thread,
+ * one that leaves by longjmp would keep it for ever. Who waits does so unblocked, because the holder must be able to stop it. */
+static bool collect_try(uint64_t *mask)
+{
+	threads_block_signals(mask);
+	if (lock_try(&collect_lock))
+		return true;
+	threads_restore_signals(*mask);
+	return false;
+}
+
+static void collect_take(uint64_t *mask)
+{
+	while (!collect_try(mask))
+		os_sleep_ns(WAIT_NS);
+}
+
+static void collect_drop(uint64_t mask)
+{
+	lock_drop(&collect_lock);
+	threads_restore_signals(mask);
+}
+
+/* One cycle; collect_lock is held, signals are blocked. */
 static enum abort_reason run_locked(cycle_visitor visit)
 {
 	struct attempt a = { .visit = visit };
-	uint64_t mask;
 	if (!stack_ready()) {
 		a.reason = ABORT_NO_MEMORY;
 		cycle_end(&a);
 		return a.reason;
 	}
-	threads_block_signals(&mask);
 	self.in_collector = 1;
 	threads_run_on((char *)stack_base + STACK, run_stopped, &a);
 	cycle_end(&a);
 	self.in_collector = 0;
-	threads_restore_signals(mask);
 	return a.reason;
+}
+
+/* roots=segments judges by the list of modules, and dlopen does not tell of its end. Before the lock: listing waits for the loader's. */
+static void list_modules(void)
+{
+	if (options.roots == ROOTS_SEGMENTS)
+		roots_list_segments();
 }
 
 enum abort_reason cycle_run(void)
 {
-	if (!load_relaxed(&running) || self.busy || self.in_collector || !lock_try(&collect_lock))
+	uint64_t mask;
+	if (!load_relaxed(&running) || self.busy || self.in_collector)
+		return ABORT_NONE;
+	list_modules();
+	if (!collect_try(&mask))
 		return ABORT_NONE;
 	enum abort_reason reason = run_locked(NULL);
-	lock_drop(&collect_lock);
+	collect_drop(mask);
 	return reason;
 }
 
 enum abort_reason cycle_visit_dead(cycle_visitor visit)
 {
+	uint64_t mask;
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
 		return ABORT_EXEC;
-	lock_take(&collect_lock);
+	list_modules();
+	collect_take(&mask);
 	enum abort_reason reason = run_locked(visit);
-	lock_drop(&collect_lock);
+	collect_drop(mask);
 	return reason;
 }
 
 void cycle_collect(void)
 {
 	unsigned failures = 0;
-	if (!load_relaxed(&running) || self.in_collector)
+	uint64_t mask;
+	if (!load_relaxed(&running) || self.in_collector || self.busy) /* busy: a handler on top of a slow path (law 3) */
 		return;
 	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
 	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
-		lock_take(&collect_lock);
+		list_modules();
+		collect_take(&mask);
 		enum abort_reason reason = run_locked(NULL);
-		lock_drop(&collect_lock);
+		collect_drop(mask);
 		if (reason == ABORT_NONE) {
 			done++;
 		} else {
@@ -241,20 +287,27 @@ void cycle_collect(void)
 
 /* ---- what the heap calls ---- */
 
+/* Another thread is in a cycle. Many threads that go on allocating would outrun it: past the bound each waits for its end. None
+ * is busy, and a cycle needs nothing that a waiting thread holds. A fork does (glibc's locks, which this thread's callers may
+ * hold), so nobody waits for one, nor for more than 20 ms for anything. */
+static void wait_for_cycle(void)
+{
+	for (int i = 0; i < WAIT_SLICES && load_relaxed(&collect_lock.word) && !load_relaxed(&forking); i++)
+		os_sleep_ns(WAIT_NS);
+}
+
 static void on_pressure(void)
 {
 	if (load_relaxed(&disabled) || (options.mode == MODE_REPORT && !options.stress) || !pace_wants() || self.busy || self.in_collector)
 		return;
-	if (lock_try(&collect_lock)) {
+	list_modules();
+	uint64_t mask;
+	if (collect_try(&mask)) {
 		run_locked(NULL);
-	} else {
-		/* Another thread is in a cycle. Many threads that go on allocating would outrun it: past the bound each waits for its
-		 * end. None is busy, and a cycle needs nothing that a waiting thread holds. */
-		if (!pace_over())
-			return;
-		lock_take(&collect_lock);
+		collect_drop(mask);
+	} else if (pace_over()) {
+		wait_for_cycle();
 	}
-	lock_drop(&collect_lock);
 }
 
 static bool on_exhausted(size_t bytes)
@@ -263,10 +316,10 @@ static bool on_exhausted(size_t bytes)
 	heap_totals(&t);
 	if (bytes > t.live + t.dirty) /* no cycle can find that much */
 		return false;
-	if (options.mode == MODE_COLLECT)
+	if (options.mode == MODE_COLLECT && load_relaxed(&disabled) == 0) {
 		cycle_collect();
-	if (options.mode == MODE_COLLECT)
 		cycle_run(); /* its stop gives back the spans that the last verdict emptied */
+	}
 	heap_purge(true);
 	return true;
 }
@@ -319,12 +372,36 @@ void cycle_start(void)
 
 /* ---- fork ---- */
 
-void cycle_fork_prepare(void) { lock_take(&collect_lock); }
-void cycle_fork_parent(void) { lock_drop(&collect_lock); }
+/* Signals stay blocked as they are in a cycle, and for the same reason; 32 and 33 are glibc's and may come. in_collector keeps other
+ * fork handlers, which may run while the locks are held, from starting a cycle. */
+static uint64_t fork_mask; /* under collect_lock */
+
+void cycle_fork_prepare(void)
+{
+	uint64_t mask;
+	collect_take(&mask);
+	threads_restore_signals(~(3ull << 31));
+	fork_mask = mask;
+	store_relaxed(&forking, true);
+	self.in_collector = 1;
+}
+
+void cycle_fork_parent(void)
+{
+	uint64_t mask = fork_mask;
+	store_relaxed(&forking, false);
+	self.in_collector = 0;
+	lock_drop(&collect_lock);
+	threads_restore_signals(mask);
+}
+
+void cycle_fork_child_end(void) { threads_restore_signals(fork_mask); }
+
 void cycle_fork_child(void)
 {
 	/* The dead set is void: no verdict is pending, because the lock was free (or a raw fork dropped it). */
 	dead.size = 0;
+	forking = false;
 	self.in_collector = 0;
 	lock_reset(&collect_lock);
 }

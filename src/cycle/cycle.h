@@ -21,6 +21,8 @@ bool cycle_ended_by_evidence(void);
 void cycle_fork_prepare(void);
 void cycle_fork_parent(void);
 void cycle_fork_child(void);
+/* The last step in a child of fork, not in one of a raw clone: signals, blocked since prepare, are as they were. */
+void cycle_fork_child_end(void);
 
 /* Prints the statistics block (stats=1) with say_raw. */
 void cycle_print_stats(void);

@@ -222,21 +222,15 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 {
 	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
 	const uintptr_t key = arena.key;
-	const uint64_t magic = class_info[k].magic, bytes = (uint64_t)class_info[k].pages * PAGE;
-	struct slot *list = b->freed, *slot = list, *last = NULL;
 	const uint32_t batch = class_info[k].batch;
+	struct slot *list = b->freed, *slot = list, *last;
 	uint32_t n = 0;
-	uintptr_t start = 1; /* the span that the slot before lay in: neighbours on the list are mostly neighbours in memory */
-	uint8_t *state = NULL;
 	do {
-		uintptr_t a = (uintptr_t)slot;
-		if (UNLIKELY(a - start >= bytes)) {
-			const struct span *s = arena_span(a);
-			start = s->start;
-			state = s->state;
-		}
-		store_relaxed(&state[((unsigned __int128)(a - start) * magic) >> 64], allocated);
-		slot->key = key ^ a;
+		uint8_t *byte = (uint8_t *)(slot->key ^ key);
+		ensure(byte == &arena_span((uintptr_t)slot)->state[span_slot(arena_span((uintptr_t)slot), (uintptr_t)slot)],
+		       "a freed slot knows its state byte");
+		store_relaxed(byte, allocated);
+		slot->key = key ^ (uintptr_t)slot;
 		last = slot;
 		slot = slot->next;
 	} while (++n < batch && slot);
@@ -281,7 +275,7 @@ bool cache_refill(struct cache *c, unsigned k)
 			struct span *s = &arena.spans[b->avail];
 			uint32_t got;
 			struct slot *list = span_hand_out(s, class_info[k].batch, &got);
-			if (!span_has_slots(s))
+			if (!got || !span_has_slots(s))
 				list_move(s, c, LIST_FULL);
 			if (!got)
 				continue;
@@ -352,8 +346,9 @@ struct cache *cache_own(void)
 		}
 	}
 	if (c) {
-		c->live = true;
 		c->self = &self;
+		c->tid = os_tid();
+		c->live = true;
 		c->growth = 0;
 		c->pressure = false;
 		for (unsigned k = 0; k < CLASSES; k++)
@@ -447,6 +442,13 @@ uint8_t heap_advance_stamp(void)
 	uint8_t next = arena.stamp == STATE_STAMP ? 1 : arena.stamp + 1;
 	store_relaxed(&arena.stamp, next);
 	return next;
+}
+
+void heap_reap(bool (*exists)(int tid))
+{
+	for (struct cache *c = load_acquire(&caches); c; c = c->next)
+		if (c->live && c != self.cache && !exists(c->tid))
+			abandon(c);
 }
 
 /* Does more than one thread allocate? */
@@ -548,19 +550,32 @@ static void forget_torn(struct cache *c)
 		if (s->kind != SPAN_SMALL || s->owner != c)
 			continue;
 		s->free = NULL;
+		s->remote = NULL;
+		s->recycled = 0;
+		for (uint32_t slot = 0; slot < s->slots; slot++)
+			s->recycled += s->state[slot] == STATE_RECYCLED;
 		s->out = NEVER_EMPTY;
 		s->owner = NULL;
 		s->list = LIST_NONE;
 	}
 }
 
+/* Was the owner of c, which is gone, inside a slow path? Its TLS may be unmapped: then nobody knows. */
+static bool was_busy(const struct cache *c)
+{
+	uint32_t busy;
+	return !c->self || os_read_self(&busy, (uintptr_t)&c->self->busy, sizeof busy) != (long)sizeof busy || busy;
+}
+
 void cache_fork_child(void)
 {
 	released = 0;
+	if (self.cache != &empty_cache)
+		self.cache->tid = os_tid();
 	for (struct cache *c = caches; c; c = c->next)
 		c->inbox = 0;
 	for (struct cache *c = caches; c; c = c->next)
-		if (c->live && c != self.cache && c->self->busy) {
+		if (c->live && c != self.cache && was_busy(c)) {
 			forget_torn(c);
 			c->live = false;
 			c->self = NULL;

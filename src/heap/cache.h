@@ -36,6 +36,7 @@ struct cache {
 	bool live;            /* under caches lock: belongs to a thread */
 	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
 	struct self *self;    /* the owner's; read in a forked child to see whether it was busy */
+	int tid;              /* the owner's */
 	struct cache *next;   /* list of all caches; atomic, only ever grows at the head */
 };
 
@@ -90,6 +91,7 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 				struct bin *b = &c->bins[s->class];
 				store_relaxed(byte, 0);
 				slot->next = b->freed;
+				slot->key = (uintptr_t)byte ^ arena.key;
 				b->freed = slot;
 				if (LIKELY(--b->room >= 0))
 					return;

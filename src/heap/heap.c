@@ -260,6 +260,7 @@ void heap_free_slow(void *p, const char *call)
 	} else if (done && load_relaxed(&s->owner) == self.cache) {
 		struct bin *b = &self.cache->bins[s->class];
 		slot->next = b->freed;
+		slot->key = (uintptr_t)&s->state[i] ^ arena.key;
 		b->freed = slot;
 		if (--b->room < 0)
 			cache_flush(self.cache, s->class, class_info[s->class].batch);
@@ -431,32 +432,11 @@ bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
 
 /* ---- fork ---- */
 
-static bool fork_prepared; /* under every heap lock */
-
-void heap_fork_prepare(void)
-{
-	heap_start();
-	lock_take(&caches_lock);
-	lock_take(&arena_lock);
-	lock_take(&meta_lock);
-	fork_prepared = true;
-}
-
-void heap_fork_parent(void)
-{
-	fork_prepared = false;
-	lock_drop(&meta_lock);
-	lock_drop(&arena_lock);
-	lock_drop(&caches_lock);
-}
-
 void heap_fork_child(void)
 {
 	busy_enter();
 	identity->same_process = 1;
-	/* fork's handlers hold all locks; one that is held although they did not run belongs to a thread that is gone. */
-	arena_fork_child(!fork_prepared && load_relaxed(&arena_lock.word));
-	fork_prepared = false;
+	arena_fork_child();
 	lock_reset(&caches_lock);
 	span_fork_child();
 	cache_fork_child();

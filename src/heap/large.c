@@ -65,9 +65,12 @@ void *large_realloc(struct span *s, size_t size)
 	if (!to)
 		return NULL;
 	if (!os_move(s->start, (uintptr_t)to, s->pages * (size_t)PAGE)) {
+		/* Kernels before 6.17 unmap the target before they find that the source is of several mappings (EFAULT), as pages that
+		 * were moved before are. Free pages must be mapped; if that fails too, these are never used again. */
 		struct span *fresh = arena_span((uintptr_t)to);
 		store_relaxed(&fresh->byte, STATE_FREE);
-		large_free(fresh, false);
+		if (os_map_over((uintptr_t)to, fresh->pages * (size_t)PAGE))
+			large_free(fresh, false);
 		return NULL;
 	}
 	store_relaxed(&s->byte, STATE_FREE);

@@ -99,7 +99,12 @@ void span_release(struct span *s)
 }
 
 /* acquire: pairs with heap_recycle's count, which follows its last touch of the slot's byte. */
-bool span_is_empty(const struct span *s) { return load_relaxed(&s->out) == (uint32_t)load_acquire(&s->recycled); }
+bool span_is_empty(const struct span *s)
+{
+	/* Once evidence came in, a recycled slot may be somebody's block after all. */
+	uint32_t recycled = heap_recycling_ended() ? 0 : (uint32_t)load_acquire(&s->recycled);
+	return load_relaxed(&s->out) == recycled;
+}
 
 bool span_has_slots(const struct span *s)
 {

@@ -16,7 +16,6 @@
 #include "os/os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 enum { RANGES = 64 };
 
@@ -74,7 +73,7 @@ static bool mem_ready(void)
 {
 	if (mem_fd >= 0)
 		return mem_proven;
-	mem_fd = os_open("/proc/self/mem", O_RDONLY, 0);
+	mem_fd = os_open_proc("mem");
 	if (mem_fd < 0)
 		return false;
 	uintptr_t *page = os_map(OS_PAGE), seen = 0;

@@ -6,6 +6,7 @@
  */
 #include "os/os.h"
 #include "base/fault.h"
+#include "base/text.h"
 #include "os/syscall.h"
 
 #include <elf.h>
@@ -52,6 +53,11 @@ int os_map_at_errno(uintptr_t addr, size_t size)
 		return 0;
 	syscall2(SYS_munmap, r, (long)size);
 	return -EEXIST;
+}
+
+bool os_map_over(uintptr_t addr, size_t size)
+{
+	return map(addr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == (long)addr;
 }
 
 bool os_map_at(uintptr_t addr, size_t size) { return os_map_at_errno(addr, size) == 0; }
@@ -156,6 +162,17 @@ void os_futex_wake(uint32_t *word, int count) { syscall3(SYS_futex, (long)word, 
 int os_open(const char *path, int flags, int mode)
 {
 	return (int)syscall4(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, mode);
+}
+int os_open_proc(const char *name)
+{
+	static const char *const folders[] = { "/proc/thread-self/", "/proc/self/" };
+	int fd = -ENOENT;
+	for (unsigned i = 0; i < NELEM(folders) && fd < 0; i++) {
+		char path[64];
+		text_format(path, sizeof path, "%s%s", folders[i], name);
+		fd = os_open(path, O_RDONLY, 0);
+	}
+	return fd;
 }
 long os_read(int fd, void *buf, size_t n)
 {

@@ -19,7 +19,9 @@ void *os_reserve(size_t size);                      /* address space without acc
 bool os_commit(uintptr_t addr, size_t size);        /* makes reserved pages read/write */
 void os_unmap(void *p, size_t size);
 void *os_remap(void *p, size_t old, size_t size);   /* mremap, may move; NULL: unchanged */
-bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero */
+bool os_map_over(uintptr_t addr, size_t size);      /* exactly there, in place of whatever is there */
+bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero;
+                                                       false: nothing moved, but `to` may be unmapped */
 bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads as zero afterwards; false: still there */
 void os_dontfork(void *p, size_t size);
 void os_wipeonfork(void *p, size_t size);
@@ -45,6 +47,9 @@ void os_futex_wake(uint32_t *word, int count);
 
 /* -- files -- */
 int os_open(const char *path, int flags, int mode); /* always O_CLOEXEC; descriptor or -errno */
+/* /proc/thread-self/NAME, or /proc/self/NAME where the kernel has no such folder: the latter shows no memory once the main
+ * thread has called pthread_exit. For reading; descriptor or -errno. */
+int os_open_proc(const char *name);
 long os_read(int fd, void *buf, size_t n);
 long os_pread(int fd, void *buf, size_t n, uint64_t at);
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */

@@ -13,7 +13,6 @@
 #include "os/os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 enum {
@@ -205,14 +204,14 @@ static bool enlarge(struct maps *list, size_t room)
 	return true;
 }
 
-bool maps_read(struct maps *list, const char *path)
+bool maps_read(struct maps *list, const char *name)
 {
 	if (fault(FAULT_maps))
 		return false;
 	if (!list->room && !enlarge(list, FIRST_ROOM))
 		return false;
 	for (int i = 0; i < TRIES; i++) {
-		int fd = os_open(path, O_RDONLY, 0);
+		int fd = os_open_proc(name);
 		if (fd < 0)
 			return false;
 		bool ok = read_lines(list, fd);

@@ -33,9 +33,9 @@ struct maps {
 	struct mapping *at;
 	size_t count, room;
 };
-/* Lists all mappings in rising order; `path` is /proc/self/maps or /proc/self/smaps. false: unreadable, a line that makes no sense, no
+/* Lists all mappings in rising order; `name` is "maps" or "smaps" of /proc. false: unreadable, a line that makes no sense, no
  * memory. No allocation but its own mapping, which is kept for the next time. */
-bool maps_read(struct maps *list, const char *path);
+bool maps_read(struct maps *list, const char *name);
 /* The mapping that holds `address`, or NULL. */
 const struct mapping *maps_find(const struct maps *list, uintptr_t address);
 

@@ -7,9 +7,12 @@
  *   PAGES_PAGEMAP   /proc/self/pagemap: 8 bytes a page; 63 present, 62 swapped, 61 file page or shared;
  *   PAGES_SMAPS     amounts per mapping; pages by mincore, or all of them when some of the mapping is in swap.
  *
- * Private mappings: pages copied on write or anonymous. A page of the file itself holds what the file holds. Shared ones: every
- * present page. A shared page that this process never touched through the mapping, or that is in swap, is not shown: that
- * would take a walk over the file, which faults its holes in.
+ * Private mappings: pages copied on write or anonymous. A page of the file itself holds what the file holds.
+ *
+ * Shared ones: whatever the kernel holds in memory of the file, by mincore. The page tables do not tell: a fork leaves the
+ * child's entries of shared mappings out (mm/memory.c, vma_needs_copy), MADV_DONTNEED and khugepaged drop entries and not contents, and
+ * a page may be written through another mapping or by write(). A shared page in swap is not shown: that would take a walk
+ * over the file, which faults its holes in.
  *
  * Guard regions and poisoned pages show as swapped: the caller reads those without faulting, and one that can't be read
  * has no content: installing a guard drops the page, and what comes back when it is removed is zeros.
@@ -52,13 +55,12 @@ typedef bool page_fn(const struct mapping *m, uintptr_t low, uintptr_t high, boo
 /* -- the ioctl -- */
 
 /* Lists at most REGIONS runs of [*low, high), moves *low behind what was looked at. Number of runs or -errno. */
-static long scan(uintptr_t *low, uintptr_t high, bool shared)
+static long scan(uintptr_t *low, uintptr_t high)
 {
 	struct pm_scan_arg arg = { .size = sizeof arg, .start = *low, .end = high, .vec = (uintptr_t)room.regions,
 		                   .vec_len = REGIONS, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
-		                   .return_mask = IS_PRESENT | IS_SWAPPED };
-	if (!shared)
-		arg.category_inverted = arg.category_mask = IS_FILE | IS_PFNZERO; /* neither of the two */
+		                   .return_mask = IS_PRESENT | IS_SWAPPED,
+		                   .category_inverted = IS_FILE | IS_PFNZERO, .category_mask = IS_FILE | IS_PFNZERO }; /* neither */
 	long n = os_ioctl(fd, PAGEMAP_SCAN_IOCTL, &arg);
 	if (n >= 0 && arg.walk_end <= *low)
 		return -1; /* no progress */
@@ -69,7 +71,7 @@ static long scan(uintptr_t *low, uintptr_t high, bool shared)
 static bool each_by_scan(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
 {
 	while (low < high) {
-		long n = scan(&low, high, m->flags & MAPPING_SHARED);
+		long n = scan(&low, high);
 		if (n < 0)
 			return false;
 		for (long i = 0; i < n; i++) {
@@ -83,14 +85,13 @@ static bool each_by_scan(const struct mapping *m, uintptr_t low, uintptr_t high,
 
 /* -- pagemap -- */
 
-static bool holds(uint64_t entry, bool shared)
+static bool holds(uint64_t entry)
 {
-	return entry & (PM_PRESENT | PM_SWAPPED) && (shared || !(entry & PM_FILE));
+	return entry & (PM_PRESENT | PM_SWAPPED) && !(entry & PM_FILE);
 }
 
 static bool each_by_pagemap(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
 {
-	bool shared = m->flags & MAPPING_SHARED;
 	while (low < high) {
 		size_t pages = (high - low) / OS_PAGE;
 		pages = pages < ENTRIES ? pages : ENTRIES;
@@ -99,7 +100,7 @@ static bool each_by_pagemap(const struct mapping *m, uintptr_t low, uintptr_t hi
 		for (size_t i = 0; i < pages;) {
 			size_t first = i;
 			uint64_t kind = room.entries[i];
-			while (i < pages && holds(room.entries[i], shared) && !((room.entries[i] ^ kind) & PM_PRESENT))
+			while (i < pages && holds(room.entries[i]) && !((room.entries[i] ^ kind) & PM_PRESENT))
 				i++;
 			if (i == first)
 				i++;
@@ -111,14 +112,10 @@ static bool each_by_pagemap(const struct mapping *m, uintptr_t low, uintptr_t hi
 	return true;
 }
 
-/* -- smaps -- */
+/* -- mincore -- */
 
-static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+static bool each_by_resident(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
 {
-	if (!m->held)
-		return true;
-	if (m->swapped)
-		return fn(m, low, high, false);
 	while (low < high) {
 		size_t pages = (high - low) / OS_PAGE;
 		pages = pages < sizeof room.resident ? pages : sizeof room.resident;
@@ -136,6 +133,17 @@ static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high
 	return true;
 }
 
+/* -- smaps -- */
+
+static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	if (!m->held)
+		return true;
+	if (m->swapped)
+		return fn(m, low, high, false);
+	return each_by_resident(m, low, high, fn);
+}
+
 /* -- choice -- */
 
 /* Does the source show a written page of ours as what it is? */
@@ -144,20 +152,20 @@ static bool scan_proves(uintptr_t page)
 	uintptr_t low = page;
 	if (fault(FAULT_pagemap))
 		return false;
-	return scan(&low, page + OS_PAGE, false) == 1 && room.regions[0].start == page;
+	return scan(&low, page + OS_PAGE) == 1 && room.regions[0].start == page;
 }
 
 static bool pagemap_proves(uintptr_t page)
 {
 	uint64_t entry = 0;
-	return os_pread(fd, &entry, 8, page / OS_PAGE * 8) == 8 && holds(entry, false);
+	return os_pread(fd, &entry, 8, page / OS_PAGE * 8) == 8 && holds(entry);
 }
 
 enum pages_source pages_begin(void)
 {
 	uintptr_t page = align_up((uintptr_t)probe, OS_PAGE);
 	*(volatile uint8_t *)page += 1;
-	fd = os_open("/proc/self/pagemap", O_RDONLY, 0);
+	fd = os_open_proc("pagemap");
 	if (fd < 0)
 		return source = PAGES_SMAPS;
 	if (scan_proves(page))
@@ -179,6 +187,8 @@ bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn 
 {
 	low = align_down(low, OS_PAGE);
 	high = align_up(high, OS_PAGE);
+	if (m->flags & MAPPING_SHARED)
+		return m->swapped ? fn(m, low, high, false) : each_by_resident(m, low, high, fn);
 	switch (source) {
 	case PAGES_SCAN:
 		return each_by_scan(m, low, high, fn);

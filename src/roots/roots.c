@@ -39,7 +39,7 @@ static bool from_smaps;
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
-	bool registers, stacks, segments, mappings, shared, epoll, tls, self_stack, protected, code;
+	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code;
 } no;
 
 void roots_exclude(uintptr_t low, uintptr_t high)
@@ -58,6 +58,8 @@ void roots_start(void)
 	segments_own(roots_exclude);
 }
 
+void roots_fork_prepare(void) { tables_lock(); }
+void roots_fork_parent(void) { tables_unlock(); }
 void roots_forked(void)
 {
 	segments_forked();
@@ -73,6 +75,7 @@ static void arm_mutants(void)
 	no.shared = fault(FAULT_no_shared);
 	no.epoll = fault(FAULT_no_epoll);
 	no.tls = fault(FAULT_no_tls);
+	no.altstack = fault(FAULT_no_altstack);
 	no.self_stack = fault(FAULT_no_self_stack);
 	no.protected = fault(FAULT_no_protected);
 	no.code = fault(FAULT_no_code);
@@ -134,7 +137,10 @@ static void add_thread(const struct thread_root *t, bool self_thread)
 		exclude_now(live.low, live.high);
 	else
 		ranges_add(&stacks, live.low, live.high);
-	ranges_add(&stacks, t->frame.low, t->frame.high);
+	if (no.altstack)
+		exclude_now(t->frame.low, t->frame.high);
+	else
+		ranges_add(&stacks, t->frame.low, t->frame.high);
 }
 
 static void build_ranges(void)
@@ -313,7 +319,7 @@ static enum abort_reason mark_all(void)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	from_smaps = pages_begin() == PAGES_SMAPS;
-	if (!maps_read(&maps, from_smaps ? "/proc/self/smaps" : "/proc/self/maps"))
+	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
 		return ABORT_ROOT_UNREADABLE;
 	if (!maps_find(&maps, here) || !maps_find(&maps, (uintptr_t)&maps))
 		return ABORT_ROOT_UNREADABLE;

@@ -9,6 +9,9 @@
 
 /* Constructor time: own identity, first listing of segments. */
 void roots_start(void);
+/* fork: no table is half changed in the child. Taken last, after the heap's locks. */
+void roots_fork_prepare(void);
+void roots_fork_parent(void);
 void roots_forked(void);
 
 /* Inside a stop, on the collector's stack: gives every root to the marker (mark_word, mark_range): the registers and stacks

@@ -41,14 +41,6 @@ static bool starved;            /* in this stop, some signal found no room in th
 
 /* -- signals -- */
 
-struct kernel_action {
-	void *handler;
-	unsigned long flags;
-	void *restorer;
-	uint64_t mask;
-};
-#define KERNEL_SA_RESTORER 0x04000000ul
-
 /* Ours is in place afterwards, and what was there before is the chain target. */
 static bool handler_install(void)
 {
@@ -94,6 +86,15 @@ void threads_block_signals(uint64_t *saved)
 	syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)saved, 8);
 }
 void threads_restore_signals(uint64_t saved) { syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&saved, 0, 8); }
+
+bool threads_restore_signals_felt(uint64_t saved)
+{
+	uint64_t pending = 0;
+	syscall2(SYS_rt_sigpending, (long)&pending, 8);
+	bool felt = park_acts(pending & ~saved & ~(1ull << (stop.signal - 1)));
+	threads_restore_signals(saved);
+	return felt;
+}
 
 /* -- the stop -- */
 
@@ -292,6 +293,8 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 		park_capture(&collector_root, machine_sp(), words, n);
 	collector_root.tid = (int)tid;
 
+	if (os_pid() != stop.pid) /* a vfork child in our memory: /proc would show its own threads and not those that run here */
+		return ABORT_TASK_LIST;
 	if (!handler_install())
 		return ABORT_SIGNAL;
 	store_relaxed(&stop.collector, tid);

@@ -50,6 +50,7 @@ struct stop {
 	uint32_t drain;      /* atomic: a stop used kill(), which may leave a signal pending for the process */
 	int pid;             /* constant but for fork */
 	int signal;          /* constant after threads_start */
+	uint64_t open;       /* constant after threads_start: signals that a held thread still gets (park.c, note_eintr) */
 	void *chain;         /* atomic: the handler that was installed before ours (glibc's), or NULL */
 };
 extern struct stop stop;
@@ -75,8 +76,18 @@ enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uin
 enum task_state task_classify(uint32_t tid, bool *exiting);
 void tasks_start(void);
 
+/* The kernel's struct sigaction. */
+struct kernel_action {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000ul
+
 /* -- park.c: the thread's side -- */
 void park_handler(int sig, siginfo_t *info, void *context);
+bool park_acts(uint64_t signals); /* does any of these do anything when it is delivered? */
 void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *words, unsigned count);
 
 /* -- futex with the private flag on both sides, without libc. BARE callers. -- */

@@ -50,21 +50,22 @@ law10_skip_end     | zoo_each_round             | $zoo
 attempt() { # OPTIONS PROGRAM ARGS...
   local options=$1 name=$2 status cycles torn
   shift 2
-  rm -f "$T"/log.*
+  logs=$T/$((++attempts)) # of its own: forked children of a killed test write late
+  mkdir "$logs"
   if [[ $name == unit ]]; then
     CGC_FAULT=$(sed -n 's/.*fault=//p' <<<"$options") plain 60 "$PROGRAMS/tests/unit/$1" --filter "$2" >"$T/out" 2>"$T/err"
     status=$?
     why=$(grep -hE 'Unexpected|Expression|assert|Failed|not true|!' "$T/out" "$T/err" | head -n 1 | cut -c1-120)
     return $((status != 0))
   fi
-  under 90 "mode=collect:on_misuse=abort:stats=1:log_path=$T/log.%p:$options" "$(program "$name")" "$@" >"$T/out" 2>"$T/err"
+  under 90 "mode=collect:on_misuse=abort:stats=1:log_path=$logs/%p:$options" "$(program "$name")" "$@" >"$T/out" 2>"$T/err"
   status=$?
   ((status == 77 || status == 2)) && { why="can't run: exit $status"; return 2; }
   ((status == 139 || status == 135 || status == 124 || status == 137)) && { why="crashes or hangs: exit $status"; return 2; }
-  ((status == 0)) || { why="exit $status: $(cat "$T/err" "$T"/log.* 2>/dev/null | grep -vE '^[a-z_0-9]+ |statistics of' | tail -n 1 | cut -c1-100)"; return 1; }
-  if [[ $name != zoo_evidence ]] && complaints "$T"/log.* "$T/err" >"$T/complaints"; then why=$(head -n 1 "$T/complaints" | cut -c1-120); return 1; fi
-  cycles=$(stat_sum cycles "$T"/log.*)
-  torn=$(stat_sum aborted_corrupt_list "$T"/log.*)
+  ((status == 0)) || { why="exit $status: $(cat "$T/err" "$logs"/* 2>/dev/null | grep -vE '^[a-z_0-9]+ |statistics of' | tail -n 1 | cut -c1-100)"; return 1; }
+  if [[ $name != zoo_evidence ]] && complaints "$logs"/* "$T/err" >"$T/complaints"; then why=$(head -n 1 "$T/complaints" | cut -c1-120); return 1; fi
+  cycles=$(stat_sum cycles "$logs"/*)
+  torn=$(stat_sum aborted_corrupt_list "$logs"/*)
   ((torn == 0)) || { why="$torn cycles found a torn list"; return 1; }
   ((cycles > 0)) || [[ $options == *maps@1* ]] || { why="no cycle completed"; return 1; }
   why="$cycles cycles"
@@ -74,6 +75,7 @@ for mutant in $(sed -n '/mutants:/,/^$/p' "$root/src/base/fault.h" | grep -oE 'X
   grep -q "^$mutant " <<<"$table" || bad "$mutant: no test is named for it"
 done
 
+attempts=0
 declare -A clean
 while IFS='|' read -r mutant test options; do
   mutant=${mutant// /} options=${options// /} test=$(xargs <<<"$test")

@@ -321,10 +321,11 @@ static void race(void)
 			won += judge_recycles ? heap_recycle(seen_at[i].span, seen_at[i].slot, seen_at[i].state, false)
 			                      : heap_condemn(seen_at[i].state);
 		pthread_barrier_wait(&gate);
-		/* Condemned or recycled first: the free is evidence. Freed first: the verdict lost and said so. When the judge
-		   recycles, all were condemned, so each free is evidence either way. */
+		/* Condemned or recycled first: the free is evidence. Freed first: the verdict lost and said so. A verdict that falls
+		   between the owner's look at the byte and its store of 0 wins its CAS and loses to that store (law 7), so there may
+		   be fewer pieces of evidence than verdicts. When the judge recycles, all were condemned: each free is evidence. */
 		evidence = load_relaxed(&seen.evidence) - evidence;
-		must(evidence == (judge_recycles ? RACE : won), "round %u: %u verdicts but %u evidence", round, won, evidence);
+		must(judge_recycles ? evidence == RACE : evidence <= won, "round %u: %u verdicts but %u evidence", round, won, evidence);
 		for (unsigned i = 0; i < RACE; i++) {
 			uint8_t byte = state_or_free(blocks[i]);
 			is_recycled += byte == STATE_RECYCLED;
