@@ -89,7 +89,7 @@ static enum abort_reason mark_and_judge(void)
 		if (wrong)
 			die("verify=1: %zu edges from marked blocks lead to unmarked ones: the marker is wrong: report this", wrong);
 	}
-	uint8_t stamp = heap_advance_stamp();
+	uint8_t stamp = fault(FAULT_law10_skip_end) ? arena.stamp : heap_advance_stamp();
 	bool room = mark_emit(&dead, stamp);
 	if (room)
 		share_dying();

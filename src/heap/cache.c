@@ -240,6 +240,19 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 	return list;
 }
 
+/* The mutant of law 2: the list is in sight, and the thread may be stopped, before the slots are what they should be. */
+static __attribute__((noinline)) struct slot *refill_torn(struct bin *b, unsigned k)
+{
+	uint32_t busy = self.busy;
+	b->alloc = b->freed;
+	store_relaxed(&self.busy, 0);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	struct slot *list = refill_from_freed(b, k);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store_relaxed(&self.busy, busy);
+	return list;
+}
+
 /* Counts a refill (or a large block) for stress=N. */
 void cache_stress(struct cache *c)
 {
@@ -253,8 +266,8 @@ bool cache_refill(struct cache *c, unsigned k)
 	struct bin *b = &c->bins[k];
 	c->refills++;
 	cache_stress(c);
-	if (b->freed && !fault(FAULT_law2_torn_refill)) {
-		b->alloc = refill_from_freed(b, k);
+	if (b->freed) {
+		b->alloc = fault(FAULT_law2_torn_refill) ? refill_torn(b, k) : refill_from_freed(b, k);
 		return true;
 	}
 	for (;;) {
@@ -469,16 +482,41 @@ void cache_promote(struct span *s)
 	lock_drop(&caches_lock);
 }
 
+/* The mutant of law 4: the collector builds every alloc list anew, in the other order. */
+static void rebuild_lists(void)
+{
+	for (struct cache *c = load_acquire(&caches); c; c = c->next)
+		for (unsigned k = 0; k < CLASSES; k++) {
+			struct slot *slot = c->bins[k].alloc, *list = NULL;
+			for (struct slot *next; slot; slot = next)
+				next = slot->next, slot->next = list, list = slot;
+			c->bins[k].alloc = list;
+		}
+}
+
+/* The mutant of law 6: no byte is a block's, so nobody can want the span. Its owner's freed list does. */
+static bool looks_empty(const struct span *s)
+{
+	uint32_t i = 0;
+	while (i < s->slots && !state_is_block(s->state[i]))
+		i++;
+	return i == s->slots;
+}
+
 void heap_collect_empty(void)
 {
 	uint32_t count = span_count();
+	bool by_bytes = fault(FAULT_law6_empty_is_unowned);
+	if (fault(FAULT_law4_rebuild_list))
+		rebuild_lists();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
 		if (s->kind != SPAN_SMALL || s->list == LIST_NONE)
 			continue;
 		uint32_t back = span_absorb(s); /* an idle owner would not look for long */
 		publish(-(int64_t)(back * s->block));
-		if ((!back && load_relaxed(&s->recycled) <= 0) || !span_is_empty(s) || heap_recycling_ended())
+		if (heap_recycling_ended()
+		    || !(by_bytes ? looks_empty(s) : (back || load_relaxed(&s->recycled) > 0) && span_is_empty(s)))
 			continue;
 		list_remove(s, load_relaxed(&s->owner));
 		store_relaxed(&s->owner, NULL);

@@ -390,6 +390,10 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 bool heap_condemn(uint8_t *state)
 {
 	uint8_t seen = load_relaxed(state), stamp = arena.stamp;
+	if (fault(FAULT_law7_blind_verdict)) { /* the mutant: a store, whatever became of the slot since the stop */
+		store_relaxed(state, STATE_CONDEMNED | stamp);
+		return true;
+	}
 	return state_is_allocated(seen) && (seen & STATE_STAMP) != stamp && cas(state, &seen, STATE_CONDEMNED | stamp);
 }
 

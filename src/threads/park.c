@@ -70,6 +70,8 @@ BARE static void place(struct thread_root *t, uintptr_t sp, uintptr_t own_sp, ui
 	if (known && from > low) {
 		t->live.low = from, t->live.high = high;
 		t->dead.low = low, t->dead.high = from;
+	} else if (low && high && on_alternate(alt, sp) && fault_here(FAULT_no_altstack)) { /* the mutant: one stack a thread */
+		t->dead.low = low, t->dead.high = high;
 	}
 	if (frame_end > own_sp && (!one_stack || t->live.low == 0))
 		t->frame.low = own_sp, t->frame.high = frame_end;
@@ -194,7 +196,7 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 	struct record *r = task_find((uint32_t)syscall0(SYS_gettid));
 	if (!r) /* not listed yet: the pass that finds this thread signals it again */
 		return;
-	if (has_self && load_relaxed(&self.busy)) {
+	if (has_self && load_relaxed(&self.busy) && !fault_here(FAULT_law3_park_busy)) {
 		if (!busy_is_stale(sp, &uc->uc_stack)) {
 			store_relaxed(&self.park_wanted, e);
 			return;
@@ -202,11 +204,14 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 		store_relaxed(&self.busy, 0);
 	}
 	struct thread_root *t = &r->root;
+	uintptr_t frame_end = machine_frame_end(uc);
+	if (fault_here(FAULT_no_registers)) /* the mutant: the frame, which holds them too, is no root */
+		own_sp = frame_end = sp;
 	t->word_count = machine_registers(uc, t->words);
 	t->word_count += machine_bases(t->words + t->word_count);
 	if (!(uc->uc_stack.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
 		add_word(t, (uintptr_t)uc->uc_stack.ss_sp);
-	place(t, sp, own_sp, machine_frame_end(uc), &uc->uc_stack, has_self);
+	place(t, sp, own_sp, frame_end, &uc->uc_stack, has_self);
 	answer(r, e);
 }
 
