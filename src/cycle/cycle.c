@@ -32,7 +32,7 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 100 };
+enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 100, AUDIT_LINES = 20 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
@@ -326,6 +326,8 @@ static bool on_exhausted(size_t bytes)
 
 static void on_evidence(const void *p, uint8_t state, const char *call)
 {
+	if (options.mode == MODE_AUDIT && load_relaxed(&stats.evidence) <= AUDIT_LINES)
+		say("%s(%p) of a block that was judged lost: the program hides a pointer to it: mode=collect is not safe for this program", call, p);
 	if (options.mode != MODE_COLLECT || heap_recycling_ended())
 		return;
 	heap_end_recycling();
