@@ -40,6 +40,18 @@ static struct listing *shown;  /* atomic; release pairs with the readers' acquir
 static uint32_t generation;    /* atomic: rises before a table is refilled */
 static uint32_t listing;       /* atomic: 0 nobody, 1 under way, 2 once more */
 
+/* The loader gives the program itself no name. */
+static const char *program_path(void)
+{
+	static char path[512];
+	if (!path[0]) {
+		long n = os_readlink("/proc/self/exe", path, sizeof path - 1);
+		if (n <= 0)
+			return "[program]"; /* no /proc */
+	}
+	return path;
+}
+
 static const char *name_kept(const char *name)
 {
 	size_t n = strlen(name) + 1;
@@ -94,7 +106,7 @@ static int take_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct listing *l = arg;
 	bool own = own_library(info);
-	const char *name = name_kept(info->dlpi_name);
+	const char *name = name_kept(info->dlpi_name[0] ? info->dlpi_name : program_path());
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
 		if (h->p_type != PT_LOAD || !h->p_memsz)
