@@ -32,7 +32,7 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 100, AUDIT_LINES = 20 };
+enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 500, AUDIT_LINES = 20 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
@@ -289,7 +289,7 @@ void cycle_collect(void)
 
 /* Another thread is in a cycle. Many threads that go on allocating would outrun it: past the bound each waits for its end. None
  * is busy, and a cycle needs nothing that a waiting thread holds. A fork does (glibc's locks, which this thread's callers may
- * hold), so nobody waits for one, nor for more than 20 ms for anything. */
+ * hold), so nobody waits for one, nor for more than 100 ms for anything. */
 static void wait_for_cycle(void)
 {
 	for (int i = 0; i < WAIT_SLICES && load_relaxed(&collect_lock.word) && !load_relaxed(&forking); i++)

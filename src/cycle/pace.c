@@ -10,7 +10,7 @@
  *   that is still building its data finds nothing as a rule; that says nothing about what it loses later.)
  *
  * CPU budget: over the window, the collector may use cpu_limit percent of the process's CPU time. When a cycle is due but the
- * budget is spent, it waits; past twice what was alive plus 24 MiB (doubled from the third empty cycle on) memory wins, and the budget is
+ * budget is spent, it waits; past twice what was alive plus 16 MiB (doubled from the third empty cycle on) memory wins, and the budget is
  * half of the CPU. What was alive, not what was allocated: floating garbage must not raise its own limit.
  *
  * A cycle that ended early (a thread that did not answer) waits 10 ms before the next, doubling up to a minute.
@@ -30,7 +30,7 @@
 
 enum {
 	FLOOR_MIB = 16,           /* below this a cycle costs more than the memory it could save */
-	SLACK_MIB = 24,
+	SLACK_MIB = 16,
 	BACKOFF_MOST = 6,
 	CHECK_AGAIN_KIB = 1024,   /* growth until a cycle that had to wait is thought of again */
 	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50
