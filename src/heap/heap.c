@@ -315,11 +315,12 @@ size_t heap_usable(const void *p)
 
 /* ---- realloc ---- */
 
-/* A condemned block that the program reallocates is plainly alive. false: too late, it was recycled meanwhile. */
+/* A condemned block that the program reallocates is plainly alive, and news to a verdict under way. false: too late, it was
+ * recycled meanwhile. */
 static bool revive(uint8_t *byte)
 {
 	uint8_t seen = load_relaxed(byte);
-	while (state_is_condemned(seen) && !cas(byte, &seen, STATE_ALLOCATED | (seen & STATE_STAMP))) {
+	while (state_is_condemned(seen) && !cas(byte, &seen, STATE_ALLOCATED | arena.stamp)) {
 	}
 	return state_is_block(seen);
 }
