@@ -26,9 +26,12 @@
 #include "os/os.h"
 #include "preload/real.h"
 #include "threads/threads.h"
+#include "heap/self.h"
 #include <errno.h>
 #include <limits.h>
 #include <sys/auxv.h>
+
+#define SS_AUTODISARM_BIT (1u << 31) /* Linux 4.7; not in glibc's headers */
 
 enum { OUR_HANDLER = 4096, THEIR_HANDLER = 2048, GUARD = 4096 };
 
@@ -167,6 +170,11 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 			before.ss_size = was->their_size;
 		}
 	}
+	/* An alternate stack inside the ordinary one: the stop handler sees it in the frame, unless it disarms itself there. Then this
+	 * thread's bounds count as unknown, see context.c. */
+	if (r == 0 && stack && (given.ss_flags & (int)SS_AUTODISARM_BIT)
+	    && (uintptr_t)given.ss_sp - self.stack_low < self.stack_high - self.stack_low)
+		threads_stack_known(0, 0);
 	threads_restore_signals(mask);
 	if (r == 0 && old)
 		*old = before;

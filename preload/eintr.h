@@ -4,9 +4,10 @@
  * SA_RESTART restarts most calls, and those need no wrapper. The list of signal(7), "Interruption of system calls", names those
  * that return EINTR all the same; each has a wrapper in eintr_*.c:
  *
- *     forget old news:   self.eintr_mine = 0
+ *     eintr_arm          old news are forgotten; the stop handler may know the wrapper's frame
  *     call               the real function (a cancellation point stays one)
- *     EINTR, and mine?   again with the time that is left; else return as it is
+ *     eintr_hide         EINTR, and ours? Again, with the time that is left; else return as it is
+ *     eintr_leave        on every way out
  *
  * The stop handler sets eintr_mine, by looking at the frame that it interrupted, which stands right behind a system call
  * instruction, and only when no other unblocked signal is pending:
@@ -16,6 +17,18 @@
  *
  * When a handler of the program interrupted the call too, ours finds either the entry of that handler (not behind a system
  * call) or that signal pending; so EINTR passes through as it would without us.
+ *
+ * A signal that comes after ours, but before the wrapper waits again, must end the wait too (a loop around pause or sleep waits
+ * for just that). So our handler leaves the thread with its signals blocked (self.eintr_masked) if the call was made by a
+ * wrapper, and the wrapper
+ *
+ *     waits again by a call that sets the mask for its own time: sigsuspend, ppoll, pselect, epoll_pwait (eintr_masked), or
+ *     where there is none, sets the mask back, and returns EINTR if a signal was waiting for that (eintr_resume).
+ *
+ * What remains: for the second kind (semop, msgrcv, msgsnd, sem_timedwait, sigtimedwait, aio_suspend, tcdrain; sleeps on clocks that
+ * poll does not know; reads from FUSE), a signal in the instructions between eintr_resume's look and the call's sleep runs its handler
+ * and the call sleeps on. And a thread that is cancelled between our handler
+ * and the wrapper's look (a microsecond) runs its cleanup handlers with signals blocked; the next stop mends it.
  */
 #ifndef CGC_PRELOAD_EINTR_H
 #define CGC_PRELOAD_EINTR_H
@@ -23,32 +36,102 @@
 #include "base/stats.h"
 #include "heap/self.h"
 #include "preload/real.h"
+#include "threads/threads.h"
 #include <errno.h>
 
 enum { EINTR_OURS = 1, EINTR_CUT = 2 };
 
-/* The call failed: was it ours alone? Then errno is again what it was before the call. */
-static inline bool eintr_hide(int errno_before)
+/* One run of a wrapper, in its frame. The stop handler looks at the first word only; no program handler runs between its
+ * note in self and eintr_hide, which moves it here. */
+struct eintr_scope {
+	uintptr_t cookie;
+	uint64_t mask;   /* the thread's own, while masked */
+	bool masked;
+};
+#define EINTR_SCOPE { 0, 0, false }
+
+/* Before each attempt. */
+static inline void eintr_arm(struct eintr_scope *s)
 {
-	if (LIKELY(errno != EINTR || self.eintr_mine != EINTR_OURS))
+	if (UNLIKELY(self.eintr_masked)) { /* a wrapper that was left by longjmp or cancellation */
+		threads_restore_signals(self.eintr_mask);
+		self.eintr_masked = 0;
+	}
+	*(volatile uintptr_t *)&s->cookie = (uintptr_t)s ^ SELF_EINTR_COOKIE;
+	self.eintr_mine = 0;
+	self.eintr_handled = self.handled;
+	store_release(&self.eintr_scope, (uintptr_t)s); /* the handler of this thread reads it: after the cookie */
+}
+
+static inline void eintr_take(struct eintr_scope *s)
+{
+	if (!self.eintr_masked)
+		return;
+	if (!s->masked)
+		s->mask = self.eintr_mask;
+	s->masked = true;
+	self.eintr_masked = 0;
+}
+
+/* At the end, however the call came out. errno stays. */
+static inline void eintr_leave(struct eintr_scope *s)
+{
+	store_relaxed(&self.eintr_scope, 0);
+	if (UNLIKELY(self.eintr_masked))
+		eintr_take(s);
+	if (UNLIKELY(s->masked)) {
+		s->masked = false;
+		threads_restore_signals(s->mask);
+	}
+}
+
+/* The call failed: was it ours alone? Then errno is again what it was before the call. */
+static inline bool eintr_ours(struct eintr_scope *s)
+{
+	if (self.eintr_mine != EINTR_OURS || load_relaxed(&self.handled) != self.eintr_handled)
 		return false;
-	errno = errno_before;
+	eintr_take(s);
 	stats_add(&stats.eintr_hidden, 1);
 	return true;
 }
+static inline bool eintr_hide(struct eintr_scope *s, int errno_before)
+{
+	if (LIKELY(errno != EINTR) || !eintr_ours(s))
+		return false;
+	errno = errno_before;
+	return true;
+}
 
-/* Calls without a relative time. The expression is the real call; its value is the result. */
+/* Before a retry that sets no mask: signals are as the program had them. false: one was waiting, so the call ends (errno is EINTR). */
+static inline bool eintr_resume(struct eintr_scope *s)
+{
+	if (!s->masked)
+		return true;
+	s->masked = false;
+	if (!threads_restore_signals_felt(s->mask) && load_relaxed(&self.handled) == self.eintr_handled)
+		return true;
+	errno = EINTR;
+	return false;
+}
+
+/* Waits again and again by fn, with the thread's own mask as an argument, until the result is not an EINTR of ours; then leaves.
+ * fn sets errno and returns -1 as system calls do. Should the thread be cancelled, its mask is put back first. */
+int eintr_masked(struct eintr_scope *s, int errno_before, int (*fn)(void *call, const sigset_t *mask), void *call);
+
+/* Calls without a relative time and without a form that sets a mask. The expression is the real call; its value the result. */
 #define EINTR_AGAIN(call) __extension__({ \
+	struct eintr_scope scope_ = EINTR_SCOPE; \
 	int errno_before_ = errno; \
 	__typeof__(call) result_; \
 	do { \
-		self.eintr_mine = 0; \
+		eintr_arm(&scope_); \
 		result_ = (call); \
-	} while (UNLIKELY(result_ == (__typeof__(call))-1) && eintr_hide(errno_before_)); \
+	} while (UNLIKELY(result_ == (__typeof__(call))-1) && eintr_hide(&scope_, errno_before_) && eintr_resume(&scope_)); \
+	eintr_leave(&scope_); \
 	result_; \
 })
 
-/* -- time that is left. Nanoseconds of a clock; EINTR_NEVER is no deadline. -- */
+/* -- time that is left. Nanoseconds of a clock; EINTR_NEVER is no deadline (the time left is then very long). -- */
 #define EINTR_NEVER UINT64_MAX
 
 static inline uint64_t eintr_clock(clockid_t clock)
@@ -71,13 +154,26 @@ static inline bool eintr_left(uint64_t deadline, uint64_t now, struct timespec *
 	left->tv_nsec = (long)(ns % 1000000000u);
 	return ns > 0;
 }
-/* Of a timeout in milliseconds that began at `start`: rounded up, so that no wait ends early. <= 0 stays. */
-static inline int eintr_left_ms(int timeout, uint64_t start)
+/* A wait of limited or unlimited time, taken at its start. */
+struct eintr_wait {
+	uint64_t deadline;
+	struct timespec left;
+};
+static inline struct eintr_wait eintr_wait_ms(int timeout)
 {
-	if (timeout <= 0)
-		return timeout;
-	uint64_t whole = (uint64_t)timeout * 1000000u, gone = eintr_now() - start;
-	return gone >= whole ? 0 : (int)((whole - gone + 999999u) / 1000000u);
+	return (struct eintr_wait){ timeout > 0 ? eintr_now() + (uint64_t)timeout * 1000000u : timeout == 0 ? 0 : EINTR_NEVER, { 0, 0 } };
+}
+static inline struct eintr_wait eintr_wait_for(const struct timespec *t) /* sane, or the kernel refuses it before it matters */
+{
+	return (struct eintr_wait){ t ? eintr_deadline(eintr_now(), t->tv_sec, t->tv_nsec) : EINTR_NEVER, { 0, 0 } };
+}
+/* For the next call: NULL waits for ever. */
+static inline const struct timespec *eintr_rest(struct eintr_wait *w)
+{
+	if (w->deadline == EINTR_NEVER)
+		return NULL;
+	eintr_left(w->deadline, eintr_now(), &w->left);
+	return &w->left;
 }
 
 /* glibc's checked and underscored names of wrapped functions: exported by it, declared in no header we include. */
@@ -94,6 +190,7 @@ int __sigsuspend(const sigset_t *mask) __attribute__((nonnull(1)));
 ssize_t __read(int fd, void *buf, size_t n);
 ssize_t __write(int fd, const void *buf, size_t n);
 ssize_t __send(int fd, const void *buf, size_t n, int flags);
+int __sigpause(int sig_or_mask, int is_signal);
 int __connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t size);
 
 #endif

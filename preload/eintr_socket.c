@@ -25,6 +25,7 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 }
 
 struct attempt {
+	struct eintr_scope scope;
 	int fd;
 	int saved;       /* errno at entry */
 	int option;      /* SO_RCVTIMEO or SO_SNDTIMEO */
@@ -34,7 +35,7 @@ struct attempt {
 
 static inline struct attempt attempt(int fd, int option, int timed_out)
 {
-	return (struct attempt){ fd, errno, option, timed_out, UNLIKELY(load_relaxed(&timeouts_seen)) ? eintr_now() : 0 };
+	return (struct attempt){ EINTR_SCOPE, fd, errno, option, timed_out, UNLIKELY(load_relaxed(&timeouts_seen)) ? eintr_now() : 0 };
 }
 
 /* A Unix socket that waits for room in the listener's queue shows as writable: for connect, poll does not tell when to give up. */
@@ -46,50 +47,60 @@ static int connect_timed_out(int fd)
 	return domain == AF_UNIX ? EAGAIN : EINPROGRESS;
 }
 
-/* Waits until the socket's timeout has run out or the call is worth another try. */
+/* Of the poll before a retry. */
+struct readiness {
+	struct pollfd p;
+	struct eintr_wait wait;
+};
+static int again_ready(void *p, const sigset_t *own)
+{
+	struct readiness *r = p;
+	return real()->ppoll(&r->p, 1, eintr_rest(&r->wait), own);
+}
+
+/* Waits until the socket's timeout has run out or the call is worth another try, with the signals as the program has them. */
 static bool wait_ready(struct attempt *a)
 {
 	struct timeval limit = { 0, 0 };
 	socklen_t size = sizeof limit;
 	if (getsockopt(a->fd, SOL_SOCKET, a->option, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0)) {
 		errno = a->saved; /* no socket, or no timeout */
-		return true;
+		return eintr_resume(&a->scope);
 	}
 	if (a->start == 0)
 		a->start = eintr_now();
-	const uint64_t end = eintr_deadline(a->start, limit.tv_sec, limit.tv_usec * 1000);
-	for (;;) {
-		struct pollfd p = { a->fd, a->option == SO_RCVTIMEO ? POLLIN : POLLOUT, 0 };
-		struct timespec left;
-		bool time = eintr_left(end, eintr_now(), &left);
-		uint64_t ms = (uint64_t)left.tv_sec * 1000u + (uint64_t)(left.tv_nsec + 999999) / 1000000u;
-		if (!time && a->timed_out == EINPROGRESS) {
-			errno = connect_timed_out(a->fd);
-			return false;
-		}
-		self.eintr_mine = 0;
-		int r = real()->poll(&p, 1, !time ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms);
-		if (r > 0)
-			return true;
-		if (r == 0) {
-			errno = a->timed_out == EINPROGRESS ? connect_timed_out(a->fd) : a->timed_out;
-			return false;
-		}
-		if (!eintr_hide(a->saved))
-			return false;
+	struct readiness ready = { { a->fd, a->option == SO_RCVTIMEO ? POLLIN : POLLOUT, 0 },
+		                       { eintr_deadline(a->start, limit.tv_sec, limit.tv_usec * 1000), { 0, 0 } } };
+	int r = a->timed_out == EINPROGRESS && ready.wait.deadline <= eintr_now() ? 0
+	        : a->scope.masked ? eintr_masked(&a->scope, a->saved, again_ready, &ready) : -2;
+	while (r == -2) {
+		eintr_arm(&a->scope);
+		r = real()->ppoll(&ready.p, 1, eintr_rest(&ready.wait), NULL);
+		if (r == -1 && eintr_hide(&a->scope, a->saved))
+			r = a->scope.masked ? eintr_masked(&a->scope, a->saved, again_ready, &ready) : -2;
 	}
+	if (r == 0)
+		errno = a->timed_out == EINPROGRESS ? connect_timed_out(a->fd) : a->timed_out;
+	return r > 0;
 }
 
 /* The call failed: again? */
-static inline bool again(struct attempt *a) { return eintr_hide(a->saved) && wait_ready(a); }
+static inline bool again(struct attempt *a) { return eintr_hide(&a->scope, a->saved) && wait_ready(a); }
+
+static inline ssize_t ended(struct attempt *a, ssize_t result)
+{
+	eintr_leave(&a->scope);
+	return result;
+}
 
 #define RECEIVE(fd, call) __extension__({ \
 	struct attempt a_ = attempt(fd, SO_RCVTIMEO, EAGAIN); \
 	__typeof__(call) r_; \
 	do { \
-		self.eintr_mine = 0; \
+		eintr_arm(&a_.scope); \
 		r_ = (call); \
 	} while (UNLIKELY(r_ == -1) && again(&a_)); \
+	eintr_leave(&a_.scope); \
 	r_; \
 })
 
@@ -121,18 +132,18 @@ ssize_t recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG from, so
 	struct attempt a = attempt(fd, SO_RCVTIMEO, EAGAIN);
 	size_t done = 0;
 	for (;;) {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		ssize_t r = real()->recvfrom(fd, (char *)buf + done, n - done, flags, from, size);
 		if (UNLIKELY(r < 0)) {
 			if (again(&a))
 				continue;
 			if (done)
 				errno = a.saved;
-			return done ? (ssize_t)done : -1;
+			return ended(&a, done ? (ssize_t)done : -1);
 		}
 		done += (size_t)r;
 		if (LIKELY((flags & (MSG_WAITALL | MSG_PEEK)) != MSG_WAITALL) || r == 0 || done == n || !cut_short(&a))
-			return (ssize_t)done;
+			return ended(&a, (ssize_t)done);
 	}
 }
 
@@ -150,18 +161,18 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct tim
 	struct attempt a = attempt(fd, SO_RCVTIMEO, EAGAIN);
 	unsigned done = 0;
 	for (;;) {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		int r = real()->recvmmsg(fd, messages + done, n - done, flags, timeout);
 		if (r < 0) {
 			if (again(&a))
 				continue;
 			if (done)
 				errno = a.saved;
-			return done ? (int)done : -1;
+			return (int)ended(&a, done ? (ssize_t)done : -1);
 		}
 		done += (unsigned)r;
 		if (r == 0 || done == n || timeout || (flags & (MSG_WAITFORONE | MSG_DONTWAIT)) || !cut_short(&a))
-			return (int)done;
+			return (int)ended(&a, (ssize_t)done);
 	}
 }
 
@@ -171,10 +182,10 @@ int connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t size)
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EINPROGRESS);
 	int r;
 	do {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		r = real()->connect(fd, to, size);
 	} while (UNLIKELY(r == -1) && again(&a));
-	return r;
+	return (int)ended(&a, r);
 }
 int __connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t size) __attribute__((alias("connect")));
 
@@ -204,10 +215,10 @@ ssize_t write(int fd, const void *buf, size_t n)
 	size_t done = 0;
 	ssize_t r;
 	do {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		r = real()->write(fd, (const char *)buf + done, n - done);
 	} while (send_more(&a, r, &done, n, &r));
-	return r;
+	return ended(&a, r);
 }
 ssize_t __write(int fd, const void *buf, size_t n) __attribute__((alias("write")));
 
@@ -217,10 +228,10 @@ ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_AR
 	size_t done = 0;
 	ssize_t r;
 	do {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		r = real()->sendto(fd, (const char *)buf + done, n - done, flags, to, size);
 	} while (send_more(&a, r, &done, n, &r));
-	return r;
+	return ended(&a, r);
 }
 
 ssize_t send(int fd, const void *buf, size_t n, int flags)
@@ -229,10 +240,10 @@ ssize_t send(int fd, const void *buf, size_t n, int flags)
 	size_t done = 0;
 	ssize_t r;
 	do {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		r = real()->send(fd, (const char *)buf + done, n - done, flags);
 	} while (send_more(&a, r, &done, n, &r));
-	return r;
+	return ended(&a, r);
 }
 ssize_t __send(int fd, const void *buf, size_t n, int flags) __attribute__((alias("send")));
 
@@ -263,7 +274,7 @@ static ssize_t gather_rest(struct attempt *a, const struct iovec *iov, size_t n,
 	while (done < whole) {
 		size_t into, i = iov_at(iov, n, done, &into);
 		struct msghdr rest = { .msg_iov = (struct iovec *)iov + i, .msg_iovlen = n - i };
-		self.eintr_mine = 0;
+		eintr_arm(&a->scope);
 		if (into && flags >= 0)
 			r = real()->send(a->fd, (const char *)iov[i].iov_base + into, iov[i].iov_len - into, flags);
 		else if (into)
@@ -284,12 +295,12 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	ssize_t r;
 	do {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		r = real()->writev(fd, iov, n);
 	} while (UNLIKELY(r == -1) && again(&a));
 	if (UNLIKELY(r > 0 && self.eintr_mine == EINTR_CUT) && (size_t)r < iov_bytes(iov, (size_t)n) && cut_short(&a))
-		return gather_rest(&a, iov, (size_t)n, (size_t)r, -1);
-	return r;
+		return ended(&a, gather_rest(&a, iov, (size_t)n, (size_t)r, -1));
+	return ended(&a, r);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -297,13 +308,13 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	ssize_t r;
 	do {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		r = real()->sendmsg(fd, message, flags);
 	} while (UNLIKELY(r == -1) && again(&a));
 	if (UNLIKELY(r > 0 && self.eintr_mine == EINTR_CUT) && (size_t)r < iov_bytes(message->msg_iov, message->msg_iovlen)
 	    && cut_short(&a))
-		return gather_rest(&a, message->msg_iov, message->msg_iovlen, (size_t)r, flags & INT32_MAX);
-	return r;
+		return ended(&a, gather_rest(&a, message->msg_iov, message->msg_iovlen, (size_t)r, flags & INT32_MAX));
+	return ended(&a, r);
 }
 
 /* Reports how many messages were sent, in part or whole; callers look at each msg_len and loop anyway. */
@@ -312,10 +323,10 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	int r;
 	do {
-		self.eintr_mine = 0;
+		eintr_arm(&a.scope);
 		r = real()->sendmmsg(fd, messages, n, flags);
 	} while (UNLIKELY(r == -1) && again(&a));
-	return r;
+	return (int)ended(&a, r);
 }
 
 /* -- glibc's checked names: what _FORTIFY_SOURCE compiles a call with a known buffer into -- */

@@ -5,11 +5,29 @@
  * a time returns ERESTART_RESTARTBLOCK, which any handler turns into EINTR, and glibc passes it on. Its time is absolute, so a
  * retry is the same call. pthread_cond_timedwait and its like wait again by themselves.
  *
- * pause returns after any handler. It is retried when the handler was ours alone (eintr.h); sigsuspend likewise, with the
- * same mask: between the two the caller's own mask is back, so a signal that comes there waits for the retry.
+ * pause and sigsuspend return after any handler. When that was ours alone they wait again by sigsuspend, which sets the mask of
+ * before for its own time. The others have no such form: eintr.h tells what that leaves open.
  */
 #include "preload/eintr.h"
 #include "preload/shim.h"
+#include <string.h>
+
+/* Waiting with a time in a timespec: `next` is what is left after an EINTR of ours. */
+#define TIMED_AGAIN(timeout, next, call) __extension__({ \
+	struct eintr_scope scope_ = EINTR_SCOPE; \
+	struct eintr_wait wait_ = eintr_wait_for(timeout); \
+	const int saved_ = errno; \
+	const struct timespec *next = (timeout); \
+	eintr_arm(&scope_); \
+	int r_ = (call); \
+	while (UNLIKELY(r_ == -1) && eintr_hide(&scope_, saved_) && eintr_resume(&scope_)) { \
+		next = eintr_rest(&wait_); \
+		eintr_arm(&scope_); \
+		r_ = (call); \
+	} \
+	eintr_leave(&scope_); \
+	r_; \
+})
 
 int sem_timedwait(sem_t *sem, const struct timespec *until) { return EINTR_AGAIN(real()->sem_timedwait(sem, until)); }
 
@@ -18,17 +36,47 @@ int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
 	return EINTR_AGAIN(real()->sem_clockwait(sem, clock, until));
 }
 
-int pause(void) { return EINTR_AGAIN(real()->pause()); }
+static int again_suspend(void *mask, const sigset_t *own) { return real()->sigsuspend(mask ? mask : own); }
+
+static int suspend(const sigset_t *mask)
+{
+	struct eintr_scope scope = EINTR_SCOPE;
+	const int saved = errno;
+	int r;
+	for (;;) {
+		eintr_arm(&scope);
+		r = mask ? real()->sigsuspend(mask) : real()->pause();
+		if (r != -1 || !eintr_hide(&scope, saved))
+			break;
+		if (scope.masked) {
+			r = eintr_masked(&scope, saved, again_suspend, (void *)mask);
+			break;
+		}
+	}
+	eintr_leave(&scope);
+	return r;
+}
+
+int pause(void) { return suspend(NULL); }
 
 int sigsuspend(const sigset_t *mask)
 {
 	sigset_t copy;
-	mask = signals_without_ours(mask, &copy);
-	return EINTR_AGAIN(real()->sigsuspend(mask));
+	return suspend(signals_without_ours(mask, &copy));
 }
 int __sigsuspend(const sigset_t *mask) __attribute__((alias("sigsuspend")));
 
-int __sigpause(int sig_or_mask, int is_signal) { return EINTR_AGAIN(real()->__sigpause(sig_or_mask, is_signal)); }
+/* What sigpause of either standard calls: to wait with the present mask but for one signal, or with an old BSD mask. */
+int __sigpause(int sig_or_mask, int is_signal)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	if (!is_signal)
+		memcpy(&set, &sig_or_mask, sizeof sig_or_mask);
+	else if (real()->sigprocmask(SIG_BLOCK, NULL, &set) < 0 || sigdelset(&set, sig_or_mask) < 0)
+		return -1;
+	return sigsuspend(&set);
+}
 /* <signal.h> gives the name sigpause to one of the two, depending on feature macros: so both by their symbols. */
 int sigpause_mask(int mask) __asm__("sigpause");
 int sigpause_signal(int signal_number) __asm__("__xpg_sigpause");
@@ -49,45 +97,18 @@ int sigwait(const sigset_t *set, int *signal_number)
 	return real()->sigwait(signals_without_ours(set, &copy), signal_number);
 }
 
-/* Relative times in a timespec: the time to give to the next call after an EINTR of ours. */
-static const struct timespec *rest_of(const struct timespec *timeout, uint64_t start, struct timespec *left)
-{
-	if (!timeout)
-		return NULL;
-	eintr_left(eintr_deadline(start, timeout->tv_sec, timeout->tv_nsec), eintr_now(), left);
-	return left;
-}
-
 int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-	const int saved = errno;
-	const uint64_t start = timeout ? eintr_now() : 0;
-	const struct timespec *next = timeout;
-	struct timespec left;
 	sigset_t copy;
 	set = signals_without_ours(set, &copy);
-	for (;; next = rest_of(timeout, start, &left)) {
-		self.eintr_mine = 0;
-		int r = real()->sigtimedwait(set, info, next);
-		if (LIKELY(r != -1) || !eintr_hide(saved))
-			return r;
-	}
+	return TIMED_AGAIN(timeout, next, real()->sigtimedwait(set, info, next));
 }
 
 int semop(int id, struct sembuf *ops, size_t n) { return EINTR_AGAIN(real()->semop(id, ops, n)); }
 
 int semtimedop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
 {
-	const int saved = errno;
-	const uint64_t start = timeout ? eintr_now() : 0;
-	const struct timespec *next = timeout;
-	struct timespec left;
-	for (;; next = rest_of(timeout, start, &left)) {
-		self.eintr_mine = 0;
-		int r = real()->semtimedop(id, ops, n, next);
-		if (LIKELY(r != -1) || !eintr_hide(saved))
-			return r;
-	}
+	return TIMED_AGAIN(timeout, next, real()->semtimedop(id, ops, n, next));
 }
 
 int msgsnd(int id, const void *message, size_t n, int flags) { return EINTR_AGAIN(real()->msgsnd(id, message, n, flags)); }
@@ -99,16 +120,7 @@ ssize_t msgrcv(int id, void *message, size_t n, long type, int flags)
 
 int aio_suspend(const struct aiocb *const list[], int n, const struct timespec *timeout)
 {
-	const int saved = errno;
-	const uint64_t start = timeout ? eintr_now() : 0;
-	const struct timespec *next = timeout;
-	struct timespec left;
-	for (;; next = rest_of(timeout, start, &left)) {
-		self.eintr_mine = 0;
-		int r = real()->aio_suspend(list, n, next);
-		if (LIKELY(r != -1) || !eintr_hide(saved))
-			return r;
-	}
+	return TIMED_AGAIN(timeout, next, real()->aio_suspend(list, n, next));
 }
 int aio_suspend64(const struct aiocb64 *const list[], int n, const struct timespec *timeout)
 {
@@ -118,16 +130,20 @@ int aio_suspend64(const struct aiocb64 *const list[], int n, const struct timesp
 /* Reports by its result, not by errno. */
 int gai_suspend(const struct gaicb *const list[], int n, const struct timespec *timeout)
 {
-	const uint64_t start = timeout ? eintr_now() : 0;
+	struct eintr_scope scope = EINTR_SCOPE;
+	struct eintr_wait wait = eintr_wait_for(timeout);
 	const struct timespec *next = timeout;
-	struct timespec left;
-	for (;; next = rest_of(timeout, start, &left)) {
-		self.eintr_mine = 0;
-		int r = real()->gai_suspend(list, n, next);
-		if (r != EAI_INTR || self.eintr_mine != EINTR_OURS)
-			return r;
-		stats_add(&stats.eintr_hidden, 1);
+	const int saved = errno;
+	int r;
+	for (;; next = eintr_rest(&wait)) {
+		eintr_arm(&scope);
+		r = real()->gai_suspend(list, n, next);
+		if (r != EAI_INTR || !eintr_ours(&scope) || !eintr_resume(&scope))
+			break;
 	}
+	errno = saved;
+	eintr_leave(&scope);
+	return r;
 }
 
 /* TCSBRK waits for the output to drain and returns a plain EINTR. */

@@ -10,7 +10,8 @@
 #include <errno.h>
 
 struct real real_functions;
-__attribute__((visibility("hidden"))) void *real_dlopen; /* read by the jump in dl.c */
+__attribute__((visibility("hidden"))) void *real_dlopen;      /* read by the jump in dl.c */
+__attribute__((visibility("hidden"))) void *real_makecontext; /* read by the jump in context.c */
 
 static long missing(void)
 {
@@ -28,6 +29,7 @@ void real_start(void)
 {
 	int saved = errno;
 	real_dlopen = find("dlopen");
+	real_makecontext = find("makecontext");
 #define X(name) *(void **)&real_functions.name = find(#name);
 	REAL_FUNCTIONS(X)
 #undef X

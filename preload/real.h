@@ -31,7 +31,7 @@
 	/* eintr_sleep.c */ X(clock_nanosleep) \
 	/* eintr_poll.c */ X(poll) X(ppoll) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) \
 	/* eintr_wait.c */ X(sem_timedwait) X(sem_clockwait) X(sigtimedwait) X(sigwaitinfo) X(sigwait) X(pause) X(sigsuspend) \
-	X(semop) X(semtimedop) X(msgrcv) X(msgsnd) X(aio_suspend) X(gai_suspend) X(tcdrain) X(__sigpause) \
+	X(semop) X(semtimedop) X(msgrcv) X(msgsnd) X(aio_suspend) X(gai_suspend) X(tcdrain) \
 	/* eintr_socket.c */ X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(accept) X(accept4) X(connect) \
 	X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt) \
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) \
@@ -42,7 +42,6 @@
 
 /* What pthread_atfork, which is linked into each library, calls. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library);
-int __sigpause(int sig_or_mask, int is_signal); /* what sigpause of either standard calls; exported, in no header */
 
 struct real {
 #define X(name) __typeof__(name) *name;

@@ -1,5 +1,5 @@
 /*
- * Keeps the stop signal out of the program's hands.
+ * Keeps the stop signal out of the program's hands, and lets the returns of the program's handlers be counted (eintr.h).
  *
  * On glibc that is signal 33 and nothing is to do: sigfillset leaves it out, sigprocmask and pthread_sigmask never block
  * it, sigaction refuses it. A program that blocks it by raw system call makes cycles end early ("a thread did not answer"),
@@ -11,6 +11,7 @@
  */
 #include "preload/shim.h"
 #include "preload/real.h"
+#include "threads/threads.h"
 #include <errno.h>
 
 int __sigaction(int number, const struct sigaction *action, struct sigaction *old) __THROW;
@@ -44,15 +45,20 @@ int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 
 int sigaction(int number, const struct sigaction *action, struct sigaction *old)
 {
+	struct sigaction copy;
 	if (chosen(number)) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (LIKELY(options.signal == 0 || !action))
-		return real()->sigaction(number, action, old);
-	struct sigaction copy = *action;
-	signals_stripped(&action->sa_mask, &copy.sa_mask);
-	return real()->sigaction(number, &copy, old);
+	if (UNLIKELY(options.signal != 0) && action) {
+		copy = *action;
+		signals_stripped(&action->sa_mask, &copy.sa_mask);
+		action = &copy;
+	}
+	int r = real()->sigaction(number, action, old);
+	if (r == 0 && action)
+		threads_count_handler(number);
+	return r;
 }
 int __sigaction(int number, const struct sigaction *action, struct sigaction *old) { return sigaction(number, action, old); }
 
@@ -62,5 +68,8 @@ sighandler_t signal(int number, sighandler_t handler)
 		errno = EINVAL;
 		return SIG_ERR;
 	}
-	return real()->signal(number, handler);
+	sighandler_t before = real()->signal(number, handler);
+	if (before != SIG_ERR)
+		threads_count_handler(number);
+	return before;
 }

@@ -5,7 +5,7 @@
  *   constructor              options, hooks, real functions, fork handlers, thread key, collector
  *   thread's end             a pthread key's destructor returns the cache; what is allocated after it makes a new one and
  *                            arms the key again
- *   fork                     no cycle in flight, heap locks held; the child forgets the other threads
+ *   fork                     no cycle in flight; the child forgets the other threads
  *   end                      destructor, or _exit and its kin (exit.c): report, statistics
  *
  * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
@@ -49,7 +49,6 @@ static void thread_seen(void)
 static void fork_prepare(void)
 {
 	cycle_fork_prepare();
-	heap_fork_prepare();
 	roots_fork_prepare();
 }
 
@@ -62,7 +61,6 @@ static void fork_child(void)
 static void fork_parent(void)
 {
 	roots_fork_parent();
-	heap_fork_parent();
 	cycle_fork_parent();
 }
 
@@ -162,6 +160,10 @@ int end_process(bool flush)
 			if (flush)
 				fflush(NULL); /* the status is replaced below, and nobody may lose output by it */
 		}
+	}
+	if (options.mode == MODE_AUDIT) {
+		cycle_collect(); /* so that a short program is judged at all; who frees in a destructor after this is not seen */
+		say("audit: %lu contradictions in %lu judgements over %lu cycles", stats.evidence, stats.condemned_blocks, stats.cycles);
 	}
 	if (options.stats)
 		cycle_print_stats();

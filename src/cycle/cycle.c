@@ -32,13 +32,14 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000 };
+enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 100, AUDIT_LINES = 20 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
 static struct dead_set dead;   /* under collect_lock; its mapping is kept between cycles */
 static int disabled;           /* atomic */
 static bool running;           /* atomic: cycles may start at all */
+static bool forking;           /* atomic: collect_lock is held by a fork */
 static uint64_t completed;     /* atomic: cycles whose verdict is applied */
 
 struct attempt {
@@ -88,7 +89,7 @@ static enum abort_reason mark_and_judge(void)
 		if (wrong)
 			die("verify=1: %zu edges from marked blocks lead to unmarked ones: the marker is wrong: report this", wrong);
 	}
-	uint8_t stamp = heap_advance_stamp();
+	uint8_t stamp = fault(FAULT_law10_skip_end) ? arena.stamp : heap_advance_stamp();
 	bool room = mark_emit(&dead, stamp);
 	if (room)
 		share_dying();
@@ -148,6 +149,14 @@ static void watch(const char *when)
 
 /* ---- steps 2 to 6, on the collector's stack ---- */
 
+static bool thread_exists(int tid)
+{
+	for (size_t i = 0, n = threads_count(); i < n; i++)
+		if (threads_root(i)->tid == tid)
+			return true;
+	return false;
+}
+
 static void run_stopped(void *arg)
 {
 	struct attempt *a = arg;
@@ -156,6 +165,7 @@ static void run_stopped(void *arg)
 	uint64_t began = os_now_ns();
 	a->reason = threads_stop();
 	if (a->reason == ABORT_NONE) {
+		heap_reap(thread_exists);
 		heap_collect_empty();
 		a->reason = mark_and_judge();
 		threads_resume();
@@ -222,10 +232,20 @@ static enum abort_reason run_locked(cycle_visitor visit)
 	return a.reason;
 }
 
+/* roots=segments judges by the list of modules, and dlopen does not tell of its end. Before the lock: listing waits for the loader's. */
+static void list_modules(void)
+{
+	if (options.roots == ROOTS_SEGMENTS)
+		roots_list_segments();
+}
+
 enum abort_reason cycle_run(void)
 {
 	uint64_t mask;
-	if (!load_relaxed(&running) || self.busy || self.in_collector || !collect_try(&mask))
+	if (!load_relaxed(&running) || self.busy || self.in_collector)
+		return ABORT_NONE;
+	list_modules();
+	if (!collect_try(&mask))
 		return ABORT_NONE;
 	enum abort_reason reason = run_locked(NULL);
 	collect_drop(mask);
@@ -237,6 +257,7 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit)
 	uint64_t mask;
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
 		return ABORT_EXEC;
+	list_modules();
 	collect_take(&mask);
 	enum abort_reason reason = run_locked(visit);
 	collect_drop(mask);
@@ -251,6 +272,7 @@ void cycle_collect(void)
 		return;
 	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
 	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
+		list_modules();
 		collect_take(&mask);
 		enum abort_reason reason = run_locked(NULL);
 		collect_drop(mask);
@@ -265,20 +287,27 @@ void cycle_collect(void)
 
 /* ---- what the heap calls ---- */
 
+/* Another thread is in a cycle. Many threads that go on allocating would outrun it: past the bound each waits for its end. None
+ * is busy, and a cycle needs nothing that a waiting thread holds. A fork does (glibc's locks, which this thread's callers may
+ * hold), so nobody waits for one, nor for more than 20 ms for anything. */
+static void wait_for_cycle(void)
+{
+	for (int i = 0; i < WAIT_SLICES && load_relaxed(&collect_lock.word) && !load_relaxed(&forking); i++)
+		os_sleep_ns(WAIT_NS);
+}
+
 static void on_pressure(void)
 {
 	if (load_relaxed(&disabled) || (options.mode == MODE_REPORT && !options.stress) || !pace_wants() || self.busy || self.in_collector)
 		return;
-	if (lock_try(&collect_lock)) {
+	list_modules();
+	uint64_t mask;
+	if (collect_try(&mask)) {
 		run_locked(NULL);
-	} else {
-		/* Another thread is in a cycle. Many threads that go on allocating would outrun it: past the bound each waits for its
-		 * end. None is busy, and a cycle needs nothing that a waiting thread holds. */
-		if (!pace_over())
-			return;
-		lock_take(&collect_lock);
+		collect_drop(mask);
+	} else if (pace_over()) {
+		wait_for_cycle();
 	}
-	lock_drop(&collect_lock);
 }
 
 static bool on_exhausted(size_t bytes)
@@ -297,6 +326,8 @@ static bool on_exhausted(size_t bytes)
 
 static void on_evidence(const void *p, uint8_t state, const char *call)
 {
+	if (options.mode == MODE_AUDIT && load_relaxed(&stats.evidence) <= AUDIT_LINES)
+		say("%s(%p) of a block that was judged lost: the program hides a pointer to it: mode=collect is not safe for this program", call, p);
 	if (options.mode != MODE_COLLECT || heap_recycling_ended())
 		return;
 	heap_end_recycling();
@@ -353,12 +384,14 @@ void cycle_fork_prepare(void)
 	collect_take(&mask);
 	threads_restore_signals(~(3ull << 31));
 	fork_mask = mask;
+	store_relaxed(&forking, true);
 	self.in_collector = 1;
 }
 
 void cycle_fork_parent(void)
 {
 	uint64_t mask = fork_mask;
+	store_relaxed(&forking, false);
 	self.in_collector = 0;
 	lock_drop(&collect_lock);
 	threads_restore_signals(mask);
@@ -370,6 +403,7 @@ void cycle_fork_child(void)
 {
 	/* The dead set is void: no verdict is pending, because the lock was free (or a raw fork dropped it). */
 	dead.size = 0;
+	forking = false;
 	self.in_collector = 0;
 	lock_reset(&collect_lock);
 }

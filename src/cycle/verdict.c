@@ -13,7 +13,6 @@
  */
 #include "cycle/verdict.h"
 #include "heap/heap.h"
-#include "base/fault.h"
 #include "base/options.h"
 #include "base/text.h"
 
@@ -27,11 +26,6 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 {
 	uint8_t *state = &d->state[slot];
 	uint8_t seen = load_relaxed(state);
-	if (fault(FAULT_law7_blind_verdict) && state_is_allocated(seen)) {
-		store_relaxed(state, STATE_CONDEMNED | arena.stamp); /* the mutant: a store, no CAS, no look at the stamp */
-		v->condemned_blocks++;
-		return;
-	}
 	if (state_is_allocated(seen) && heap_condemn(state)) {
 		v->condemned_blocks++;
 		v->condemned_bytes += d->block;

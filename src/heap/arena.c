@@ -43,6 +43,7 @@ enum {
 struct window {
 	uintptr_t base;
 	size_t mapped, max;
+	bool torn; /* forked while somebody extended it: the next step may be mapped already, and unused */
 };
 
 struct arena arena;
@@ -80,7 +81,11 @@ static int window_extend(struct window *w, size_t size)
 		return -ENOMEM;
 	if (CONFIG_RESERVE)
 		return os_commit(w->base + w->mapped, size) ? 0 : -ENOMEM;
-	return os_map_at_errno(w->base + w->mapped, size);
+	int r = os_map_at_errno(w->base + w->mapped, size);
+	if (r == -EEXIST && w->torn)
+		r = os_map_over(w->base + w->mapped, size) ? 0 : -ENOMEM;
+	w->torn = false;
+	return r;
 }
 
 /* Makes at least `need` bytes of a flat window accessible, by `step` if that can be had. */
@@ -520,13 +525,17 @@ void arena_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 	fn(meta.base, meta.base + meta.mapped);
 }
 
-void arena_fork_child(bool torn)
+void arena_fork_child(void)
 {
+	if (load_relaxed(&meta_lock.word))
+		meta.torn = true;
 	lock_reset(&meta_lock);
+	bool torn = load_relaxed(&arena_lock.word);
 	lock_reset(&arena_lock);
 	if (!torn)
 		return;
-	/* A raw fork cut a thread off in the middle of these lists: what was free stays unused, and growth goes on behind it. */
+	map.torn = descriptors.torn = true;
+	/* The fork cut a thread off in the middle of these lists: what was free stays unused, and growth goes on behind it. */
 	memset(bin_head, 0, sizeof bin_head);
 	memset(bin_bits, 0, sizeof bin_bits);
 	span_spare = 0;

@@ -23,8 +23,8 @@ size_t arena_purge(bool all);
 /* Free pages and holes, for heap_totals. */
 void arena_totals(struct heap_totals *t);
 void arena_set_limit(size_t bytes);
-/* In a forked child. torn: arena_lock was held by a thread that is gone. */
-void arena_fork_child(bool torn);
+/* In a forked child: a lock that is held belongs to a thread that is gone, and what it guards may be half changed. */
+void arena_fork_child(void);
 void arena_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 /* Side memory that is never unmapped, zeroed, `align` a power of two up to 64. NULL: no memory. */

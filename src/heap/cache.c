@@ -1,14 +1,11 @@
 /*
- * Thread caches: birth, refill, flush, adoption, exit, fork.
+ * Thread caches: birth, refill, flush, adoption, exit. What the collector and fork do to them stands in stopped.c.
  *
  * Refill moves at most a batch (4 KiB or 256 slots) to the alloc list, from the first of
  *   1. the bin's freed list                     4. spans of this thread that look_around finds again
  *   2. a span with free, recycled, fresh slots  5. an abandoned span of the class
  *   3. the inbox: remote frees, recycled slots  6. a fresh span
  * and stamps each. Flush gives all but the newest batch of the freed list back to its spans, so that empty spans can go.
- *
- * A span stands in exactly one list: avail or full of its owner's bin, or the abandoned lists (law 6). Lists change by the owner
- * (busy), under caches_lock for abandoned ones, or by the collector inside a stop.
  *
  * Everything here runs busy unless it says otherwise.
  */
@@ -27,70 +24,15 @@
 struct cache empty_cache;
 struct lock caches_lock = LOCK_INIT(RANK_CACHES);
 
-static struct cache *caches;              /* atomic head; all ever made */
-static uint32_t ready[CLASSES], dormant[CLASSES]; /* abandoned spans, under caches_lock; `ready` is peeked at without it */
-static uint32_t released;                 /* spans taken out inside a stop, by `next`; collecting thread only */
+struct cache *cache_all;
 static unsigned stress;                   /* a refill in so many calls for a cycle; 0: none */
 static uint64_t stress_count;             /* atomic */
 
-/* avail and full belong to a bin; ready and dormant hold abandoned spans with and without known free slots. */
-enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_READY, LIST_DORMANT };
-enum { NEVER_EMPTY = 1 << 30 };
 enum { LOOK = 8 };                        /* full spans that one refill looks at again: bounds the refill, finds all in the end */
 enum { ADOPT = 8 };                       /* abandoned spans that one refill takes over */
 enum { PUBLISH = 64 << 10 };              /* bytes of growth that a thread keeps to itself */
 
 void heap_stress(unsigned n) { stress = n; }
-
-/* ---- lists of spans ---- */
-
-static uint32_t *list_head(struct span *s, struct cache *c)
-{
-	if (s->list == LIST_READY)
-		return &ready[s->class];
-	if (s->list == LIST_DORMANT)
-		return &dormant[s->class];
-	return s->list == LIST_AVAIL ? &c->bins[s->class].avail : &c->bins[s->class].full;
-}
-
-static void list_add(struct span *s, struct cache *c, uint32_t list)
-{
-	store_relaxed(&s->list, (uint8_t)list);
-	uint32_t *head = list_head(s, c);
-	s->prev = 0;
-	s->next = *head;
-	if (*head)
-		arena.spans[*head].prev = s->index;
-	store_relaxed(head, s->index); /* `ready` is peeked at without the lock */
-}
-
-/* An abandoned span: under caches_lock, in a stop or in a forked child. */
-static void list_abandon(struct span *s)
-{
-	list_add(s, NULL, span_has_slots(s) || load_relaxed(&s->remote) ? LIST_READY : LIST_DORMANT);
-}
-
-static void list_remove(struct span *s, struct cache *c)
-{
-	if (c && c->bins[s->class].look == s->index)
-		c->bins[s->class].look = s->next;
-	if (s->prev)
-		arena.spans[s->prev].next = s->next;
-	else
-		store_relaxed(list_head(s, c), s->next);
-	if (s->next)
-		arena.spans[s->next].prev = s->prev;
-	s->next = s->prev = 0;
-	store_relaxed(&s->list, LIST_NONE);
-}
-
-static void list_move(struct span *s, struct cache *c, uint32_t list)
-{
-	if (s->list != list) {
-		list_remove(s, c);
-		list_add(s, c, list);
-	}
-}
 
 /* ---- accounts: live bytes, growth, pressure ---- */
 
@@ -98,7 +40,7 @@ static int64_t live;                      /* atomic: bytes handed out minus rece
 static int64_t lowest;                    /* atomic: smallest since heap_watch_growth */
 static int64_t watch = INT64_MAX;         /* atomic: growth over `lowest` that calls for a cycle */
 
-static bool publish(int64_t bytes)
+bool cache_publish(int64_t bytes)
 {
 	int64_t now = __atomic_add_fetch(&live, bytes, __ATOMIC_RELAXED);
 	int64_t low = load_relaxed(&lowest);
@@ -110,7 +52,7 @@ static bool publish(int64_t bytes)
 void heap_account(int64_t bytes)
 {
 	struct cache *c = self.cache;
-	bool pressure = publish(bytes);
+	bool pressure = cache_publish(bytes);
 	if (pressure && c != &empty_cache)
 		c->pressure = true;
 }
@@ -119,7 +61,7 @@ static void account(struct cache *c, int64_t bytes)
 {
 	c->growth += bytes;
 	if (c->growth >= PUBLISH || c->growth <= -PUBLISH) {
-		c->pressure |= publish(c->growth);
+		c->pressure |= cache_publish(c->growth);
 		c->growth = 0;
 	}
 }
@@ -151,13 +93,13 @@ static void absorb(struct cache *c, struct span *s) { account(c, -(int64_t)(span
 static bool settle(struct cache *c, struct span *s)
 {
 	if (UNLIKELY(span_is_empty(s)) && c->bins[s->class].avail && (c->bins[s->class].avail != s->index || s->next)) {
-		list_remove(s, c);
+		span_list_remove(s, c);
 		span_release(s);
 		return false;
 	}
 	if (!span_has_slots(s))
 		return false;
-	list_move(s, c, LIST_AVAIL);
+	span_list_move(s, c, LIST_AVAIL);
 	return true;
 }
 
@@ -201,16 +143,16 @@ static bool look_around(struct cache *c, unsigned k)
 static bool adopt(struct cache *c, unsigned k)
 {
 	bool found = false;
-	if (!load_relaxed(&ready[k]))
+	if (!load_relaxed(&cache_ready[k]))
 		return false;
 	lock_take(&caches_lock);
-	for (int n = 0; n < ADOPT && ready[k] && !found; n++) {
-		struct span *s = &arena.spans[ready[k]];
-		list_remove(s, NULL);
+	for (int n = 0; n < ADOPT && cache_ready[k] && !found; n++) {
+		struct span *s = &arena.spans[cache_ready[k]];
+		span_list_remove(s, NULL);
 		__atomic_store_n(&s->owner, c, __ATOMIC_SEQ_CST); /* before absorbing: see span_notify */
 		absorb(c, s);
 		found = span_has_slots(s);
-		list_add(s, c, found ? LIST_AVAIL : LIST_FULL);
+		span_list_add(s, c, found ? LIST_AVAIL : LIST_FULL);
 		stats_add(&stats.adopted_spans, 1);
 	}
 	lock_drop(&caches_lock);
@@ -240,6 +182,19 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 	return list;
 }
 
+/* The mutant of law 2: the list is in sight, and the thread may be stopped, before the slots are what they should be. */
+static __attribute__((noinline)) struct slot *refill_torn(struct bin *b, unsigned k)
+{
+	uint32_t busy = self.busy;
+	b->alloc = b->freed;
+	store_relaxed(&self.busy, 0);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	struct slot *list = refill_from_freed(b, k);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store_relaxed(&self.busy, busy);
+	return list;
+}
+
 /* Counts a refill (or a large block) for stress=N. */
 void cache_stress(struct cache *c)
 {
@@ -253,8 +208,8 @@ bool cache_refill(struct cache *c, unsigned k)
 	struct bin *b = &c->bins[k];
 	c->refills++;
 	cache_stress(c);
-	if (b->freed && !fault(FAULT_law2_torn_refill)) {
-		b->alloc = refill_from_freed(b, k);
+	if (b->freed) {
+		b->alloc = fault(FAULT_law2_torn_refill) ? refill_torn(b, k) : refill_from_freed(b, k);
 		return true;
 	}
 	for (;;) {
@@ -262,8 +217,8 @@ bool cache_refill(struct cache *c, unsigned k)
 			struct span *s = &arena.spans[b->avail];
 			uint32_t got;
 			struct slot *list = span_hand_out(s, class_info[k].batch, &got);
-			if (!span_has_slots(s))
-				list_move(s, c, LIST_FULL);
+			if (!got || !span_has_slots(s))
+				span_list_move(s, c, LIST_FULL);
 			if (!got)
 				continue;
 			account(c, (int64_t)got * class_info[k].block);
@@ -277,7 +232,7 @@ bool cache_refill(struct cache *c, unsigned k)
 		struct span *s = span_fresh(k, c);
 		if (!s)
 			return false;
-		list_add(s, c, LIST_AVAIL);
+		span_list_add(s, c, LIST_AVAIL);
 	}
 }
 
@@ -323,18 +278,19 @@ struct cache *cache_own(void)
 	if (LIKELY(c != &empty_cache))
 		return c;
 	lock_take(&caches_lock);
-	for (c = caches; c && c->live; c = c->next) {
+	for (c = cache_all; c && c->live; c = c->next) {
 	}
 	if (!c) {
 		c = meta_take(sizeof *c, CACHE_LINE);
 		if (c) {
-			c->next = caches;
-			store_release(&caches, c);
+			c->next = cache_all;
+			store_release(&cache_all, c);
 		}
 	}
 	if (c) {
-		c->live = true;
 		c->self = &self;
+		c->tid = os_tid();
+		c->live = true;
 		c->growth = 0;
 		c->pressure = false;
 		for (unsigned k = 0; k < CLASSES; k++)
@@ -348,7 +304,7 @@ struct cache *cache_own(void)
 
 /* Empties both lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread
  * which does not exist in this (forked) process. */
-static void abandon(struct cache *c)
+void cache_abandon(struct cache *c)
 {
 	inbox_drain(c);
 	for (unsigned k = 0; k < CLASSES; k++) {
@@ -364,7 +320,7 @@ static void abandon(struct cache *c)
 		cache_flush(c, k, 0);
 		b->look = 0;
 	}
-	publish(c->growth);
+	cache_publish(c->growth);
 	c->growth = 0;
 	stats_add(&stats.refills, c->refills);
 	c->refills = 0;
@@ -374,13 +330,13 @@ static void abandon(struct cache *c)
 			for (uint32_t i = pass ? c->bins[k].full : c->bins[k].avail, next; i; i = next) {
 				struct span *s = &arena.spans[i];
 				next = s->next;
-				list_remove(s, c);
+				span_list_remove(s, c);
 				if (span_is_empty(s) && !load_relaxed(&s->remote)) {
 					span_release(s);
 					continue;
 				}
 				__atomic_store_n(&s->owner, NULL, __ATOMIC_SEQ_CST);
-				list_abandon(s);
+				span_list_abandon(s);
 			}
 	c->live = false;
 	c->self = NULL;
@@ -393,165 +349,7 @@ void heap_thread_exit(void)
 	if (c == &empty_cache)
 		return;
 	busy_enter();
-	abandon(c);
+	cache_abandon(c);
 	self.cache = &empty_cache;
 	busy_leave();
-}
-
-/* ---- for the collector, inside a stop ---- */
-
-bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot))
-{
-	for (struct cache *c = load_acquire(&caches); c; c = c->next)
-		for (unsigned k = 0; k < CLASSES; k++) {
-			uint32_t n = 0;
-			for (struct slot *slot = c->bins[k].alloc; slot; slot = slot->next) {
-				uintptr_t a = (uintptr_t)slot;
-				if (!arena_contains(a) || a % 16 || n++ > BATCH_MOST)
-					return false;
-				struct span *s = arena_span(a);
-				uint32_t i = span_slot(s, a);
-				/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
-				 * slot stands on it. Its key says so. */
-				if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
-				    || !state_is_allocated(s->state[i]) || (slot->key ^ arena.key ^ a) > 1)
-					return false;
-				if (!fn(s, i))
-					return false;
-			}
-		}
-	return true;
-}
-
-uint8_t heap_advance_stamp(void)
-{
-	uint8_t next = arena.stamp == STATE_STAMP ? 1 : arena.stamp + 1;
-	store_relaxed(&arena.stamp, next);
-	return next;
-}
-
-/* Does more than one thread allocate? */
-static bool shared_heap(void)
-{
-	unsigned n = 0;
-	for (struct cache *c = load_acquire(&caches); c; c = c->next)
-		n += c->live;
-	return n > 1;
-}
-
-void heap_disown(struct span *s)
-{
-	struct cache *c = load_relaxed(&s->owner);
-	if (!c || s->kind != SPAN_SMALL || s->list != LIST_FULL || !shared_heap())
-		return;
-	list_remove(s, c);
-	store_relaxed(&s->owner, NULL);
-	list_abandon(s);
-}
-
-bool span_is_dormant(const struct span *s) { return load_relaxed(&s->list) == LIST_DORMANT; }
-
-void cache_promote(struct span *s)
-{
-	lock_take(&caches_lock);
-	if (s->kind == SPAN_SMALL && s->list == LIST_DORMANT) {
-		list_remove(s, NULL);
-		list_add(s, NULL, LIST_READY);
-	}
-	lock_drop(&caches_lock);
-}
-
-void heap_collect_empty(void)
-{
-	uint32_t count = span_count();
-	for (uint32_t i = SPAN_FIRST; i < count; i++) {
-		struct span *s = &arena.spans[i];
-		if (s->kind != SPAN_SMALL || s->list == LIST_NONE)
-			continue;
-		uint32_t back = span_absorb(s); /* an idle owner would not look for long */
-		publish(-(int64_t)(back * s->block));
-		if ((!back && load_relaxed(&s->recycled) <= 0) || !span_is_empty(s) || heap_recycling_ended())
-			continue;
-		list_remove(s, load_relaxed(&s->owner));
-		store_relaxed(&s->owner, NULL);
-		s->next = released;
-		released = i;
-	}
-}
-
-void heap_release_empty(void)
-{
-	busy_enter();
-	while (released) {
-		struct span *s = &arena.spans[released];
-		released = s->next;
-		span_release(s);
-	}
-	busy_leave();
-}
-
-/* ---- fork ---- */
-
-/* A thread that fork cut off inside a slow path left its lists, and its spans' free lists and counts, as they were at some
- * instruction. They are dropped: the slots on them are found by cycles or lost, and its spans never count as empty again. */
-static void forget_torn(struct cache *c)
-{
-	for (unsigned k = 0; k < CLASSES; k++)
-		c->bins[k] = (struct bin){ 0 };
-	uint32_t count = span_count();
-	for (uint32_t i = SPAN_FIRST; i < count; i++) {
-		struct span *s = &arena.spans[i];
-		if (s->kind != SPAN_SMALL || s->owner != c)
-			continue;
-		s->free = NULL;
-		s->out = NEVER_EMPTY;
-		s->owner = NULL;
-		s->list = LIST_NONE;
-	}
-}
-
-void cache_fork_child(void)
-{
-	released = 0;
-	for (struct cache *c = caches; c; c = c->next)
-		c->inbox = 0;
-	for (struct cache *c = caches; c; c = c->next)
-		if (c->live && c != self.cache && c->self->busy) {
-			forget_torn(c);
-			c->live = false;
-			c->self = NULL;
-		}
-	/* Abandoned lists anew: a span that a torn thread was moving may stand in none, or in two. */
-	memset(ready, 0, sizeof ready);
-	memset(dormant, 0, sizeof dormant);
-	uint32_t count = span_count();
-	for (uint32_t i = SPAN_FIRST; i < count; i++) {
-		struct span *s = &arena.spans[i];
-		s->queued = 0;
-		if (s->kind == SPAN_SMALL && !s->owner)
-			list_abandon(s);
-	}
-	for (struct cache *c = caches; c; c = c->next)
-		if (c->live && c != self.cache)
-			abandon(c);
-}
-
-/* ---- purge ---- */
-
-/* Abandoned spans that others emptied since go back to the arena. */
-void cache_reclaim(void)
-{
-	lock_take(&caches_lock);
-	for (unsigned k = 0; k < CLASSES; k++)
-		for (int pass = 0; pass < 2; pass++)
-			for (uint32_t i = pass ? dormant[k] : ready[k], next; i; i = next) {
-				struct span *s = &arena.spans[i];
-				next = s->next;
-				heap_account(-(int64_t)(span_absorb(s) * s->block));
-				if (span_is_empty(s)) {
-					list_remove(s, NULL);
-					span_release(s);
-				}
-			}
-	lock_drop(&caches_lock);
 }

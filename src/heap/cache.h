@@ -36,6 +36,7 @@ struct cache {
 	bool live;            /* under caches lock: belongs to a thread */
 	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
 	struct self *self;    /* the owner's; read in a forked child to see whether it was busy */
+	int tid;              /* the owner's */
 	struct cache *next;   /* list of all caches; atomic, only ever grows at the head */
 };
 

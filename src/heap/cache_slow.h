@@ -1,10 +1,30 @@
-/* What heap.c asks of cache.c outside the fast paths. Inside src/heap only; all run busy. */
+/* The slow side of caches: what heap.c, cache.c, lists.c and stopped.c ask of each other. Inside src/heap only; all run busy, inside
+ * a stop or in a forked child. */
 #ifndef CGC_HEAP_CACHE_SLOW_H
 #define CGC_HEAP_CACHE_SLOW_H
 
 #include "heap/cache.h"
 
 enum { BATCH_MOST = 256 };
+
+extern struct cache *cache_all;              /* atomic head; all caches ever made */
+
+/* -- lists.c -- */
+/* avail and full belong to a bin; ready and dormant hold abandoned spans with and without known free slots. */
+enum { LIST_NONE, LIST_AVAIL, LIST_FULL, LIST_READY, LIST_DORMANT };
+extern uint32_t cache_ready[CLASSES], cache_dormant[CLASSES]; /* under caches_lock; `ready` is peeked at without it */
+void span_list_add(struct span *s, struct cache *c, uint32_t list);
+void span_list_remove(struct span *s, struct cache *c);
+void span_list_move(struct span *s, struct cache *c, uint32_t list);
+/* An abandoned span, in no list yet. */
+void span_list_abandon(struct span *s);
+
+/* -- cache.c -- */
+/* Adds to the live bytes of the process; true: growth has passed the watched mark. */
+bool cache_publish(int64_t bytes);
+/* Empties both lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread that
+ * is gone. Takes caches_lock. */
+void cache_abandon(struct cache *c);
 
 struct cache *cache_own(void);
 void cache_flush(struct cache *c, unsigned k, uint32_t keep);

@@ -385,75 +385,13 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 	return q;
 }
 
-/* ---- verdicts ---- */
-
-bool heap_condemn(uint8_t *state)
-{
-	uint8_t seen = load_relaxed(state), stamp = arena.stamp;
-	return state_is_allocated(seen) && (seen & STATE_STAMP) != stamp && cas(state, &seen, STATE_CONDEMNED | stamp);
-}
-
-/* How the memory of blocks that stress recycles looks, so that a wrong verdict shows at once. */
-enum { PATTERN = 0xDB };
-
-bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
-{
-	uint8_t seen = load_relaxed(state);
-	bool done = false;
-	if (!state_is_condemned(seen) || heap_recycling_ended())
-		return false;
-	busy_enter();
-	if (s->kind == SPAN_LARGE) {
-		if (cas(state, &seen, STATE_FILLING)) {
-			if (fill)
-				memset((void *)s->start, PATTERN, s->block);
-			store_release(state, STATE_FREE);
-			large_free(s, true);
-			done = true;
-		}
-	} else if (cas(state, &seen, fill ? STATE_FILLING : STATE_RECYCLED)) {
-		/* FILLING belongs to this thread alone: sweep and free leave it. */
-		if (fill) {
-			memset((void *)span_address(s, slot), PATTERN, s->block);
-			store_release(state, STATE_RECYCLED);
-		}
-		heap_account(-(int64_t)s->block);
-		__atomic_fetch_add(&s->recycled, 1, __ATOMIC_SEQ_CST);
-		span_notify(s);
-		done = true;
-	}
-	busy_leave();
-	return done;
-}
-
 /* ---- fork ---- */
-
-static bool fork_prepared; /* under every heap lock */
-
-void heap_fork_prepare(void)
-{
-	heap_start();
-	lock_take(&caches_lock);
-	lock_take(&arena_lock);
-	lock_take(&meta_lock);
-	fork_prepared = true;
-}
-
-void heap_fork_parent(void)
-{
-	fork_prepared = false;
-	lock_drop(&meta_lock);
-	lock_drop(&arena_lock);
-	lock_drop(&caches_lock);
-}
 
 void heap_fork_child(void)
 {
 	busy_enter();
 	identity->same_process = 1;
-	/* fork's handlers hold all locks; one that is held although they did not run belongs to a thread that is gone. */
-	arena_fork_child(!fork_prepared && load_relaxed(&arena_lock.word));
-	fork_prepared = false;
+	arena_fork_child();
 	lock_reset(&caches_lock);
 	span_fork_child();
 	cache_fork_child();

@@ -176,9 +176,10 @@ enum found heap_find(uintptr_t w, struct block_info *info);
 /* -- start, threads, fork -- */
 void heap_start(void);            /* once; called by the first slow path; later calls return at once */
 void heap_thread_exit(void);      /* calling thread: return cached slots, abandon spans; it may allocate again after */
-void heap_fork_prepare(void);     /* takes every heap lock, in rank order */
-void heap_fork_parent(void);
-void heap_fork_child(void);       /* drops other threads' caches, frees the locks */
+/* In a child of fork, vfork excepted, as early as can be: the other threads are gone, wherever they were. fork takes no lock of
+ * the heap: glibc takes locks of its own after its handlers ran, whose holders may be in malloc. What a thread was changing at
+ * that moment is dropped instead. */
+void heap_fork_child(void);
 
 /* -- for the collector -- */
 struct heap_totals {
@@ -193,6 +194,9 @@ void heap_totals(struct heap_totals *t);
 bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot));
 /* Inside a stop: the next stamp becomes current. Result: the new one. */
 uint8_t heap_advance_stamp(void);
+/* Inside a stop: caches of threads that ended without heap_thread_exit (raw exit, or malloc after the last destructor) are
+ * given back. */
+void heap_reap(bool (*exists)(int tid));
 /* Inside a stop: spans whose slots are all back or recycled leave their owners; heap_release_empty, after the resume,
  * gives their pages back. */
 void heap_collect_empty(void);

@@ -7,6 +7,7 @@
  */
 #include "heap/arena.h"
 #include "heap/cache.h"
+#include "base/fault.h"
 #include "os/os.h"
 
 enum { MOVE_LEAST = 4 << 20 };
@@ -32,8 +33,14 @@ void *large_malloc(size_t size, size_t align, bool *zero)
 		*zero = s->zero;
 	store_relaxed(&s->byte, STATE_ALLOCATED | arena.stamp);
 	heap_account((int64_t)s->block);
-	arena_publish(s);
-	return (void *)s->start;
+	uintptr_t start = s->start;
+	if (fault(FAULT_law5_late_publish)) { /* the mutant: in the page map only when the next one is made */
+		static struct span *late;
+		s = __atomic_exchange_n(&late, s, __ATOMIC_RELAXED);
+	}
+	if (LIKELY(s != NULL))
+		arena_publish(s);
+	return (void *)start;
 }
 
 void large_free(struct span *s, bool recycled)

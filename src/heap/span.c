@@ -102,7 +102,12 @@ void span_release(struct span *s)
 }
 
 /* acquire: pairs with heap_recycle's count, which follows its last touch of the slot's byte. */
-bool span_is_empty(const struct span *s) { return load_relaxed(&s->out) == (uint32_t)load_acquire(&s->recycled); }
+bool span_is_empty(const struct span *s)
+{
+	/* Once evidence came in, a recycled slot may be somebody's block after all. */
+	uint32_t recycled = heap_recycling_ended() ? 0 : (uint32_t)load_acquire(&s->recycled);
+	return load_relaxed(&s->out) == recycled;
+}
 
 bool span_has_slots(const struct span *s)
 {
@@ -210,4 +215,49 @@ void span_push_remote(struct span *s, struct slot *slot)
 	while (!__atomic_compare_exchange_n(&s->remote, &head, slot, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 	if (!__atomic_load_n(&s->queued, __ATOMIC_SEQ_CST))
 		span_notify(s);
+}
+
+/* ---- verdicts ---- */
+
+bool heap_condemn(uint8_t *state)
+{
+	uint8_t seen = load_relaxed(state), stamp = arena.stamp;
+	if (fault(FAULT_law7_blind_verdict)) { /* the mutant: a store, whatever became of the slot since the stop */
+		store_relaxed(state, STATE_CONDEMNED | stamp);
+		return true;
+	}
+	return state_is_allocated(seen) && (seen & STATE_STAMP) != stamp && cas(state, &seen, STATE_CONDEMNED | stamp);
+}
+
+/* How the memory of blocks that stress recycles looks, so that a wrong verdict shows at once. */
+enum { PATTERN = 0xDB };
+
+bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
+{
+	uint8_t seen = load_relaxed(state);
+	bool done = false;
+	if (!state_is_condemned(seen) || heap_recycling_ended())
+		return false;
+	busy_enter();
+	if (s->kind == SPAN_LARGE) {
+		if (cas(state, &seen, STATE_FILLING)) {
+			if (fill)
+				memset((void *)s->start, PATTERN, s->block);
+			store_release(state, STATE_FREE);
+			large_free(s, true);
+			done = true;
+		}
+	} else if (cas(state, &seen, fill ? STATE_FILLING : STATE_RECYCLED)) {
+		/* FILLING belongs to this thread alone: sweep and free leave it. */
+		if (fill) {
+			memset((void *)span_address(s, slot), PATTERN, s->block);
+			store_release(state, STATE_RECYCLED);
+		}
+		heap_account(-(int64_t)s->block);
+		__atomic_fetch_add(&s->recycled, 1, __ATOMIC_SEQ_CST);
+		span_notify(s);
+		done = true;
+	}
+	busy_leave();
+	return done;
 }

@@ -211,6 +211,8 @@ INLINE void drain_loop(bool careful)
 		}
 		const struct entry *e = &ring[out++ % RING];
 		uint8_t b = *e->state;
+		if (careful && marker.no_return && state_is_condemned(b))
+			continue;
 		if ((uint8_t)((b >> 6) - 1) > 1) /* neither condemned (1) nor allocated (2): no block, or marked already */
 			continue;
 		*e->state = b | STATE_MARKED;
@@ -388,7 +390,8 @@ bool mark_begin(void)
 	marker.no_interior = fault(FAULT_no_interior);
 	marker.no_past_end = fault(FAULT_no_past_end);
 	marker.lose_edges = fault(FAULT_lose_edges);
-	marker.odd = marker.no_interior || marker.lose_edges;
+	marker.no_return = fault(FAULT_law7_no_return);
+	marker.odd = marker.no_interior || marker.lose_edges || marker.no_return;
 	marker.avx2 = vectors();
 	marker.lost = marker.blocks = marker.bytes = marker.overflows = 0;
 	doubtful_begin();

@@ -204,6 +204,10 @@ long os_write(int fd, const void *buf, size_t n)
 	return (long)done;
 }
 void os_close(int fd) { syscall1(SYS_close, fd); }
+long os_readlink(const char *path, char *buf, size_t n)
+{
+	return syscall4(SYS_readlinkat, AT_FDCWD, (long)path, (long)buf, (long)n);
+}
 
 long os_read_self(void *buf, uintptr_t from, size_t n)
 {

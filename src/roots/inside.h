@@ -33,7 +33,7 @@ size_t ranges_first_above(const struct ranges *r, uintptr_t address);
 /* -- segments.c -- */
 void segments_start(void);
 void segments_forked(void);
-bool segments_listing(void); /* a listing is under way: the table may lack a module */
+bool segments_listing(void); /* a listing is under way, or the loader's list is another by now: the table may lack a module */
 void segments_each(void (*fn)(uintptr_t low, uintptr_t high)); /* writable data of the program's modules */
 /* Writable segments of the shared library that cgc itself is in; none when it is linked into something else. */
 void segments_own(void (*fn)(uintptr_t low, uintptr_t high));

@@ -128,7 +128,7 @@ static void lose_tls(const struct thread_root *t, struct range *live)
 static void add_thread(const struct thread_root *t, bool self_thread)
 {
 	struct range live = t->live;
-	const struct mapping *m = maps_find(&maps, t->sp);
+	const struct mapping *m = maps_find(&maps, live.high ? t->sp : t->dead.high - 1); /* without `live`: the mutant no_altstack */
 	if (m && t->dead.low < t->dead.high) /* the rest of `dead` may be somebody else's by now */
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)

@@ -7,7 +7,8 @@
  * refilled; it notices by the generation and says "none". Names are kept for ever, once each.
  *
  * One listing at a time; who comes meanwhile leaves a note and the lister goes round again. roots=segments refuses to judge while
- * a listing is under way.
+ * a listing is under way, and when the loader's list is not the one that the listing was made from: a dlopen is not wrapped at its
+ * end, so the cycle lists before its stop, and a dlopen that slips in between ends that cycle.
  */
 #include "roots/inside.h"
 #include "os/os.h"
@@ -29,6 +30,7 @@ struct segment {
 struct listing {
 	size_t count;
 	bool full;               /* more segments than the table holds */
+	uint64_t modules;        /* the loader's list when this was made: loader_sum; 0 it was changing */
 	struct segment at[SEGMENTS];
 };
 static struct listing *tables; /* two, in one own mapping */
@@ -37,6 +39,18 @@ static size_t names_used;
 static struct listing *shown;  /* atomic; release pairs with the readers' acquire */
 static uint32_t generation;    /* atomic: rises before a table is refilled */
 static uint32_t listing;       /* atomic: 0 nobody, 1 under way, 2 once more */
+
+/* The loader gives the program itself no name. */
+static const char *program_path(void)
+{
+	static char path[512];
+	if (!path[0]) {
+		long n = os_readlink("/proc/self/exe", path, sizeof path - 1);
+		if (n <= 0)
+			return "[program]"; /* no /proc */
+	}
+	return path;
+}
 
 static const char *name_kept(const char *name)
 {
@@ -66,11 +80,33 @@ static bool own_library(const struct dl_phdr_info *info)
 	return false;
 }
 
+/*
+ * A sum over the loader's list of modules (link_map), read without its lock and without faulting: inside a stop somebody may be in
+ * the middle of a change, which r_state tells. 0: changing, or unreadable.
+ */
+static uint64_t loader_sum(void)
+{
+	struct r_debug debug;
+	struct link_map m;
+	uint64_t sum = 1;
+	if (os_read_self(&debug, (uintptr_t)&_r_debug, sizeof debug) != (long)sizeof debug || debug.r_state != RT_CONSISTENT)
+		return 0;
+	uintptr_t at = (uintptr_t)debug.r_map;
+	for (unsigned n = 0; at; n++) {
+		if (n == SEGMENTS || os_read_self(&m, at, sizeof m) != (long)sizeof m)
+			return 0;
+		sum = (sum ^ at ^ (uint64_t)m.l_addr << 1 ^ (uintptr_t)m.l_ld) * 0x9E3779B97F4A7C15u;
+		sum ^= sum >> 29;
+		at = (uintptr_t)m.l_next;
+	}
+	return sum ? sum : 1;
+}
+
 static int take_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct listing *l = arg;
 	bool own = own_library(info);
-	const char *name = name_kept(info->dlpi_name);
+	const char *name = name_kept(info->dlpi_name[0] ? info->dlpi_name : program_path());
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
 		if (h->p_type != PT_LOAD || !h->p_memsz)
@@ -106,7 +142,10 @@ void roots_list_segments(void)
 		__atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
 		next->count = 0;
 		next->full = false;
+		next->modules = loader_sum();
 		dl_iterate_phdr(take_module, next);
+		if (loader_sum() != next->modules)
+			next->modules = 0;
 		store_release(&shown, next);
 		under_way = 1;
 		if (cas(&listing, &under_way, 0))
@@ -138,7 +177,7 @@ void segments_start(void) { roots_list_segments(); }
 bool segments_listing(void)
 {
 	const struct listing *l = load_acquire(&shown);
-	return !l || l->full || load_acquire(&listing) != 0;
+	return !l || l->full || load_acquire(&listing) != 0 || l->modules == 0 || l->modules != loader_sum();
 }
 
 void segments_each(void (*fn)(uintptr_t low, uintptr_t high))

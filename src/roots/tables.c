@@ -4,8 +4,11 @@
  * Both tables live in own mappings and change under one lock. A thread that changes them is busy, so that a stop never finds
  * one half changed and the collector needs no lock to read them (it could be a stopped thread's).
  *
- * An epoll row keeps the word before its last one too: the shim tells of a MOD before the system call, which may fail and
- * leave the old word in the kernel. A row is made only for a word inside the window; closing fd drops no row (a duplicate
+ * An epoll row keeps the word before its last one too: the shim tells after the system call, so two MODs of two threads may be told in
+ * another order than the kernel saw. And `older`, the word that an ADD of a known pair found: an ADD succeeds then only because
+ * fd was closed, and while a duplicate of it lives, the kernel holds both words. DEL takes the newer registration
+ * away, not that one. One is kept a row: servers that close without DEL would fill any longer chain with connections
+ * that are gone; a program that does this twice to one number with both duplicates alive is not covered. A row is made only for a word inside the window; closing fd drops no row (a duplicate
  * may keep the registration alive), the next ADD of that number takes it over.
  */
 #include "base/fault.h"
@@ -20,9 +23,9 @@
 
 enum { FIRST_ROWS = 1024, FIRST_HELD = 1024 };
 
-struct row { /* key 0: never used; data and before 0: deleted, the key stays so that probing goes on */
+struct row { /* key 0: never used; data, before and older 0: deleted, the key stays so that probing goes on */
 	uint64_t key;
-	uintptr_t data, before;
+	uintptr_t data, before, older;
 };
 static struct row *rows;
 static size_t row_room, row_used; /* used: keys set, deleted ones included */
@@ -70,7 +73,7 @@ static bool rows_room(void)
 		return true;
 	size_t live = 0;
 	for (size_t i = 0; i < row_room; i++)
-		live += rows[i].data || rows[i].before;
+		live += rows[i].data || rows[i].before || rows[i].older;
 	size_t room = FIRST_ROWS;
 	while (room < 4 * (live + 1))
 		room *= 2;
@@ -78,7 +81,7 @@ static bool rows_room(void)
 	if (!bigger)
 		return false;
 	for (size_t i = 0; i < row_room; i++)
-		if (rows[i].data || rows[i].before)
+		if (rows[i].data || rows[i].before || rows[i].older)
 			*find_row(bigger, room, rows[i].key) = rows[i];
 	if (rows)
 		os_unmap(rows, align_up(row_room * sizeof *rows, OS_PAGE));
@@ -99,12 +102,14 @@ void roots_epoll(int epfd, int op, int fd, uint64_t data)
 		if (known)
 			row->data = row->before = 0;
 	} else if (known) {
+		if (op == EPOLL_CTL_ADD && (row->data || row->before))
+			row->older = row->data ? row->data : row->before;
 		row->before = op == EPOLL_CTL_MOD ? row->data : 0;
 		row->data = ours ? (uintptr_t)data : 0;
 	} else if (ours) {
 		if (rows_room()) {
 			row = find_row(rows, row_room, key);
-			*row = (struct row){ key, (uintptr_t)data, 0 };
+			*row = (struct row){ key, (uintptr_t)data, 0, 0 };
 			row_used++;
 		} else
 			full = true;
@@ -119,7 +124,7 @@ void roots_epoll_closed(int epfd)
 	enter();
 	for (size_t i = 0; i < row_room; i++)
 		if (rows[i].key >> 32 == key_of(epfd, 0) >> 32)
-			rows[i].data = rows[i].before = 0;
+			rows[i].data = rows[i].before = rows[i].older = 0;
 	leave();
 }
 
@@ -175,11 +180,12 @@ size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll)
 {
 	size_t words = 0;
 	for (size_t i = 0; with_epoll && i < row_room; i++) {
-		if (!rows[i].data && !rows[i].before)
+		if (!rows[i].data && !rows[i].before && !rows[i].older)
 			continue;
 		fn(rows[i].data);
 		fn(rows[i].before);
-		words += 2;
+		fn(rows[i].older);
+		words += 3;
 	}
 	for (size_t i = 0; i < held_room; i++)
 		if (held[i].taken) {

@@ -26,6 +26,7 @@ enum {
 	PATIENCE_NS = 20000000,      /* for an answer, after the last signal */
 	SLICE_NS = 300000,           /* first wait before we look why somebody is silent; doubles */
 	STAT_MAX = 16,               /* silent threads whose stat is read at one look: each costs 10-20 us */
+	CROWDED_NS = 300000000,      /* on a crowded machine: all silent threads are runnable, and each will answer when its turn comes */
 	PASSES_MAX = 200,            /* a program that makes threads faster than this is left alone */
 	STOP_MAX_NS = 100000000      /* and so is one that keeps a stop from ending for so long */
 };
@@ -37,17 +38,10 @@ static uint32_t *parked;        /* indices of the records that answered this sto
 static uint32_t parked_count;
 static uint64_t last_signal;
 static uint32_t newly_found;    /* by the pass in flight */
+static bool silent_blocked;     /* at the last close look, some silent thread was not even waiting for a CPU */
 static bool starved;            /* in this stop, some signal found no room in the queue */
 
 /* -- signals -- */
-
-struct kernel_action {
-	void *handler;
-	unsigned long flags;
-	void *restorer;
-	uint64_t mask;
-};
-#define KERNEL_SA_RESTORER 0x04000000ul
 
 /* Ours is in place afterwards, and what was there before is the chain target. */
 static bool handler_install(void)
@@ -95,6 +89,15 @@ void threads_block_signals(uint64_t *saved)
 }
 void threads_restore_signals(uint64_t saved) { syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&saved, 0, 8); }
 
+bool threads_restore_signals_felt(uint64_t saved)
+{
+	uint64_t pending = 0;
+	syscall2(SYS_rt_sigpending, (long)&pending, 8);
+	bool felt = park_acts(pending & ~saved & ~(1ull << (stop.signal - 1)));
+	threads_restore_signals(saved);
+	return felt;
+}
+
 /* -- the stop -- */
 
 static inline bool answered(const struct record *r) { return load_acquire(&r->answered) == stop.epoch; }
@@ -112,7 +115,7 @@ static enum abort_reason task_signal(struct record *r)
 static enum abort_reason task_listed(uint32_t tid, uint32_t pass)
 {
 	struct record *r = task_find(tid);
-	bool exiting;
+	struct task_signs signs;
 	if (!r && !(r = task_add(tid)))
 		return ABORT_NO_MEMORY;
 	r->seen = pass;
@@ -122,7 +125,7 @@ static enum abort_reason task_listed(uint32_t tid, uint32_t pass)
 		return ABORT_NONE;
 	if (r->state == TASK_AWAITED && (r->signalled || answered(r)))
 		return ABORT_NONE;
-	r->state = task_classify(tid, &exiting);
+	r->state = task_classify(tid, &signs);
 	if (r->state != TASK_AWAITED)
 		return ABORT_NONE;
 	newly_found++;
@@ -165,18 +168,20 @@ static bool silent_examine(bool closely)
 {
 	bool reread = false;
 	unsigned read = 0;
+	silent_blocked = false;
 	for (uint32_t i = 0; i < tasks_count; i++) {
 		struct record *r = task_record(tasks_active[i]);
-		bool exiting;
+		struct task_signs signs;
 		if (r->state != TASK_AWAITED || answered(r))
 			continue;
 		if (syscall3(SYS_tgkill, stop.pid, r->tid, 0) == -ESRCH) {
 			reread = true;
 		} else if (closely && read++ < STAT_MAX) {
-			enum task_state s = task_classify(r->tid, &exiting);
+			enum task_state s = task_classify(r->tid, &signs);
 			if (s == TASK_SKIPPED) /* became a zombie, or its TID went to a worker */
 				r->state = s;
-			reread |= s == TASK_GONE || exiting;
+			reread |= s == TASK_GONE || signs.exiting;
+			silent_blocked |= s == TASK_AWAITED && !signs.exiting && !signs.runnable;
 		}
 	}
 	return reread;
@@ -218,9 +223,10 @@ static enum abort_reason wait_for_answers(uint64_t started)
 			if (reason != ABORT_NONE)
 				return reason;
 		}
-		if (late && silent_count() && os_now_ns() >= last_signal + PATIENCE_NS)
+		if (late && silent_count() && os_now_ns() >= last_signal + PATIENCE_NS
+		    && (silent_blocked || now >= started + CROWDED_NS))
 			return ABORT_THREAD_SILENT;
-		if (now >= started + STOP_MAX_NS)
+		if (now >= started + (silent_blocked ? STOP_MAX_NS : CROWDED_NS))
 			return ABORT_THREAD_SILENT;
 		slice *= 2;
 		if (slice > 4000000 || starved)

@@ -85,6 +85,7 @@ static inline __attribute__((always_inline)) bool machine_is_syscall(const uint8
 }
 
 void machine_restorer(void);
+void machine_counting_restorer(void); /* the same behind an addition to self.handled */
 /* Pushes the preserved registers, switches to stack_top, calls fn(sp, a, b) there, switches back. sp: where the pushed
  * registers lie. */
 void machine_switch(void *stack_top, void (*fn)(uintptr_t sp, void *a, void *b), void *a, void *b);
@@ -96,6 +97,22 @@ __asm__(".text\n\t.p2align 4\n\tnop\n\t"
 	".globl machine_restorer\n\t.hidden machine_restorer\n\t.type machine_restorer,@function\n"
 	"machine_restorer:\n\tmov $15, %rax\n\tsyscall\n\t"
 	".size machine_restorer, .-machine_restorer\n");
+
+/* Here the bytes are not the first, so unwinders are told: CFA and registers lie in the ucontext at rsp (DW_OP_breg7). */
+#define AT(offset) "0x77, 0x80 | (" #offset " & 0x7f), " #offset " >> 7"
+#define SAVED(reg, offset) ".cfi_escape 0x10, " #reg ", 3, " AT(offset) "\n\t"
+__asm__(".text\n\t.p2align 4\n\t.cfi_startproc\n\t.cfi_signal_frame\n\t"
+	".cfi_escape 0x0f, 4, " AT(160) ", 0x06\n\t"
+	SAVED(8, 40) SAVED(9, 48) SAVED(10, 56) SAVED(11, 64) SAVED(12, 72) SAVED(13, 80)
+	SAVED(14, 88) SAVED(15, 96) SAVED(5, 104) SAVED(4, 112) SAVED(6, 120) SAVED(3, 128)
+	SAVED(1, 136) SAVED(0, 144) SAVED(2, 152) SAVED(7, 160) SAVED(16, 168)
+	"nop\n\t.globl machine_counting_restorer\n\t.hidden machine_counting_restorer\n\t.type machine_counting_restorer,@function\n"
+	"machine_counting_restorer:\n\t"
+	"mov self@gottpoff(%rip), %rax\n\taddl $1, %fs:" SELF_HANDLED "(%rax)\n\t"
+	"mov $15, %rax\n\tsyscall\n\t.cfi_endproc\n\t"
+	".size machine_counting_restorer, .-machine_counting_restorer\n");
+#undef AT
+#undef SAVED
 
 __asm__(".text\n\t.p2align 4\n\t"
 	".globl machine_switch\n\t.hidden machine_switch\n\t.type machine_switch,@function\n"

@@ -26,7 +26,8 @@ enum {
 	 * busy_enter, and its caller may already have popped its own frame in a tail call of busy_leave. */
 	STALE_MARGIN = 512,
 	STALE_REACH = 8 << 20,      /* unknown bounds: further apart means another stack */
-	FRAME_REACH = 64 * 1024     /* a signal frame on the same stack is nearer than this (AMX: 11 KiB) */
+	FRAME_REACH = 64 * 1024,    /* a signal frame on the same stack is nearer than this (AMX: 11 KiB) */
+	WRAPPER_REACH = 1024        /* a system call made for a wrapper is nearer to it than this */
 };
 
 /* fault() without a call unless something is armed: TSan's own thread gets our signal and has no shadow stack. */
@@ -69,6 +70,8 @@ BARE static void place(struct thread_root *t, uintptr_t sp, uintptr_t own_sp, ui
 	if (known && from > low) {
 		t->live.low = from, t->live.high = high;
 		t->dead.low = low, t->dead.high = from;
+	} else if (low && high && on_alternate(alt, sp) && fault_here(FAULT_no_altstack)) { /* the mutant: one stack a thread */
+		t->dead.low = low, t->dead.high = high;
 	}
 	if (frame_end > own_sp && (!one_stack || t->live.low == 0))
 		t->frame.low = own_sp, t->frame.high = frame_end;
@@ -113,7 +116,7 @@ BARE static void answer(struct record *r, uint32_t e)
 
 /* Would the kernel interrupt anything for one of these pending signals? Those that are ignored wait only because
  * everything is blocked here. */
-BARE static bool any_acts(uint64_t pending)
+BARE bool park_acts(uint64_t pending)
 {
 	for (; pending; pending &= pending - 1) {
 		int sig = __builtin_ctzll(pending) + 1;
@@ -126,31 +129,65 @@ BARE static bool any_acts(uint64_t pending)
 	return false;
 }
 
-/* 1: the interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). 2: it returns a count, and may have
- * stopped short for us (a blocking write of much to a pipe); the wrapper knows how much was asked. A frame that is not at a system call
- * leaves the flag alone: it may tell of a call that the wrapper has not looked at yet. */
-BARE static void note_eintr(const ucontext_t *uc, bool ours)
+/* Copies a word or less of this process. A plain read only where the page is surely there: that of `sure`. */
+BARE static bool peek(void *to, uintptr_t from, size_t n, uintptr_t sure)
 {
-	uintptr_t pc = machine_context_pc(uc);
+	struct { void *p; size_t n; } local = { to, n }, remote = { (void *)from, n };
+	if (syscall6(SYS_process_vm_readv, stop.pid, (long)&local, 1, (long)&remote, 1, 0) == (long)n)
+		return true;
+	if (from >> 12 != sure >> 12 || (from + n - 1) >> 12 != sure >> 12)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)to)[i] = ((const volatile uint8_t *)from)[i];
+	return true;
+}
+
+/* Does code run here that a wrapper called, and no handler of the program in between? A signal frame is larger than the reach (red
+ * zone, ucontext, siginfo and 512 bytes of registers at least); what a longjmp left behind fails by the cookie. */
+BARE static bool under_wrapper(uintptr_t sp)
+{
+	uintptr_t scope = load_relaxed(&self.eintr_scope), cookie = 0;
+	return scope && scope - sp < WRAPPER_REACH && peek(&cookie, scope, sizeof cookie, sp) && cookie == (scope ^ SELF_EINTR_COOKIE);
+}
+
+/*
+ * 1: the interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). 2: it returns a count, and may have
+ * stopped short for us (a blocking write of much to a pipe); the wrapper knows how much was asked. A frame that is not at a system call
+ * leaves the flag alone: it may tell of a call that the wrapper has not looked at yet. A handler of the program that has returned since
+ * the attempt began makes it the program's EINTR; the frame would look the same.
+ *
+ * With 1 and a wrapper to undo it, the thread goes on with its signals blocked: one that comes before the wrapper waits again is then
+ * delivered by that wait, not before it. Two stay open: ours, and 32, for whose delivery glibc waits in a cancelled call [t].
+ */
+BARE static void note_eintr(ucontext_t *uc, bool ours)
+{
+	uintptr_t pc = machine_context_pc(uc), sp = machine_context_sp(uc);
 	uint8_t code[MACHINE_SYSCALL_BYTES] = { 0 };
 	long result = machine_context_result(uc);
+	if (UNLIKELY(load_relaxed(&self.eintr_masked))) {
+		if (under_wrapper(sp)) /* it has yet to look */
+			return;
+		__builtin_memcpy(&uc->uc_sigmask, &self.eintr_mask, sizeof self.eintr_mask); /* it never will */
+		store_relaxed(&self.eintr_masked, 0);
+	}
 	if (LIKELY(result != -EINTR && (result < 0 || result > INT32_MAX)))
 		return;
-	/* No plain read: the bytes before pc may be on a page that is not there. */
-	struct { void *p; size_t n; } to = { code, sizeof code }, from = { (void *)(pc - sizeof code), sizeof code };
-	if (syscall6(SYS_process_vm_readv, stop.pid, (long)&to, 1, (long)&from, 1, 0) != (long)sizeof code) {
-		if ((pc & 4095) < sizeof code)
-			return;
-		for (unsigned i = 0; i < sizeof code; i++)
-			code[i] = ((const volatile uint8_t *)pc)[(long)i - (long)sizeof code];
-	}
-	if (!machine_is_syscall(code))
+	/* The bytes before pc may be on a page that is not there. */
+	if (!peek(code, pc - sizeof code, sizeof code, pc) || !machine_is_syscall(code))
 		return;
 	uint64_t pending = 0, blocked;
 	__builtin_memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
 	syscall2(SYS_rt_sigpending, (long)&pending, 8);
 	pending &= ~blocked & ~(1ull << (stop.signal - 1));
-	store_relaxed(&self.eintr_mine, !ours || any_acts(pending) ? 0u : result == -EINTR ? 1u : 2u);
+	bool handled = load_relaxed(&self.handled) != load_relaxed(&self.eintr_handled);
+	uint32_t mine = !ours || handled || park_acts(pending) ? 0u : result == -EINTR ? 1u : 2u;
+	if (mine == 1 && under_wrapper(sp)) {
+		store_relaxed(&self.eintr_mask, blocked);
+		store_relaxed(&self.eintr_masked, 1);
+		blocked |= ~stop.open;
+		__builtin_memcpy(&uc->uc_sigmask, &blocked, sizeof blocked);
+	}
+	store_relaxed(&self.eintr_mine, mine);
 }
 
 BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const ucontext_t *uc, uintptr_t own_sp, bool has_self)
@@ -159,7 +196,7 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 	struct record *r = task_find((uint32_t)syscall0(SYS_gettid));
 	if (!r) /* not listed yet: the pass that finds this thread signals it again */
 		return;
-	if (has_self && load_relaxed(&self.busy)) {
+	if (has_self && load_relaxed(&self.busy) && !fault_here(FAULT_law3_park_busy)) {
 		if (!busy_is_stale(sp, &uc->uc_stack)) {
 			store_relaxed(&self.park_wanted, e);
 			return;
@@ -167,17 +204,20 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 		store_relaxed(&self.busy, 0);
 	}
 	struct thread_root *t = &r->root;
+	uintptr_t frame_end = machine_frame_end(uc);
+	if (fault_here(FAULT_no_registers)) /* the mutant: the frame, which holds them too, is no root */
+		own_sp = frame_end = sp;
 	t->word_count = machine_registers(uc, t->words);
 	t->word_count += machine_bases(t->words + t->word_count);
 	if (!(uc->uc_stack.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
 		add_word(t, (uintptr_t)uc->uc_stack.ss_sp);
-	place(t, sp, own_sp, machine_frame_end(uc), &uc->uc_stack, has_self);
+	place(t, sp, own_sp, frame_end, &uc->uc_stack, has_self);
 	answer(r, e);
 }
 
 BARE void park_handler(int sig, siginfo_t *info, void *context)
 {
-	const ucontext_t *uc = context;
+	ucontext_t *uc = context;
 	bool has_self = machine_tls() != 0; /* a bare clone may have no TLS: then it was never in the heap either */
 	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &stop;
 	uint32_t e;
@@ -201,7 +241,7 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
  */
 BARE __attribute__((noinline)) void threads_park(void)
 {
-	uintptr_t words[8] = { 0 };
+	uintptr_t words[8];
 	uint64_t saved;
 	unsigned n = machine_saved_registers(words);
 	self.park_wanted = 0;

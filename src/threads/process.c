@@ -11,6 +11,7 @@
 #include "threads/room.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/resource.h>
 
 /*
@@ -55,6 +56,7 @@ void threads_start(int signal_option)
 {
 	stop.pid = os_pid();
 	stop.signal = signal_option ? signal_option : 33;
+	stop.open = 1ull << (stop.signal - 1) | 1ull << (32 - 1);
 	tasks_start();
 	if (os_tid() == stop.pid)
 		main_stack_known();
@@ -117,6 +119,30 @@ void threads_exec_leave(void)
 {
 	if (os_pid() == stop.pid)
 		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
+}
+
+_Static_assert(offsetof(struct self, handled) == 8, "SELF_HANDLED");
+
+/* The restorer alone is exchanged: whoever asks sigaction sees its own handler. Between reading and writing, somebody else may have
+ * installed another: the old action, which the kernel returns, tells, and it is put back. One-shot handlers are left alone,
+ * because they could be gone by then. */
+void threads_count_handler(int signal_number)
+{
+	struct kernel_action now, was;
+	if (syscall4(SYS_rt_sigaction, signal_number, 0, (long)&now, 8) < 0)
+		return;
+	for (unsigned tries = 0; tries < 10; tries++) {
+		if (now.handler == (void *)SIG_DFL || now.handler == (void *)SIG_IGN || (now.flags & (unsigned long)SA_RESETHAND)
+		    || !(now.flags & KERNEL_SA_RESTORER) || now.restorer == (void *)machine_counting_restorer)
+			return;
+		struct kernel_action counted = now;
+		counted.restorer = (void *)machine_counting_restorer;
+		if (syscall4(SYS_rt_sigaction, signal_number, (long)&counted, (long)&was, 8) < 0
+		    || (was.handler == now.handler && was.flags == now.flags && was.mask == now.mask))
+			return;
+		syscall4(SYS_rt_sigaction, signal_number, (long)&was, 0, 8);
+		now = was;
+	}
 }
 
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high)) { tasks_own_ranges(fn); }

@@ -50,6 +50,7 @@ struct stop {
 	uint32_t drain;      /* atomic: a stop used kill(), which may leave a signal pending for the process */
 	int pid;             /* constant but for fork */
 	int signal;          /* constant after threads_start */
+	uint64_t open;       /* constant after threads_start: signals that a held thread still gets (park.c, note_eintr) */
 	void *chain;         /* atomic: the handler that was installed before ours (glibc's), or NULL */
 };
 extern struct stop stop;
@@ -72,11 +73,25 @@ struct task_pass {
 /* One pass over /proc/self/task; gives each TID to fn. */
 enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uint32_t tid, uint32_t number), uint32_t number);
 /* TASK_AWAITED, TASK_SKIPPED or TASK_GONE, from /proc/self/task/TID/stat; `exiting` counts as awaited. */
-enum task_state task_classify(uint32_t tid, bool *exiting);
+struct task_signs {
+	bool exiting;  /* on its way out: about to leave the list */
+	bool runnable; /* on a CPU or waiting for one: it will answer when it gets there */
+};
+enum task_state task_classify(uint32_t tid, struct task_signs *signs);
 void tasks_start(void);
+
+/* The kernel's struct sigaction. */
+struct kernel_action {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000ul
 
 /* -- park.c: the thread's side -- */
 void park_handler(int sig, siginfo_t *info, void *context);
+bool park_acts(uint64_t signals); /* does any of these do anything when it is delivered? */
 void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *words, unsigned count);
 
 /* -- futex with the private flag on both sides, without libc. BARE callers. -- */

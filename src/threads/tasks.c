@@ -271,10 +271,10 @@ enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uin
 }
 
 /* "TID (name) S ppid pgrp session tty tpgid flags ...": the name may hold anything, so count from the last ')'. */
-enum task_state task_classify(uint32_t tid, bool *exiting)
+enum task_state task_classify(uint32_t tid, struct task_signs *signs)
 {
 	char text[512];
-	*exiting = false;
+	*signs = (struct task_signs){ false, false };
 	text_format(text, sizeof text, "/proc/self/task/%u/stat", tid);
 	int fd = os_open(text, O_RDONLY, 0);
 	long n = fd < 0 ? -1 : os_read(fd, text, sizeof text - 1);
@@ -299,6 +299,7 @@ enum task_state task_classify(uint32_t tid, bool *exiting)
 	}
 	if (state == 'Z' || state == 'X' || (flags & worker_flags))
 		return TASK_SKIPPED;
-	*exiting = flags & FLAG_EXITING;
+	signs->exiting = flags & FLAG_EXITING;
+	signs->runnable = state == 'R';
 	return TASK_AWAITED;
 }

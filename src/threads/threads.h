@@ -38,6 +38,8 @@ void threads_stack_known(uintptr_t low, uintptr_t high);
 /* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. */
 void threads_block_signals(uint64_t *saved);
 void threads_restore_signals(uint64_t saved);
+/* The same; true: a signal that was waiting for it has done something to the program, so a call it could have ended ends. */
+bool threads_restore_signals_felt(uint64_t saved);
 
 /* Stops every other thread. ABORT_NONE, or why it could not be done: then everything is already running again. Bounded:
  * gives up 20 ms after the last signal was sent. Caller: collect lock held, signals blocked, not busy. */
@@ -51,6 +53,10 @@ const struct thread_root *threads_root(size_t i);
 
 /* Saves the calling thread's registers as its root, switches to `stack_top`, calls fn(arg), switches back. */
 void threads_run_on(void *stack_top, void (*fn)(void *), void *arg);
+
+/* A handler of the program was installed for this signal: from now on its returns are counted in self.handled. Without that an
+ * EINTR that is the program's looks like ours when our signal comes at the very return of its handler. */
+void threads_count_handler(int signal_number);
 
 /* heap_hooks.park: the calling thread left its slow path while a stop waits. */
 void threads_park(void);

@@ -15,6 +15,9 @@ check "exported but not listed" "$(comm -13 "$work/listed" "$work/exported" | tr
 check "bound at load time (-z now)" "$(readelf -d "$1" | grep -q 'BIND_NOW\|Flags:.*NOW' || echo no)"
 check "never unloaded (-z nodelete)" "$(readelf -d "$1" | grep -q NODELETE || echo no)"
 check "has a soname" "$(readelf -d "$1" | grep -q 'SONAME.*libcgc.so' || echo no)"
+core=$(dirname "$1")/libcgc-core.a
+check "the static core has cgc_ names only" "$(nm -g --defined-only "$core" 2>&1 | awk 'NF == 3 && $3 !~ /^cgc_/ || /No such file/ { print $NF }' | head -n 5 | tr '\n' ' ')"
+check "the static core has what cgc.h declares" "$(nm -g --defined-only "$core" 2>/dev/null | grep -q cgc_collect || echo no)"
 rm -rf "$work"
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

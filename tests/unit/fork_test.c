@@ -104,13 +104,10 @@ static int life_of_a_child(void)
 
 static pid_t fork_heap(void)
 {
-	heap_fork_prepare();
 	pid_t child = fork();
 	if (child == 0) {
 		heap_fork_child();
 		alarm(20);
-	} else {
-		heap_fork_parent();
 	}
 	return child;
 }

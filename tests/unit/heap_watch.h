@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/fault.h"
 #include "base/options.h"
 #include "base/stats.h"
 #include "heap/classes.h"
@@ -106,6 +107,8 @@ static inline void record_hooks(void)
 /* Fixture of most suites. */
 static inline void heap_begin(void)
 {
+	if (getenv("CGC_FAULT")) /* tests/mutants names tests that must fail with a mutant armed */
+		cr_assert_null(fault_parse(getenv("CGC_FAULT")));
 	record_hooks();
 	heap_start();
 }

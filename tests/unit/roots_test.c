@@ -457,6 +457,33 @@ Test(roots, epoll_rows_come_and_go)
 	cr_expect_gt(bytes, 4096);
 }
 
+Test(roots, an_epoll_pair_added_twice_keeps_both_words)
+{
+	uintptr_t word, older, newer;
+	uint64_t bytes;
+	bounds(pthread_self(), &stacks_known[0]);
+	roots_start();
+	older = plant(&word);
+	roots_epoll(5, EPOLL_CTL_ADD, 9, word); /* fd 9 is closed, a duplicate lives */
+	newer = plant(&word);
+	roots_epoll(5, EPOLL_CTL_ADD, 9, word);
+	word = 0;
+	roots_epoll(5, EPOLL_CTL_DEL, 9, 0);
+	scrub();
+	cr_assert_eq(mark_all_roots(&bytes), ABORT_NONE);
+	bool first = is_marked(older);
+	mark_abandon();
+	mark_end();
+	roots_epoll_closed(5);
+	scrub();
+	cr_assert_eq(mark_all_roots(&bytes), ABORT_NONE);
+	bool second = is_marked(newer);
+	mark_abandon();
+	mark_end();
+	cr_assert(first, "DEL took the word of the duplicate");
+	cr_expect(!second);
+}
+
 Test(roots, held_words_are_reused_and_dropped)
 {
 	int first = roots_hold(1), handles[3000];
@@ -493,6 +520,30 @@ Test(roots, segments_policy_sees_data_but_no_mappings)
 	cr_expect_eq(run(plant_bss, NULL, PLAIN), 0);
 	cr_expect_eq(run(NULL, NULL, PLAIN), 0);
 	cr_expect_eq(run(plant_mmap, NULL, PLAIN), 1);
+}
+
+Test(roots, segments_policy_judges_nothing_after_a_dlopen_until_modules_are_listed)
+{
+	uint64_t bytes;
+	bounds(pthread_self(), &stacks_known[0]);
+	options.roots = ROOTS_SEGMENTS;
+	roots_start();
+	enum abort_reason before = mark_all_roots(&bytes);
+	mark_abandon();
+	mark_end();
+	cr_assert_null(dlopen("libBrokenLocale.so.1", RTLD_NOW | RTLD_NOLOAD));
+	void *handle = dlopen("libBrokenLocale.so.1", RTLD_NOW);
+	cr_assert(handle);
+	enum abort_reason stale = mark_all_roots(&bytes);
+	mark_abandon();
+	mark_end();
+	roots_list_segments();
+	enum abort_reason after = mark_all_roots(&bytes);
+	mark_abandon();
+	mark_end();
+	cr_assert_eq(before, ABORT_NONE);
+	cr_assert_eq(stale, ABORT_ROOT_UNREADABLE);
+	cr_assert_eq(after, ABORT_NONE);
 }
 
 /* -- the parser -- */

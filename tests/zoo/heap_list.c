@@ -4,7 +4,8 @@
 struct link {
 	struct link *next;
 	void *end;
-	char pad[64];
+	uint64_t tag; /* proves that it is still a link before it is followed */
+	char pad[56];
 };
 static struct link *volatile head;
 
@@ -18,6 +19,7 @@ static __attribute__((noinline)) void place(void)
 		if (i == 0)
 			l->end = zoo_block();
 		l->next = last;
+		l->tag = ZOO_ID;
 		last = l;
 	}
 	head = last;
@@ -26,9 +28,12 @@ static __attribute__((noinline)) void place(void)
 static void *look(void)
 {
 	struct link *l = head;
-	while (l->next)
-		l = l->next;
-	return l->end;
+	for (;; l = l->next) {
+		if (l->tag != ZOO_ID)
+			kit_fail("zoo: link %p of the list was recycled", (void *)l);
+		if (!l->next)
+			return l->end;
+	}
 }
 
 int main(void) { return zoo_with_place(place, look); }

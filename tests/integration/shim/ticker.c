@@ -3,6 +3,8 @@
  * for the counter-test, without) the wrappers into a library that is preloaded: every call that a stop can disturb is then
  * disturbed many times, and nothing else is different from the plain program.
  *
+ * TICK_US: another interval, in microseconds.
+ *
  * A forked child gets a ticker of its own, so that its exec meets stops.
  */
 #include "heap/self.h"
@@ -10,9 +12,10 @@
 #include "threads/threads.h"
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 static pthread_mutex_t between_stops = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t stops;
+static uint64_t stops, interval = 1000000;
 static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
 static void *tick(void *unused)
@@ -27,7 +30,7 @@ static void *tick(void *unused)
 		}
 		/* stays blocked: a signal of the program must never be delivered here */
 		pthread_mutex_unlock(&between_stops);
-		os_sleep_ns(1000000);
+		os_sleep_ns(interval);
 	}
 	return NULL;
 }
@@ -57,6 +60,9 @@ uint64_t ticker_stops(void) { return stops; }
 __attribute__((constructor)) static void begin(void)
 {
 	real_create = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
+	const char *us = getenv("TICK_US");
+	if (us)
+		interval = strtoull(us, NULL, 10) * 1000;
 	threads_start(0);
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
 	start_ticker();

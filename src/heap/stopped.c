@@ -1,0 +1,224 @@
+/*
+ * What happens to caches and spans behind the back of their owners: inside a stop, where every owner is parked outside its slow
+ * paths, and in a forked child, where the other owners are gone. Also the purge of spans that have no owner.
+ *
+ * Inside a stop: alloc lists are read; dead threads' caches are given back (heap_reap); dying spans are taken from their owners
+ * (heap_disown), empty ones from everybody (heap_collect_empty; their pages go after the resume).
+ *
+ * In a forked child: a thread that was busy left lists and counts as they were at some instruction. They are dropped, and all
+ * abandoned lists are built anew from the descriptors.
+ */
+#include "heap/arena.h"
+#include "heap/cache_slow.h"
+#include "base/fault.h"
+#include "base/stats.h"
+#include "os/os.h"
+
+#include <string.h>
+
+enum { NEVER_EMPTY = 1 << 30 };
+
+static uint32_t released; /* spans taken out inside a stop, by `next`; collecting thread only */
+
+/* ---- for the collector, inside a stop ---- */
+
+bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot))
+{
+	for (struct cache *c = load_acquire(&cache_all); c; c = c->next)
+		for (unsigned k = 0; k < CLASSES; k++) {
+			uint32_t n = 0;
+			for (struct slot *slot = c->bins[k].alloc; slot; slot = slot->next) {
+				uintptr_t a = (uintptr_t)slot;
+				if (!arena_contains(a) || a % 16 || n++ > BATCH_MOST)
+					return false;
+				struct span *s = arena_span(a);
+				uint32_t i = span_slot(s, a);
+				/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
+				 * slot stands on it. Its key says so. */
+				if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
+				    || !state_is_allocated(s->state[i]) || (slot->key ^ arena.key ^ a) > 1)
+					return false;
+				if (!fn(s, i))
+					return false;
+			}
+		}
+	return true;
+}
+
+uint8_t heap_advance_stamp(void)
+{
+	uint8_t next = arena.stamp == STATE_STAMP ? 1 : arena.stamp + 1;
+	store_relaxed(&arena.stamp, next);
+	return next;
+}
+
+void heap_reap(bool (*exists)(int tid))
+{
+	for (struct cache *c = load_acquire(&cache_all); c; c = c->next)
+		if (c->live && c != self.cache && !exists(c->tid))
+			cache_abandon(c);
+}
+
+/* Does more than one thread allocate? */
+static bool shared_heap(void)
+{
+	unsigned n = 0;
+	for (struct cache *c = load_acquire(&cache_all); c; c = c->next)
+		n += c->live;
+	return n > 1;
+}
+
+void heap_disown(struct span *s)
+{
+	struct cache *c = load_relaxed(&s->owner);
+	if (!c || s->kind != SPAN_SMALL || s->list != LIST_FULL || !shared_heap())
+		return;
+	span_list_remove(s, c);
+	store_relaxed(&s->owner, NULL);
+	span_list_abandon(s);
+}
+
+bool span_is_dormant(const struct span *s) { return load_relaxed(&s->list) == LIST_DORMANT; }
+
+void cache_promote(struct span *s)
+{
+	lock_take(&caches_lock);
+	if (s->kind == SPAN_SMALL && s->list == LIST_DORMANT) {
+		span_list_remove(s, NULL);
+		span_list_add(s, NULL, LIST_READY);
+	}
+	lock_drop(&caches_lock);
+}
+
+/* The mutant of law 4: the collector builds every alloc list anew, in the other order. */
+static void rebuild_lists(void)
+{
+	for (struct cache *c = load_acquire(&cache_all); c; c = c->next)
+		for (unsigned k = 0; k < CLASSES; k++) {
+			struct slot *slot = c->bins[k].alloc, *list = NULL;
+			for (struct slot *next; slot; slot = next)
+				next = slot->next, slot->next = list, list = slot;
+			c->bins[k].alloc = list;
+		}
+}
+
+/* The mutant of law 6: no byte is a block's, so nobody can want the span. Its owner's freed list does. */
+static bool looks_empty(const struct span *s)
+{
+	uint32_t i = 0;
+	while (i < s->slots && !state_is_block(s->state[i]))
+		i++;
+	return i == s->slots;
+}
+
+void heap_collect_empty(void)
+{
+	uint32_t count = span_count();
+	bool by_bytes = fault(FAULT_law6_empty_is_unowned);
+	if (fault(FAULT_law4_rebuild_list))
+		rebuild_lists();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		if (s->kind != SPAN_SMALL || s->list == LIST_NONE)
+			continue;
+		uint32_t back = span_absorb(s); /* an idle owner would not look for long */
+		cache_publish(-(int64_t)(back * s->block));
+		if (heap_recycling_ended()
+		    || !(by_bytes ? looks_empty(s) : (back || load_relaxed(&s->recycled) > 0) && span_is_empty(s)))
+			continue;
+		span_list_remove(s, load_relaxed(&s->owner));
+		store_relaxed(&s->owner, NULL);
+		s->next = released;
+		released = i;
+	}
+}
+
+void heap_release_empty(void)
+{
+	busy_enter();
+	while (released) {
+		struct span *s = &arena.spans[released];
+		released = s->next;
+		span_release(s);
+	}
+	busy_leave();
+}
+
+/* ---- fork ---- */
+
+/* A thread that fork cut off inside a slow path left its lists, and its spans' free lists and counts, as they were at some
+ * instruction. They are dropped: the slots on them are found by cycles or lost, and its spans never count as empty again. */
+static void forget_torn(struct cache *c)
+{
+	for (unsigned k = 0; k < CLASSES; k++)
+		c->bins[k] = (struct bin){ 0 };
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		if (s->kind != SPAN_SMALL || s->owner != c)
+			continue;
+		s->free = NULL;
+		s->remote = NULL;
+		s->recycled = 0;
+		for (uint32_t slot = 0; slot < s->slots; slot++)
+			s->recycled += s->state[slot] == STATE_RECYCLED;
+		s->out = NEVER_EMPTY;
+		s->owner = NULL;
+		s->list = LIST_NONE;
+	}
+}
+
+/* Was the owner of c, which is gone, inside a slow path? Its TLS may be unmapped: then nobody knows. */
+static bool was_busy(const struct cache *c)
+{
+	uint32_t busy;
+	return !c->self || os_read_self(&busy, (uintptr_t)&c->self->busy, sizeof busy) != (long)sizeof busy || busy;
+}
+
+void cache_fork_child(void)
+{
+	released = 0;
+	if (self.cache != &empty_cache)
+		self.cache->tid = os_tid();
+	for (struct cache *c = cache_all; c; c = c->next)
+		c->inbox = 0;
+	for (struct cache *c = cache_all; c; c = c->next)
+		if (c->live && c != self.cache && was_busy(c)) {
+			forget_torn(c);
+			c->live = false;
+			c->self = NULL;
+		}
+	/* Abandoned lists anew: a span that a torn thread was moving may stand in none, or in two. */
+	memset(cache_ready, 0, sizeof cache_ready);
+	memset(cache_dormant, 0, sizeof cache_dormant);
+	uint32_t count = span_count();
+	for (uint32_t i = SPAN_FIRST; i < count; i++) {
+		struct span *s = &arena.spans[i];
+		s->queued = 0;
+		if (s->kind == SPAN_SMALL && !s->owner)
+			span_list_abandon(s);
+	}
+	for (struct cache *c = cache_all; c; c = c->next)
+		if (c->live && c != self.cache)
+			cache_abandon(c);
+}
+
+/* ---- purge ---- */
+
+/* Abandoned spans that others emptied since go back to the arena. */
+void cache_reclaim(void)
+{
+	lock_take(&caches_lock);
+	for (unsigned k = 0; k < CLASSES; k++)
+		for (int pass = 0; pass < 2; pass++)
+			for (uint32_t i = pass ? cache_dormant[k] : cache_ready[k], next; i; i = next) {
+				struct span *s = &arena.spans[i];
+				next = s->next;
+				heap_account(-(int64_t)(span_absorb(s) * s->block));
+				if (span_is_empty(s)) {
+					span_list_remove(s, NULL);
+					span_release(s);
+				}
+			}
+	lock_drop(&caches_lock);
+}
