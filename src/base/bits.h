@@ -12,8 +12,8 @@
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Reads of memory that belongs to the program (stacks, data, blocks): any byte may change under us and was never
- * written through our types, so neither sanitizers nor strict aliasing have a say. */
-typedef uintptr_t __attribute__((may_alias)) word_t;
+ * written through our types, so neither sanitizers nor strict aliasing have a say. Generated code is read at every byte. */
+typedef uintptr_t __attribute__((may_alias, aligned(1))) word_t;
 
 static inline uintptr_t align_up(uintptr_t x, uintptr_t to) { return (x + to - 1) & ~(to - 1); }
 static inline uintptr_t align_down(uintptr_t x, uintptr_t to) { return x & ~(to - 1); }

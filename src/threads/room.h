@@ -94,14 +94,13 @@ void park_handler(int sig, siginfo_t *info, void *context);
 bool park_acts(uint64_t signals); /* does any of these do anything when it is delivered? */
 void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *words, unsigned count);
 
-/* -- futex with the private flag on both sides, without libc. BARE like their callers: gcc 12 crashes over the scope of `t` when an
- * instrumented function is inlined into one that is not. -- */
-BARE static inline __attribute__((always_inline)) void room_wait(uint32_t *word, uint32_t expected, uint64_t ns)
+/* -- futex with the private flag on both sides, without libc. BARE callers. -- */
+static inline __attribute__((always_inline)) void room_wait(uint32_t *word, uint32_t expected, uint64_t ns)
 {
 	struct { long s, n; } t = { (long)(ns / 1000000000u), (long)(ns % 1000000000u) };
 	syscall4(SYS_futex, (long)word, 0 /* WAIT */ | 128 /* PRIVATE */, expected, ns ? (long)&t : 0);
 }
-BARE static inline __attribute__((always_inline)) void room_wake(uint32_t *word)
+static inline __attribute__((always_inline)) void room_wake(uint32_t *word)
 {
 	syscall4(SYS_futex, (long)word, 1 /* WAKE */ | 128 /* PRIVATE */, 0x7fffffff, 0);
 }

