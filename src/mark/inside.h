@@ -33,7 +33,7 @@ struct marker {
 	bool unreadable;                /* a block could not be read: the view is incomplete (law 8) */
 	bool odd;                       /* doubtful ranges or a mutant: the careful loop runs */
 	bool avx2;
-	bool no_interior, no_past_end, no_return, lose_edges; /* mutants */
+	bool no_interior, no_offsets, no_past_end, no_return, lose_edges; /* mutants */
 	uint64_t lost;                  /* edges seen by the mutant lose_edges */
 	uint64_t blocks, bytes, overflows;
 };

@@ -124,6 +124,97 @@ static uintptr_t *filter_avx2(const word_t *p, const word_t *end, uintptr_t *top
 }
 #endif
 
+/* -- offsets from the block's own start -- */
+
+/*
+ * fontconfig (and so every program that draws text) keeps arrays as offsets from the structure that owns them: the array's start
+ * minus the structure's start, both malloc'ed. Such a word is no pointer by itself, so a word counts as one, too, if the
+ * block's start plus the word is exactly the start of another block. In the block's own page nothing counts: there every small
+ * number would. Numbers in general are rarely the distance to the very start of a block, so this costs little precision; and
+ * little time, because the loops below only collect whether any word may be such an offset, and almost never one is.
+ */
+struct relative {
+	uintptr_t delta; /* the block's offset in the window: word + delta is the target's */
+	uintptr_t page;  /* offset of the block's page */
+};
+
+INLINE struct relative relative_to(uintptr_t block)
+{
+	uintptr_t delta = block - marker.base;
+	return (struct relative){ delta, align_down(delta, PAGE) };
+}
+
+INLINE bool may_be_offset(uintptr_t w, struct relative r, size_t limit)
+{
+	uintptr_t target = w + r.delta;
+	return (target < limit) & (target - r.page >= PAGE);
+}
+
+/* Pushes the targets of all offsets in [p, end). A word that is one lies outside the window, so the room for one edge a word
+ * is enough. */
+static __attribute__((noinline)) READS_ANYTHING uintptr_t *push_offsets(const word_t *p, const word_t *end, uintptr_t *top, struct relative r)
+{
+	for (; p < end && !marker.no_offsets; p++) {
+		if (LIKELY(!may_be_offset(*p, r, marker.limit)) || *p % SLOT_STEP)
+			continue;
+		uintptr_t target = marker.base + r.delta + *p;
+		const struct span *s = &arena.spans[load_relaxed(&arena.page_map[(target - marker.base) >> PAGE_SHIFT])];
+		uint32_t slot = span_slot(s, target);
+		if (slot < s->slots && span_address(s, slot) == target)
+			*top++ = target;
+	}
+	return top;
+}
+
+/* filter for the words of a block. */
+INLINE uintptr_t *filter_block(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit, struct relative r)
+{
+	bool offsets = false;
+	for (const word_t *q = p; q < end; q++) {
+		uintptr_t w = *q;
+		*top = w;
+		top += w - base < limit;
+		offsets |= may_be_offset(w, r, limit);
+	}
+	return UNLIKELY(offsets) ? push_offsets(p, end, top, r) : top;
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_avx2(const word_t *p, const word_t *end,
+                                                                                   uintptr_t *top, struct relative r)
+{
+	const __m256i flip = _mm256_set1_epi64x(INT64_MIN);
+	const __m256i base = _mm256_set1_epi64x((long long)(marker.base ^ (uintptr_t)INT64_MIN));
+	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
+	const __m256i delta = _mm256_set1_epi64x((long long)(r.delta ^ (uintptr_t)INT64_MIN));
+	const __m256i near = _mm256_set1_epi64x((long long)((r.delta - r.page) ^ (uintptr_t)INT64_MIN));
+	const __m256i page = _mm256_set1_epi64x((long long)((uintptr_t)(PAGE - 1) ^ (uintptr_t)INT64_MIN));
+	__m256i offsets = _mm256_setzero_si256();
+	const word_t *q = p;
+	for (; q + 16 <= end; q += 16) {
+		unsigned hits = 0;
+		for (int i = 0; i < 4; i++) {
+			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(q + 4 * i));
+			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
+			__m256i target = _mm256_cmpgt_epi64(limit, _mm256_add_epi64(w, delta));
+			__m256i far = _mm256_cmpgt_epi64(_mm256_add_epi64(w, near), page);
+			offsets = _mm256_or_si256(offsets, _mm256_and_si256(target, far));
+			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
+		}
+		for (; hits; hits &= hits - 1)
+			*top++ = q[__builtin_ctz(hits)];
+	}
+	bool some = !_mm256_testz_si256(offsets, offsets);
+	top = filter_block(q, end, top, marker.base, marker.limit, r);
+	return UNLIKELY(some) ? push_offsets(p, q, top, r) : top;
+}
+#else
+static uintptr_t *filter_block_avx2(const word_t *p, const word_t *end, uintptr_t *top, struct relative r)
+{
+	return filter_block(p, end, top, marker.base, marker.limit, r);
+}
+#endif
+
 READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top)
 {
 	if (marker.avx2 && (size_t)(end - p) >= VECTOR_FROM / 8)
@@ -132,19 +223,20 @@ READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr
 }
 
 /* One piece of a block, at most PIECE bytes; the stack has room for it. */
-INLINE uintptr_t *scan_piece(uintptr_t low, uintptr_t high, uintptr_t *top, bool careful)
+INLINE uintptr_t *scan_piece(uintptr_t block, uintptr_t low, uintptr_t high, uintptr_t *top, bool careful)
 {
+	struct relative r = relative_to(block);
 	if (careful && doubtful_overlaps(low, high)) {
 		const word_t *copy = doubtful_read(low, high, COPY_PROTECTED);
 		if (!copy) {
 			marker.unreadable = true;
 			return top;
 		}
-		return scan_words(copy, copy + (high - low) / 8, top);
+		return filter_block(copy, copy + (high - low) / 8, top, marker.base, marker.limit, r);
 	}
 	if (high - low < VECTOR_FROM || !marker.avx2)
-		return filter((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit);
-	return filter_avx2((const word_t *)low, (const word_t *)high, top);
+		return filter_block((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit, r);
+	return filter_block_avx2((const word_t *)low, (const word_t *)high, top, r);
 }
 
 /* Takes the next piece of a large block. Edges and ring are empty, so there is room. false: nothing is left. */
@@ -158,7 +250,8 @@ static READS_ANYTHING bool next_piece(void)
 		w->low = high = low + PIECE;
 	else
 		marker.wide_top--;
-	marker.top = scan_piece(low, high, marker.top, marker.odd);
+	const struct span *s = arena_span(low);
+	marker.top = scan_piece(span_address(s, span_slot(s, low)), low, high, marker.top, marker.odd);
 	return true;
 }
 
@@ -230,7 +323,7 @@ INLINE void drain_loop(bool careful)
 			if (!room)
 				continue;
 		}
-		top = scan_piece(e->block, end, top, careful);
+		top = scan_piece(e->block, e->block, end, top, careful);
 	}
 }
 
@@ -257,9 +350,9 @@ static READS_ANYTHING void scan_all_marked(void)
 		for (uint32_t slot = 0; slot < s->slots; slot++) {
 			if (!state_is_marked(s->state[slot]))
 				continue;
-			uintptr_t low = span_address(s, slot), end = low + align_up(s->block, 8);
+			uintptr_t block = span_address(s, slot), low = block, end = low + align_up(s->block, 8);
 			for (; low < end; low += PIECE) {
-				marker.top = scan_piece(low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
+				marker.top = scan_piece(block, low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
 				drain();
 			}
 		}
@@ -388,6 +481,7 @@ bool mark_begin(void)
 	marker.limit = load_acquire(&arena.limit);
 	marker.overflow = marker.unreadable = false;
 	marker.no_interior = fault(FAULT_no_interior);
+	marker.no_offsets = fault(FAULT_no_offsets);
 	marker.no_past_end = fault(FAULT_no_past_end);
 	marker.lose_edges = fault(FAULT_lose_edges);
 	marker.no_return = fault(FAULT_law7_no_return);

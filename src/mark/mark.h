@@ -2,7 +2,7 @@
  * The marker: from root words to marked state bytes. Inside a stop (or, later, in a snapshot child's image), one thread.
  *
  * Order of calls: mark_begin, mark_cached (slots on alloc lists), then roots by mark_word/mark_range and mark_drain as often
- * as wanted, then mark_verify when asked, then mark_emit, then mark_end. Interior pointers count; a pointer to one past the
+ * as wanted, then mark_verify when asked, then mark_emit, then mark_end. Interior pointers count, and offsets from a block's start to another's; a pointer to one past the
  * end counts for the right neighbour only, unless `exact` spans and a register or stack word meet (heap.h).
  */
 #ifndef CGC_MARK_MARK_H

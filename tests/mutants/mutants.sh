@@ -28,6 +28,7 @@ no_epoll           | zoo_epoll                  | $zoo
 no_tls             | zoo_tls_thread             | $zoo
 no_altstack        | zoo_altstack               | $zoo
 no_interior        | zoo_interior               | $zoo
+no_offsets         | zoo_offset                 | $zoo
 no_past_end        | zoo_past_end_exact         | $zoo
 no_code            | zoo_code                   | $zoo
 lose_edges         | zoo_heap_list              | $zoo
