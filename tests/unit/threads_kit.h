@@ -39,14 +39,14 @@ enum { SANITIZED = 0, MANY = 500 };
 
 static size_t others = 1; /* threads of the test runner itself, this one included */
 #ifdef __SANITIZE_THREAD__
-static void *nothing(void *arg) { return arg; }
+static void *ends_at_once(void *arg) { return arg; }
 #endif
 static void begin(void)
 {
 	uint64_t saved;
 #ifdef __SANITIZE_THREAD__ /* starts a thread of its own at the first pthread_create: it belongs to the others */
 	pthread_t first;
-	pthread_create(&first, NULL, nothing, NULL);
+	pthread_create(&first, NULL, ends_at_once, NULL);
 	pthread_join(first, NULL);
 #endif
 	threads_start(0);
