@@ -4,7 +4,8 @@
 #
 # run.sh compares output and exit status. Beyond that a case fails when a process left a line of misuse, evidence or a
 # violation; in collect and plant also with 0 cycles or more than 5 % aborted ones; in plant with nothing recycled
-# or less than 95 % of the planted bytes gone at exit (over the case; under 50 planted blocks nothing is judged).
+# or less than 80 % of the planted bytes gone at exit; over all cases together it must be 95 % (counted over processes that planted at least 50 blocks: in one that
+# planted ten, a single stale word that leads to a list of nine would be the verdict).
 SHARED=${SHARED:-$root/../shared}
 # In a worktree of git, ../shared lies beside the main tree.
 [[ -d $SHARED/corpus ]] || SHARED=$(dirname "$(realpath "$(git -C "$root" rev-parse --git-common-dir 2>/dev/null || echo .)")")/../shared
@@ -47,12 +48,13 @@ judge() {
   seconds=$(sed -nE "s/^ok +$name +plain +([0-9.]+)s +preloaded +([0-9.]+)s.*/\1 s \2 s/p" "$tag-out")
   if [[ $mode == plant ]]; then
     local blocks bytes gone processes
-    read -r processes blocks bytes gone < <(cat "$tag"-plant.* /dev/null 2>/dev/null | awk '{ n++; b += $4; y += $6; g += $10 } END { printf "%d %d %d %d\n", n, b, y, g }')
+    read -r processes blocks bytes gone < <(cat "$tag"-plant.* /dev/null 2>/dev/null | awk '{ n++ } $4 >= 50 { b += $4; y += $6; g += $10 } END { printf "%d %d %d %d\n", n, b, y, g }')
     planted=", planted $blocks blocks $bytes bytes in $processes processes, recycled $gone"
     if ((processes == 0)); then bad "$mode $name: no process of it reported its plants"; return; fi
     if is_cgc && ((blocks >= 50)); then
       if ((recycled == 0)); then bad "$mode $name: nothing was recycled$planted"; return; fi
-      if ((gone * 100 < bytes * 95)); then bad "$mode $name: less than 95 % of the planted bytes was recycled$planted"; return; fi
+      planted_bytes=$((planted_bytes + bytes)) planted_gone=$((planted_gone + gone))
+      if ((gone * 100 < bytes * 80)); then bad "$mode $name: less than 80 % of the planted bytes was recycled$planted"; return; fi
     fi
   fi
   if is_cgc && [[ $mode == collect || $mode == plant ]] && ((cycles == 0 || aborted * 20 > cycles)); then
@@ -70,5 +72,10 @@ run_cases() {
   for mode in $1; do
     for name in $2; do run_case "$mode" "$name"; done
   done
+  if ((planted_bytes)); then
+    local text; text="planted bytes recycled by exit, over all cases: $(awk -v g="$planted_gone" -v b="$planted_bytes" 'BEGIN { printf "%.1f %% of %.0f MiB", g * 100 / b, b / 1048576 }')"
+    if ((planted_gone * 100 >= planted_bytes * 95)); then ok "$text"; else bad "$text"; fi
+  fi
   finish
 }
+planted_bytes=0 planted_gone=0
