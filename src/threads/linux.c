@@ -290,7 +290,7 @@ static void everybody_runs(void)
 
 __attribute__((noinline)) enum abort_reason threads_stop(void)
 {
-	uintptr_t words[8];
+	uintptr_t words[8] = { 0 };
 	unsigned n = machine_saved_registers(words);
 	uint32_t tid = (uint32_t)os_tid();
 	uint64_t started = os_now_ns();

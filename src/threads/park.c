@@ -241,7 +241,7 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
  */
 BARE __attribute__((noinline)) void threads_park(void)
 {
-	uintptr_t words[8];
+	uintptr_t words[8] = { 0 };
 	uint64_t saved;
 	unsigned n = machine_saved_registers(words);
 	self.park_wanted = 0;

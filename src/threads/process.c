@@ -128,7 +128,7 @@ _Static_assert(offsetof(struct self, handled) == 8, "SELF_HANDLED");
  * because they could be gone by then. */
 void threads_count_handler(int signal_number)
 {
-	struct kernel_action now, was;
+	struct kernel_action now = { 0 }, was = { 0 };
 	if (syscall4(SYS_rt_sigaction, signal_number, 0, (long)&now, 8) < 0)
 		return;
 	for (unsigned tries = 0; tries < 10; tries++) {
