@@ -21,7 +21,7 @@ struct options {
 	unsigned verify;       /* 1: after each mark, check that no marked block points to an unmarked one */
 	uintptr_t watch;       /* address: state changes of its block are logged */
 	char fault[160];       /* test-only failures, see base/fault.h */
-	unsigned markers;      /* marker threads; 1 for now (more come with the snapshot child) */
+	unsigned markers;      /* marker threads; only 1 until marking runs in a snapshot child */
 	unsigned cycle;        /* 0 stop: the marker runs inside the stop (the only kind yet) */
 	unsigned roots;        /* enum roots_policy */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */

@@ -22,6 +22,7 @@
  * last; the page map covers [0, limit); limit is released after the entries exist.
  */
 #include "heap/arena.h"
+#include "heap/window.h"
 #include "base/config.h"
 #include "base/fault.h"
 #include "base/stats.h"
@@ -40,11 +41,6 @@ enum {
 };
 #define PURGE_AFTER_NS 1000000000ull
 
-struct window {
-	uintptr_t base;
-	size_t mapped, max;
-	bool torn; /* forked while somebody extended it: the next step may be mapped already, and unused */
-};
 
 struct arena arena;
 struct lock arena_lock = LOCK_INIT(RANK_ARENA);
@@ -60,49 +56,6 @@ static size_t pages_used, pages_dirty, pages_limit;
 static uintptr_t holes[MAX_HOLES];/* starts, ascending, each ARENA_STEP long; for the roots: they are not ours */
 static unsigned hole_count;
 static uint64_t purge_at;         /* coarse time of the next purge; 0: nothing dirty */
-
-/* ---- windows ---- */
-
-/* Address space for a window; sanitizer builds let the kernel choose. */
-static bool window_place(struct window *w, uintptr_t base, size_t max)
-{
-	w->max = max;
-	w->mapped = 0;
-	w->base = base;
-	if (CONFIG_RESERVE)
-		w->base = align_up((uintptr_t)os_reserve(max + PAGE), PAGE);
-	return w->base != 0;
-}
-
-/* Maps [mapped, mapped + size). 0, -EEXIST (somebody else's) or -ENOMEM. */
-static int window_extend(struct window *w, size_t size)
-{
-	if (w->mapped + size > w->max)
-		return -ENOMEM;
-	if (CONFIG_RESERVE)
-		return os_commit(w->base + w->mapped, size) ? 0 : -ENOMEM;
-	int r = os_map_at_errno(w->base + w->mapped, size);
-	if (r == -EEXIST && w->torn)
-		r = os_map_over(w->base + w->mapped, size) ? 0 : -ENOMEM;
-	w->torn = false;
-	return r;
-}
-
-/* Makes at least `need` bytes of a flat window accessible, by `step` if that can be had. */
-static bool window_cover(struct window *w, size_t need, size_t step)
-{
-	if (need <= w->mapped)
-		return true;
-	size_t least = align_up(need - w->mapped, OS_PAGE);
-	size_t size = align_up(least, step);
-	if (window_extend(w, size) != 0) {
-		size = least;
-		if (window_extend(w, size) != 0)
-			return false;
-	}
-	w->mapped += size;
-	return true;
-}
 
 void *meta_take(size_t size, size_t align)
 {
