@@ -10,6 +10,8 @@
 # `unit PROGRAM TEST` is one test of tests/unit, which arms CGC_FAULT.
 set -u
 . "$(dirname "$0")/../integration/lib.sh"
+# Unit tests stand in the debug build when PROGRAMS is the release that tools/test makes.
+unit_program() { local p=$PROGRAMS/tests/unit/$1; [[ -x $p ]] || p=$PROGRAMS/../debug/tests/unit/$1; echo "$p"; }
 is_cgc || { skip "mutants: $LIB has no collector"; finish; }
 seconds=8
 [[ -n ${ALL:-} ]] && seconds=40
@@ -54,7 +56,7 @@ attempt() { # OPTIONS PROGRAM ARGS...
   logs=$T/$((++attempts)) # of its own: forked children of a killed test write late
   mkdir "$logs"
   if [[ $name == unit ]]; then
-    CGC_FAULT=$(sed -n 's/.*fault=//p' <<<"$options") plain 60 "$PROGRAMS/tests/unit/$1" --filter "$2" >"$T/out" 2>"$T/err"
+    CGC_FAULT=$(sed -n 's/.*fault=//p' <<<"$options") plain 60 "$(unit_program "$1")" --filter "$2" >"$T/out" 2>"$T/err"
     status=$?
     why=$(grep -hE 'Unexpected|Expression|assert|Failed|not true|!' "$T/out" "$T/err" | head -n 1 | cut -c1-120)
     return $((status != 0))
