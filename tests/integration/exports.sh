@@ -2,6 +2,7 @@
 # What libcgc.so exports is what preload/cgc.map lists: nothing more, nothing less.  exports.sh LIBRARY
 # (A library that exports no malloc at all does nothing, and silently.)
 set -u
+set -- "${1:-${LIB:?exports.sh LIBRARY, or LIB=}}"
 map=$(cd "$(dirname "$0")/../../preload" && pwd)/cgc.map
 work=$(mktemp -d)
 passed=0 failed=0

@@ -1,10 +1,10 @@
 #!/bin/sh
 # The wrappers: each program of shim/ runs plain, then with a thread that stops all others at 1 kHz. Both must print the same
 # lines (wakeups also at up to 10 kHz). Then the counter-test: with stops but without wrappers, EINTR must show (else the stops disturb nothing).
-#   shim.sh DIRECTORY_WITH_LIBRARIES [WORK_DIRECTORY]     libcgc-tick.so and libcgc-tick-bare.so
+#   shim.sh [DIRECTORY_WITH_LIBRARIES [WORK_DIRECTORY]]     libcgc-tick.so and libcgc-tick-bare.so; else those of PROGRAMS
 set -u
 here=$(cd "$(dirname "$0")" && pwd)/shim
-libs=$(cd "$1" && pwd)
+libs=$(cd "${1:-${PROGRAMS:?shim.sh DIRECTORY, or PROGRAMS=}/tests/integration}" && pwd)
 work=${2:-$(mktemp -d)}
 cc=${CC:-cc}
 cxx=${CXX:-c++}
