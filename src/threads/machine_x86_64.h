@@ -5,6 +5,7 @@
 #ifndef CGC_THREADS_MACHINE_X86_64_H
 #define CGC_THREADS_MACHINE_X86_64_H
 
+#include <errno.h>
 #include "base/bits.h"
 #include "os/syscall.h"
 #include <asm/prctl.h>
@@ -61,6 +62,19 @@ static inline __attribute__((always_inline)) uintptr_t machine_context_pc(const 
 static inline __attribute__((always_inline)) long machine_context_result(const ucontext_t *uc)
 {
 	return (long)uc->uc_mcontext.gregs[REG_RAX];
+}
+
+/* First argument of the system call that the frame stands at. */
+static inline __attribute__((always_inline)) long machine_context_argument(const ucontext_t *uc)
+{
+	return (long)uc->uc_mcontext.gregs[REG_RDI];
+}
+
+/* The frame stands at a system call instruction that is about to run: it returns -EINTR instead. */
+static inline __attribute__((always_inline)) void machine_context_cut(ucontext_t *uc)
+{
+	uc->uc_mcontext.gregs[REG_RAX] = -EINTR;
+	uc->uc_mcontext.gregs[REG_RIP] += 2;
 }
 
 /* End of the signal frame. The kernel lays the register image (vector registers included) above the context; its size

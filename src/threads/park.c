@@ -19,6 +19,7 @@
 #include "os/os.h"
 #include "threads/room.h"
 
+#include <sys/stat.h>
 #include <errno.h>
 
 enum {
@@ -150,6 +151,49 @@ BARE static bool under_wrapper(uintptr_t sp)
 	return scope && scope - sp < WRAPPER_REACH && peek(&cookie, scope, sizeof cookie, sp) && cookie == (scope ^ SELF_EINTR_COOKIE);
 }
 
+/* Does this system call sleep until something happens, and end with EINTR for a handler without SA_RESTART? */
+BARE static bool sleeps(long number, long fd)
+{
+	switch (number) {
+	case SYS_read: case SYS_readv: case SYS_write: case SYS_writev: {
+		struct stat st;
+		return syscall2(SYS_fstat, fd, (long)&st) == 0 && !S_ISREG(st.st_mode); /* a disk's reads are not interrupted */
+	}
+	case SYS_recvfrom: case SYS_recvmsg: case SYS_sendto: case SYS_sendmsg: case SYS_accept: case SYS_accept4: case SYS_connect:
+	case SYS_wait4: case SYS_waitid: case SYS_flock: case SYS_mq_timedsend: case SYS_mq_timedreceive:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Our handler interrupted a sleeping call, which the kernel restarts for us (SA_RESTART); meanwhile a signal of the program came whose
+ * handler would have ended the call with EINTR. It is delivered when we return, in front of the restarted call, which would then
+ * sleep on without it. So the call is not restarted: it returns EINTR behind that handler, as it would have without us.
+ */
+BARE static bool cut_restart(ucontext_t *uc)
+{
+	uint8_t code[MACHINE_SYSCALL_BYTES] = { 0 };
+	uintptr_t pc = machine_context_pc(uc);
+	uint64_t pending = 0, blocked;
+	__builtin_memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
+	syscall2(SYS_rt_sigpending, (long)&pending, 8);
+	pending &= ~blocked & ~(1ull << (stop.signal - 1));
+	if (LIKELY(!pending) || !peek(code, pc, sizeof code, pc) || !machine_is_syscall(code)
+	    || !sleeps(machine_context_result(uc), machine_context_argument(uc)))
+		return false;
+	for (; pending; pending &= pending - 1) {
+		struct kernel_action act = { 0 };
+		syscall4(SYS_rt_sigaction, __builtin_ctzll(pending) + 1, 0, (long)&act, 8);
+		if (act.handler != (void *)SIG_IGN && act.handler != (void *)SIG_DFL && !(act.flags & SA_RESTART)) {
+			machine_context_cut(uc);
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
  * 1: the interrupted call returns EINTR, and but for us it would not (DESIGN 4.2). 2: it returns a count, and may have
  * stopped short for us (a blocking write of much to a pipe); the wrapper knows how much was asked. A frame that is not at a system call
@@ -172,6 +216,10 @@ BARE static void note_eintr(ucontext_t *uc, bool ours)
 	}
 	if (LIKELY(result != -EINTR && (result < 0 || result > INT32_MAX)))
 		return;
+	if (result >= 0 && result < 1024 && ours && cut_restart(uc)) {
+		store_relaxed(&self.eintr_mine, 0);
+		return;
+	}
 	/* The bytes before pc may be on a page that is not there. */
 	if (!peek(code, pc - sizeof code, sizeof code, pc) || !machine_is_syscall(code))
 		return;
