@@ -156,7 +156,7 @@ BARE static bool sleeps(long number, long fd)
 {
 	switch (number) {
 	case SYS_read: case SYS_readv: case SYS_write: case SYS_writev: {
-		struct stat st;
+		struct stat st = { 0 };
 		return syscall2(SYS_fstat, fd, (long)&st) == 0 && !S_ISREG(st.st_mode); /* a disk's reads are not interrupted */
 	}
 	case SYS_recvfrom: case SYS_recvmsg: case SYS_sendto: case SYS_sendmsg: case SYS_accept: case SYS_accept4: case SYS_connect:
