@@ -39,7 +39,7 @@ EXPORT void *calloc(size_t count, size_t size)
 	return p;
 }
 
-EXPORT void *realloc(void *p, size_t size)
+static inline __attribute__((always_inline)) void *resized(void *p, size_t size)
 {
 	if (UNLIKELY(!size && p)) {
 		heap_free_fast(p);
@@ -51,6 +51,8 @@ EXPORT void *realloc(void *p, size_t size)
 	return q;
 }
 
+EXPORT void *realloc(void *p, size_t size) { return resized(p, size); }
+
 EXPORT void *reallocarray(void *p, size_t count, size_t size)
 {
 	size_t bytes;
@@ -58,14 +60,7 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (!bytes && p) {
-		heap_free_fast(p);
-		return NULL;
-	}
-	void *q = heap_realloc_from(p, bytes, __builtin_return_address(0));
-	if (UNLIKELY(!q))
-		errno = ENOMEM;
-	return q;
+	return resized(p, bytes);
 }
 
 static inline __attribute__((always_inline)) void *aligned(size_t align, size_t size)

@@ -40,7 +40,6 @@ static struct dead_set dead;   /* under collect_lock; its mapping is kept betwee
 static int disabled;           /* atomic */
 static bool running;           /* atomic: cycles may start at all */
 static bool forking;           /* atomic: collect_lock is held by a fork */
-static uint64_t completed;     /* atomic: cycles whose verdict is applied */
 
 struct attempt {
 	enum abort_reason reason;
@@ -120,7 +119,6 @@ static void cycle_end(struct attempt *a)
 	stats_add(&stats.recycled_blocks, v->recycled_blocks);
 	stats_add(&stats.recycled_bytes, v->recycled_bytes);
 	pace_completed(a->cpu_ns, stats.marked_bytes, v->condemned_blocks || v->recycled_blocks);
-	add_relaxed(&completed, 1);
 	if (options.verbosity)
 		say("cycle %lu: %lu bytes alive in %lu blocks, %lu bytes condemned, %lu recycled, %lu us of CPU", stats.cycles,
 		    stats.marked_bytes, stats.marked_blocks, v->condemned_bytes, v->recycled_bytes, a->cpu_ns / 1000);
@@ -345,10 +343,8 @@ static void on_misuse(const char *what, const char *call, const void *p, size_t 
 		os_abort();
 }
 
-bool cycle_ended_by_evidence(void) { return heap_recycling_ended(); }
 void cycle_disable(void) { add_relaxed(&disabled, 1); }
 void cycle_enable(void) { __atomic_fetch_sub(&disabled, 1, __ATOMIC_RELAXED); }
-uint64_t cycle_count(void) { return load_relaxed(&completed); }
 
 void cycle_start(void)
 {

@@ -15,7 +15,6 @@ void cycle_collect(void);
 /* Nesting switch: while > 0 no cycle starts by itself. */
 void cycle_disable(void);
 void cycle_enable(void);
-bool cycle_ended_by_evidence(void);
 
 /* fork: no cycle is in flight between prepare and parent/child. */
 void cycle_fork_prepare(void);

@@ -11,6 +11,5 @@ typedef void (*cycle_visitor)(const struct dead_set *set);
 /* One cycle whose dead set goes to `visit` and to no verdict: nothing is condemned or recycled by it. Waits for another
  * thread's cycle. */
 enum abort_reason cycle_visit_dead(cycle_visitor visit);
-uint64_t cycle_count(void);
 
 #endif

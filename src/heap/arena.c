@@ -278,9 +278,7 @@ static bool arena_grow(size_t pages)
 static bool run_align(struct span **run, size_t align_pages)
 {
 	struct span *s = *run;
-	size_t first = page_of(s->start);
 	size_t skip = (align_up(s->start, align_pages * PAGE) - s->start) >> PAGE_SHIFT;
-	(void)first;
 	if (!skip)
 		return true;
 	struct span *tail = descriptor_take();

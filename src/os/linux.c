@@ -38,12 +38,6 @@ void *os_map(size_t size)
 	return failed(r) ? NULL : (void *)r;
 }
 
-void *os_map_shared(size_t size)
-{
-	long r = map(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
-	return failed(r) ? NULL : (void *)r;
-}
-
 int os_map_at_errno(uintptr_t addr, size_t size)
 {
 	long r = map(addr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
@@ -59,8 +53,6 @@ bool os_map_over(uintptr_t addr, size_t size)
 {
 	return map(addr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == (long)addr;
 }
-
-bool os_map_at(uintptr_t addr, size_t size) { return os_map_at_errno(addr, size) == 0; }
 
 void *os_reserve(size_t size)
 {
@@ -105,7 +97,6 @@ bool os_purge(uintptr_t addr, size_t size)
 	return syscall3(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED) == 0;
 }
 
-void os_dontfork(void *p, size_t size) { syscall3(SYS_madvise, (long)p, (long)size, MADV_DONTFORK); }
 void os_wipeonfork(void *p, size_t size) { syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */); }
 void os_guard(void *p, size_t size) { syscall3(SYS_mprotect, (long)p, (long)size, PROT_NONE); }
 

@@ -12,9 +12,7 @@ struct timespec;
 
 /* -- memory. Sizes and addresses are multiples of 4 KiB. -- */
 void *os_map(size_t size);                          /* private, zeroed, read/write, anywhere; NULL: no memory */
-void *os_map_shared(size_t size);                   /* as os_map, shared with children */
-bool os_map_at(uintptr_t addr, size_t size);        /* exactly there, replacing nothing; false: taken or no memory */
-int os_map_at_errno(uintptr_t addr, size_t size);   /* the same; 0, -EEXIST or -ENOMEM */
+int os_map_at_errno(uintptr_t addr, size_t size);   /* exactly there, replacing nothing; 0, -EEXIST or -ENOMEM */
 void *os_reserve(size_t size);                      /* address space without access; commit by os_commit */
 bool os_commit(uintptr_t addr, size_t size);        /* makes reserved pages read/write */
 void os_unmap(void *p, size_t size);
@@ -23,7 +21,6 @@ bool os_map_over(uintptr_t addr, size_t size);      /* exactly there, in place o
 bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero;
                                                        false: nothing moved, but `to` may be unmapped */
 bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads as zero afterwards; false: still there */
-void os_dontfork(void *p, size_t size);
 void os_wipeonfork(void *p, size_t size);
 void os_guard(void *p, size_t size);                /* no access */
 

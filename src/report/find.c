@@ -20,7 +20,6 @@ struct finder {
 	uint32_t spans;
 	struct place *stack;
 	size_t top, room;
-	bool overflow;
 };
 
 struct place {
@@ -70,7 +69,6 @@ static void push(struct finder *f, struct place to)
 		size_t size = f->room * sizeof *f->stack;
 		struct place *bigger = os_remap(f->stack, size, size * 2);
 		if (!bigger) { /* the block stays unseen and is counted as direct later: the report is coarser, nothing is lost */
-			f->overflow = true;
 			return;
 		}
 		f->stack = bigger;
@@ -122,11 +120,10 @@ static void note_cycle(struct finder *f, struct place p, struct leak *leaks)
 		direct(f, p, leaks);
 }
 
-bool find_leaks(const struct dead_set *set, struct leak *leaks, uint32_t leak_count)
+bool find_leaks(const struct dead_set *set, struct leak *leaks)
 {
 	struct finder f = { .set = set, .spans = span_count(), .room = 4096 };
 	size_t index_size = align_up(f.spans * sizeof(void *), OS_PAGE), bits_size = align_up(set->size + 8, OS_PAGE);
-	(void)leak_count;
 	f.by_span = os_map(index_size);
 	f.referenced = os_map(bits_size);
 	f.seen = os_map(bits_size);

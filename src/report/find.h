@@ -10,8 +10,8 @@ struct leak {
 	uint64_t direct_blocks, direct_bytes; /* those that no other lost block points to, one of each cycle */
 };
 
-/* Sums up the dead set by site: leaks[site], leak_count = sites + 1. false: no memory. Reads lost blocks, which nobody else
+/* Sums up the dead set by site: leaks[site], zeroed, with room for sites_count() + 1. false: no memory. Reads lost blocks, which nobody else
  * uses any more. */
-bool find_leaks(const struct dead_set *set, struct leak *leaks, uint32_t leak_count);
+bool find_leaks(const struct dead_set *set, struct leak *leaks);
 
 #endif

@@ -78,7 +78,7 @@ static void visit(const struct dead_set *set)
 	uint32_t count = sites_count() + 1;
 	size_t size = align_up(count * sizeof(struct leak), OS_PAGE);
 	struct leak *leaks = os_map(size);
-	if (leaks && find_leaks(set, leaks, count))
+	if (leaks && find_leaks(set, leaks))
 		print(leaks, count);
 	else
 		say("no memory for the leak report: it is left out");
