@@ -66,35 +66,26 @@ static uintptr_t *filter_avx2(const word_t *p, const word_t *end, uintptr_t *top
 /*
  * fontconfig (and so every program that draws text) keeps arrays as offsets from the structure that owns them: the array's start
  * minus the structure's start, both malloc'ed. Such a word is no pointer by itself, so a word counts as one, too, if the
- * block's start plus the word is exactly the start of another block. In the block's own page nothing counts: there every small
- * number would. Numbers in general are rarely the distance to the very start of a block, so this costs little precision; and
- * little time, because the loops below only collect whether any word may be such an offset, and almost never one is.
+ * block's start plus the word is exactly the start of another block. Numbers are rarely that, even in the block's own span, where
+ * they must be a multiple of its size (fontconfig's small arrays are neighbours of their owners: leaving the block's own page
+ * out recycled them now and then). `delta` below is the block's offset in the window: word + delta is the target's. It costs
+ * little time, because the loops only collect whether any word may be such an offset, and seldom one is.
  */
-struct relative {
-	uintptr_t delta; /* the block's offset in the window: word + delta is the target's */
-	uintptr_t page;  /* offset of the block's page */
-};
+INLINE uintptr_t relative_to(uintptr_t block) { return block - marker.base; }
 
-INLINE struct relative relative_to(uintptr_t block)
+INLINE bool may_be_offset(uintptr_t w, uintptr_t delta, size_t limit)
 {
-	uintptr_t delta = block - marker.base;
-	return (struct relative){ delta, align_down(delta, PAGE) };
-}
-
-INLINE bool may_be_offset(uintptr_t w, struct relative r, size_t limit)
-{
-	uintptr_t target = w + r.delta;
-	return (target < limit) & (target - r.page >= PAGE);
+	return (w + delta < limit) & (w % SLOT_STEP == 0) & (w != 0);
 }
 
 /* Pushes the targets of all offsets in [p, end). A word that is one lies outside the window, so the room for one edge a word
  * is enough. */
-static __attribute__((noinline)) READS_ANYTHING uintptr_t *push_offsets(const word_t *p, const word_t *end, uintptr_t *top, struct relative r)
+static __attribute__((noinline)) READS_ANYTHING uintptr_t *push_offsets(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t delta)
 {
 	for (; p < end && !marker.no_offsets; p++) {
-		if (LIKELY(!may_be_offset(*p, r, marker.limit)) || *p % SLOT_STEP)
+		if (LIKELY(!may_be_offset(*p, delta, marker.limit)))
 			continue;
-		uintptr_t target = marker.base + r.delta + *p;
+		uintptr_t target = marker.base + delta + *p;
 		const struct span *s = &arena.spans[load_relaxed(&arena.page_map[(target - marker.base) >> PAGE_SHIFT])];
 		uint32_t slot = span_slot(s, target);
 		if (slot < s->slots && span_address(s, slot) == target)
@@ -104,28 +95,28 @@ static __attribute__((noinline)) READS_ANYTHING uintptr_t *push_offsets(const wo
 }
 
 /* filter for the words of a block. */
-INLINE uintptr_t *filter_block(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit, struct relative r)
+INLINE uintptr_t *filter_block(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit, uintptr_t delta)
 {
 	bool offsets = false;
 	for (const word_t *q = p; q < end; q++) {
 		uintptr_t w = *q;
 		*top = w;
 		top += w - base < limit;
-		offsets |= may_be_offset(w, r, limit);
+		offsets |= may_be_offset(w, delta, limit);
 	}
-	return UNLIKELY(offsets) ? push_offsets(p, end, top, r) : top;
+	return UNLIKELY(offsets) ? push_offsets(p, end, top, delta) : top;
 }
 
 #ifdef __x86_64__
 __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_avx2(const word_t *p, const word_t *end,
-                                                                                   uintptr_t *top, struct relative r)
+                                                                                   uintptr_t *top, uintptr_t delta)
 {
 	const __m256i flip = _mm256_set1_epi64x(INT64_MIN);
 	const __m256i base = _mm256_set1_epi64x((long long)(marker.base ^ (uintptr_t)INT64_MIN));
 	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
-	const __m256i delta = _mm256_set1_epi64x((long long)(r.delta ^ (uintptr_t)INT64_MIN));
-	const __m256i near = _mm256_set1_epi64x((long long)((r.delta - r.page) ^ (uintptr_t)INT64_MIN));
-	const __m256i page = _mm256_set1_epi64x((long long)((uintptr_t)(PAGE - 1) ^ (uintptr_t)INT64_MIN));
+	const __m256i shift = _mm256_set1_epi64x((long long)(delta ^ (uintptr_t)INT64_MIN));
+	const __m256i low_bits = _mm256_set1_epi64x(SLOT_STEP - 1);
+	const __m256i zero = _mm256_setzero_si256();
 	__m256i offsets = _mm256_setzero_si256();
 	const word_t *q = p;
 	for (; q + 16 <= end; q += 16) {
@@ -133,22 +124,23 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_av
 		for (int i = 0; i < 4; i++) {
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(q + 4 * i));
 			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
-			__m256i target = _mm256_cmpgt_epi64(limit, _mm256_add_epi64(w, delta));
-			__m256i far = _mm256_cmpgt_epi64(_mm256_add_epi64(w, near), page);
-			offsets = _mm256_or_si256(offsets, _mm256_and_si256(target, far));
+			__m256i target = _mm256_cmpgt_epi64(limit, _mm256_add_epi64(w, shift));
+			__m256i round = _mm256_cmpeq_epi64(_mm256_and_si256(w, low_bits), zero);
+			target = _mm256_andnot_si256(_mm256_cmpeq_epi64(w, zero), _mm256_and_si256(target, round));
+			offsets = _mm256_or_si256(offsets, target);
 			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
 		}
 		for (; hits; hits &= hits - 1)
 			*top++ = q[__builtin_ctz(hits)];
 	}
 	bool some = !_mm256_testz_si256(offsets, offsets);
-	top = filter_block(q, end, top, marker.base, marker.limit, r);
-	return UNLIKELY(some) ? push_offsets(p, q, top, r) : top;
+	top = filter_block(q, end, top, marker.base, marker.limit, delta);
+	return UNLIKELY(some) ? push_offsets(p, q, top, delta) : top;
 }
 #else
-static uintptr_t *filter_block_avx2(const word_t *p, const word_t *end, uintptr_t *top, struct relative r)
+static uintptr_t *filter_block_avx2(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t delta)
 {
-	return filter_block(p, end, top, marker.base, marker.limit, r);
+	return filter_block(p, end, top, marker.base, marker.limit, delta);
 }
 #endif
 

@@ -83,18 +83,18 @@ READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr
 /* One piece of a block, at most PIECE bytes; the stack has room for it. */
 INLINE uintptr_t *scan_piece(uintptr_t block, uintptr_t low, uintptr_t high, uintptr_t *top, bool careful)
 {
-	struct relative r = relative_to(block);
+	uintptr_t delta = relative_to(block);
 	if (careful && doubtful_overlaps(low, high)) {
 		const word_t *copy = doubtful_read(low, high, COPY_PROTECTED);
 		if (!copy) {
 			marker.unreadable = true;
 			return top;
 		}
-		return filter_block(copy, copy + (high - low) / 8, top, marker.base, marker.limit, r);
+		return filter_block(copy, copy + (high - low) / 8, top, marker.base, marker.limit, delta);
 	}
 	if (high - low < VECTOR_FROM || !marker.avx2)
-		return filter_block((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit, r);
-	return filter_block_avx2((const word_t *)low, (const word_t *)high, top, r);
+		return filter_block((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit, delta);
+	return filter_block_avx2((const word_t *)low, (const word_t *)high, top, delta);
 }
 
 /* Takes the next piece of a large block. Edges and ring are empty, so there is room. false: nothing is left. */
