@@ -1,7 +1,7 @@
 /*
  * libplant.so: plants leaks that are known, into any program.
  *
- * Preloaded in front of the allocator under test (LD_PRELOAD=libplant.so:libcgc.so). Every malloc and calloc goes on to the
+ * Preloaded in front of the allocator under test (LD_PRELOAD=libplant.so:libcgc.so). Every malloc, calloc and realloc goes on to the
  * next library. At about one allocation in a hundred it also plants a lost structure: a single block, a list of 3-10, a
  * cycle or a small tree, of blocks of 16 bytes to 8 KiB. What is not a link is a pattern of the block's number.
  *
@@ -40,8 +40,10 @@ static char log_name[512]; /* a copy: servers write their titles over the enviro
 /* The C library's own names serve while dlsym is not yet through: an allocator that is preloaded takes them over too. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
 static void *(*next_malloc)(size_t) = __libc_malloc;
 static void *(*next_calloc)(size_t, size_t) = __libc_calloc;
+static void *(*next_realloc)(void *, size_t) = __libc_realloc;
 static bool ready; /* set by the constructor: until then nothing is planted */
 
 static void forked(void)
@@ -53,15 +55,16 @@ static void forked(void)
 __attribute__((constructor)) static void start(void)
 {
 	void *p = mmap(NULL, TABLE * sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	void *m = dlsym(RTLD_NEXT, "malloc"), *c = dlsym(RTLD_NEXT, "calloc");
-	if (p == MAP_FAILED || !m || !c)
+	void *m = dlsym(RTLD_NEXT, "malloc"), *c = dlsym(RTLD_NEXT, "calloc"), *r = dlsym(RTLD_NEXT, "realloc");
+	if (p == MAP_FAILED || !m || !c || !r)
 		return;
 	table = p;
 	*(void **)&next_malloc = m;
 	*(void **)&next_calloc = c;
-	const char *r = getenv("PLANT_RATE");
-	if (r && atoi(r) > 0)
-		rate = (unsigned)atoi(r);
+	*(void **)&next_realloc = r;
+	const char *in = getenv("PLANT_RATE");
+	if (in && atoi(in) > 0)
+		rate = (unsigned)atoi(in);
 	const char *log = getenv("PLANT_LOG");
 	if (log)
 		snprintf(log_name, sizeof log_name, "%s", log);
@@ -149,6 +152,13 @@ __attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
 {
 	perhaps_plant();
 	return next_calloc(count, size);
+}
+
+/* Lua allocates by nothing else. */
+__attribute__((visibility("default"))) void *realloc(void *old, size_t size)
+{
+	perhaps_plant();
+	return next_realloc(old, size);
 }
 
 /* Is the planted pattern gone? */
