@@ -504,7 +504,7 @@ bool arena_start(void)
 	/* Bases on 1 GiB boundaries. The arena leaves 512 GiB above its lowest possible base even at the top of its region. */
 	uintptr_t base = 0x280000000000 + (r[0] % 7680) * GIB; /* 8192 GiB less 512 */
 	uintptr_t side = 0x200000000000 + (r[1] % 7424) * GIB;
-	arena.key = r[2] & ~(uintptr_t)1;
+	arena.key = r[2] & ~((uintptr_t)1 << KEY_ZERO_BIT);
 	arena.stamp = 1;
 	size_t most = CONFIG_RESERVE ? 16 * GIB : 0x2fff00000000 - base < 4096 * GIB ? 0x2fff00000000 - base : 4096 * GIB;
 	size_t pages = most >> PAGE_SHIFT;

@@ -164,7 +164,9 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 {
 	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
 	const uintptr_t key = arena.key;
-	const uint32_t batch = class_info[k].batch;
+	/* How many by the counter, not by the end of the list: that branch is decided long before the loads arrive, so what follows
+	 * runs beside the walk. */
+	const uint32_t freed = class_info[k].room - (uint32_t)b->room, batch = freed < class_info[k].batch ? freed : class_info[k].batch;
 	struct slot *list = b->freed, *slot = list, *last;
 	uint32_t n = 0;
 	do {
@@ -172,7 +174,6 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 		ensure(byte == &arena_span((uintptr_t)slot)->state[span_slot(arena_span((uintptr_t)slot), (uintptr_t)slot)],
 		       "a freed slot knows its state byte");
 		store_relaxed(byte, allocated);
-		slot->key = key ^ (uintptr_t)slot;
 		last = slot;
 		slot = slot->next;
 	} while (++n < batch && slot);

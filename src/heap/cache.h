@@ -9,7 +9,7 @@
  *   malloc ─▶ heap_malloc_slow ─▶ refill ─▶ freed list | span_hand_out (free, recycled, fresh slots) | inbox | abandoned | arena
  *   free   ─▶ heap_free_slow   ─▶ flush | remote free | large_free | misuse | evidence
  *
- * A slot on an alloc list is `struct slot`: the link, and key ^ address, by which a stale free of it is caught. malloc
+ * A slot on an alloc list is `struct slot`: the link, and key ^ state byte's address, by which a stale free of it is caught. malloc
  * clears both words with one store, so no stale link becomes a false edge, and touches no state byte.
  */
 #ifndef CGC_HEAP_CACHE_H
@@ -57,7 +57,7 @@ static inline void *cache_pop(unsigned k, bool *zero)
 		return NULL;
 	b->alloc = s->next;
 	if (zero)
-		*zero = s->key == (arena.key ^ (uintptr_t)s ^ 1);
+		*zero = (s->key ^ arena.key) >> KEY_ZERO_BIT;
 	*(slot_words *)s = (slot_words){ 0, 0 }; /* both words by one store */
 	return s;
 }
@@ -87,11 +87,11 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 			uint8_t *byte = &s->state[span_slot_start(s, a, &start)];
 			if (LIKELY(start                                          /* not the middle of a block */
 			           && state_is_allocated(load_relaxed(byte))      /* not free, condemned, recycled */
-			           && (slot->key ^ arena.key ^ a) > 1)) {         /* not on an alloc list */
+			           && !slot_is_cached(slot->key, byte))) {        /* not on an alloc list */
 				struct bin *b = &c->bins[s->class];
 				store_relaxed(byte, 0);
 				slot->next = b->freed;
-				slot->key = (uintptr_t)byte ^ arena.key;
+				slot->key = slot_key(byte);
 				b->freed = slot;
 				if (LIKELY(--b->room >= 0))
 					return;

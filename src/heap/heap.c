@@ -247,7 +247,7 @@ void heap_free_slow(void *p, const char *call)
 	bool done = false;
 	if (i < s->slots && span_address(s, i) == a) {
 		/* On an alloc list? Those slots' words are ours, so the key is certain; a live block cannot hold it by accident. */
-		if (s->kind == SPAN_SMALL && state_is_allocated(load_relaxed(&s->state[i])) && (slot->key ^ arena.key ^ a) <= 1) {
+		if (s->kind == SPAN_SMALL && state_is_allocated(load_relaxed(&s->state[i])) && slot_is_cached(slot->key, &s->state[i])) {
 			seen = STATE_ALLOCATED;
 			wrong = "is free already (and cached for reuse)";
 		} else {
@@ -260,7 +260,7 @@ void heap_free_slow(void *p, const char *call)
 	} else if (done && load_relaxed(&s->owner) == self.cache) {
 		struct bin *b = &self.cache->bins[s->class];
 		slot->next = b->freed;
-		slot->key = (uintptr_t)&s->state[i] ^ arena.key;
+		slot->key = slot_key(&s->state[i]);
 		b->freed = slot;
 		if (--b->room < 0)
 			cache_flush(self.cache, s->class, class_info[s->class].batch);
@@ -346,7 +346,7 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 	}
 	enum found found = heap_find(a, &info);
 	bool cached = found == FOUND_BLOCK && info.start == a && info.span->kind == SPAN_SMALL
-	              && (((struct slot *)p)->key ^ arena.key ^ a) <= 1;
+	              && slot_is_cached(((struct slot *)p)->key, &info.span->state[info.slot]);
 	if (UNLIKELY(found != FOUND_BLOCK || info.start != a || cached)) {
 		busy_enter();
 		struct span *s = arena_span(a);

@@ -51,9 +51,10 @@ enum span_kind { SPAN_NONE, SPAN_SMALL, SPAN_LARGE, SPAN_FREE_RUN };
 
 struct slot {
 	struct slot *next;
-	uintptr_t key;  /* on an alloc list: arena.key ^ own address; bit 0 flipped: contents known to be zero.
-	                   On a freed list: arena.key ^ address of its state byte, so that refill need not look it up */
+	uintptr_t key;  /* on a cache's list: slot_key of its state byte, so that refill need not look it up and a stale free of
+	                   the slot is caught; the top bit flipped: contents known to be zero */
 };
+enum { KEY_ZERO_BIT = 63 };
 
 struct cache;
 
@@ -119,6 +120,11 @@ struct arena {
 	bool started;
 } __attribute__((aligned(CACHE_LINE)));
 extern struct arena arena;
+
+/* The key of the slot whose state byte is at `byte`. */
+static inline uintptr_t slot_key(const uint8_t *byte) { return (uintptr_t)byte ^ arena.key; }
+/* Does this second word of a slot say that it stands on a list? (Whose list, the byte tells.) */
+static inline bool slot_is_cached(uintptr_t word, const uint8_t *byte) { return (word ^ slot_key(byte)) << 1 == 0; }
 
 /* Is this word an address of the arena's window? The page may still be free. */
 static inline bool arena_contains(uintptr_t w) { return w - arena.base < load_acquire(&arena.limit); }

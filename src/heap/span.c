@@ -139,8 +139,9 @@ struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got)
 	for (; taken < n && s->free; taken++) {
 		struct slot *slot = s->free;
 		s->free = slot->next;
-		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], allocated);
-		slot->key = arena.key ^ (uintptr_t)slot;
+		uint8_t *byte = &s->state[span_slot(s, (uintptr_t)slot)];
+		store_relaxed(byte, allocated);
+		slot->key = slot_key(byte);
 		*tail = slot;
 		tail = &slot->next;
 	}
@@ -149,16 +150,17 @@ struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got)
 			struct slot *slot = sweep(s, allocated);
 			if (!slot)
 				break;
-			slot->key = arena.key ^ (uintptr_t)slot;
+			slot->key = slot_key(&s->state[span_slot(s, (uintptr_t)slot)]);
 			*tail = slot;
 			tail = &slot->next;
 			swept++;
 		}
-	uintptr_t zero = s->zero;
+	uintptr_t zero = (uintptr_t)s->zero << KEY_ZERO_BIT;
 	for (; taken + swept < n && s->virgin < s->slots; taken++) {
 		struct slot *slot = (struct slot *)span_address(s, s->virgin);
-		store_relaxed(&s->state[s->virgin++], allocated);
-		slot->key = arena.key ^ (uintptr_t)slot ^ zero;
+		uint8_t *byte = &s->state[s->virgin++];
+		store_relaxed(byte, allocated);
+		slot->key = slot_key(byte) ^ zero;
 		*tail = slot;
 		tail = &slot->next;
 	}

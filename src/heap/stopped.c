@@ -36,7 +36,7 @@ bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot))
 				/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
 				 * slot stands on it. Its key says so. */
 				if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
-				    || !state_is_allocated(s->state[i]) || (slot->key ^ arena.key ^ a) > 1)
+				    || !state_is_allocated(s->state[i]) || !slot_is_cached(slot->key, &s->state[i]))
 					return false;
 				if (!fn(s, i))
 					return false;

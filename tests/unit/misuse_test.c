@@ -227,7 +227,7 @@ Test(misuse, a_block_whose_contents_look_like_a_key_can_be_freed)
 	for (unsigned i = 0; i < 100; i++) {
 		struct slot *p = heap_malloc(64);
 		p->next = (struct slot *)p;
-		p->key = arena.key ^ (uintptr_t)p ^ (i % 2 ? 16 : 2);
+		p->key = slot_key(state_at(p)) ^ (i % 2 ? 16 : 1);
 		heap_free(p);
 	}
 	cr_assert_eq(seen.misuse, 0);
