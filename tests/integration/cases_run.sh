@@ -19,7 +19,7 @@ case_names() { bash -c 'need() { :; }; . "$1"; compgen -A function c_ | sed "s/^
 options_of() {
   case $1 in
     off) echo mode=off ;;
-    report) echo mode=report:stress=10 ;;
+    report) echo mode=report:stress=100 ;; # each malloc is a refill there: more cycles than stress=10 makes elsewhere
     *) echo mode=collect:stress=10:verify=1 ;;
   esac
 }
