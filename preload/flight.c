@@ -2,8 +2,9 @@
  * The slow side of the look (flight.h): something that looks like a pointer is written or read. Also the calls that nothing else
  * here wraps: POSIX queues (the kernel restarts them, so there is no EINTR to hide), vmsplice and tee.
  *
- * fstat tells what a descriptor is, at each such call: numbers are closed and used again without a word to us. It is one cheap system
- * call, for writes that carry pointers only.
+ * fstat tells what a descriptor is. Numbers are closed and used again without a word to us, so the answer is believed until the tick
+ * changes (100 ms), and that something is a file, for which nothing is noted, is never believed. What an old answer can do: a word is
+ * noted for a pipe that it is not in, and stays for its time, because nobody reads it there.
  */
 #include "preload/flight.h"
 #include "preload/real.h"
@@ -11,32 +12,46 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { NOT_A_CHANNEL = -1, KNOWN = 256, VECTORS = 8, LONG_WAIT = 4 /* of `life`: the share that a call may have waited */ };
+enum { NOT_ASKED = -2, NOT_A_CHANNEL = -1, VECTORS = 8, LONG_WAIT = 4 /* of `life`: the share that a call may have waited */ };
+
+/* Channel of a descriptor by its number, one 64-bit atomic each: tick (20 bits) | number + 1 (24) | channel (20). */
+static uint64_t answers[256];
+
+static uint64_t answer_key(int fd, uint32_t now) { return (uint64_t)(now & 0xfffff) << 44 | (uint64_t)((uint32_t)fd + 1) << 20; }
 
 /* The channel that `id` is, as roots/flight.h counts them, or NOT_A_CHANNEL: files keep what is written. */
-static int64_t channel_of(enum flight_by by, int id)
+static int32_t channel_of(enum flight_by by, int id, uint32_t now)
 {
 	struct stat st;
 	if (by == FLIGHT_SOCKET)
 		return FLIGHT_SOCKETS;
 	if (by == FLIGHT_SYSV)
-		return flight_channel(~0ull, (uint64_t)id);
+		return (int32_t)flight_channel(~0ull, (uint64_t)id);
+	uint64_t *answer = &answers[(unsigned)id % NELEM(answers)], key = answer_key(id, now), known = load_relaxed(answer);
+	bool small = (unsigned)id < (1u << 24) - 1;
+	if (small && (known & ~0xfffffull) == key)
+		return (int32_t)(known & 0xfffff);
+	uint32_t channel = FLIGHT_KEPT;
 	if (fstat(id, &st) != 0)
 		return FLIGHT_KEPT;
 	if (S_ISFIFO(st.st_mode) || by == FLIGHT_MQ)
-		return flight_channel(st.st_dev, st.st_ino);
-	if (S_ISSOCK(st.st_mode))
-		return FLIGHT_SOCKETS;
-	return S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode) ? NOT_A_CHANNEL : FLIGHT_KEPT;
+		channel = flight_channel(st.st_dev, st.st_ino);
+	else if (S_ISSOCK(st.st_mode))
+		channel = FLIGHT_SOCKETS;
+	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
+		return NOT_A_CHANNEL;
+	if (small)
+		store_relaxed(answer, key | channel);
+	return (int32_t)channel;
 }
 
 /* Did a write to this descriptor surely read its buffer? Asked once for a number; should it be /dev/null the next time, that is no matter
  * unless the program also gives it a buffer that can't be read. */
-static bool flight_copies(int fd)
+uint32_t flight_known[FLIGHT_KNOWN];
+bool flight_copies(int fd)
 {
-	static uint32_t known[KNOWN]; /* atomic: fd + 1 */
 	struct stat st;
-	uint32_t *at = &known[(unsigned)fd % KNOWN];
+	uint32_t *at = &flight_known[(unsigned)fd % FLIGHT_KNOWN];
 	if (LIKELY(load_relaxed(at) == (uint32_t)fd + 1))
 		return true;
 	int saved = errno;
@@ -47,33 +62,33 @@ static bool flight_copies(int fd)
 	return yes;
 }
 
-/* Each word in the first `bytes` bytes: noted now, or dropped again (now 0). false: the channel is none. */
-static bool each_word(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes, uint32_t now)
+/* Each word in the first `bytes` bytes: noted now, or dropped again. false: there is none, or the channel is none. */
+static bool each_word(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes, uint32_t now, bool in)
 {
-	int64_t channel = -2; /* not asked yet */
+	int32_t channel = NOT_ASKED;
 	for (size_t v = 0; v < count && bytes >= sizeof(uintptr_t); v++) {
 		size_t n = iov[v].iov_len < bytes ? iov[v].iov_len : bytes;
 		uintptr_t word;
 		for (size_t at = 0; (at = flight_next(iov[v].iov_base, n, at, &word)) < n; at++) {
-			if (channel == -2)
-				channel = channel_of(by, id);
+			if (channel == NOT_ASKED)
+				channel = channel_of(by, id, now);
 			if (channel == NOT_A_CHANNEL)
 				return false;
-			if (now)
-				flight_note(word, (uint32_t)channel, now);
-			else
+			if (in)
 				flight_drop(word, (uint32_t)channel);
+			else
+				flight_note(word, (uint32_t)channel, now);
 		}
 		bytes -= n;
 	}
-	return channel != -2;
+	return channel != NOT_ASKED;
 }
 
 uint32_t flight_out(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes)
 {
 	int saved = errno;
 	uint32_t now = flight_now();
-	bool noted = each_word(by, id, iov, count, bytes, now);
+	bool noted = each_word(by, id, iov, count, bytes, now, false);
 	errno = saved;
 	return noted ? now + FLIGHT_NOTED : FLIGHT_NOTHING;
 }
@@ -100,15 +115,14 @@ uint32_t flight_before_vectors(enum flight_by by, int id, const struct iovec *io
 void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t count, ssize_t result, uint32_t before)
 {
 	int saved = errno;
+	uint32_t now = flight_now();
 	if (before == FLIGHT_LATER) {
 		if (result >= (ssize_t)sizeof(uintptr_t) && result <= FLIGHT_OUT && (by != FLIGHT_FD || flight_copies(id)))
-			each_word(by, id, iov, count, (size_t)result, flight_now());
+			each_word(by, id, iov, count, (size_t)result, now, false);
 	} else if (result < 0) {
-		each_word(by, id, iov, count, FLIGHT_OUT, 0);
-	} else {
-		uint32_t now = flight_now();
-		if (now + FLIGHT_NOTED - before > flight.life / LONG_WAIT)
-			each_word(by, id, iov, count, FLIGHT_OUT, now);
+		each_word(by, id, iov, count, FLIGHT_OUT, now, true);
+	} else if (now + FLIGHT_NOTED - before > flight.life / LONG_WAIT) {
+		each_word(by, id, iov, count, FLIGHT_OUT, now, false);
 	}
 	errno = saved;
 }
@@ -116,7 +130,7 @@ void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t co
 void flight_in(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes)
 {
 	int saved = errno;
-	each_word(by, id, iov, count, bytes < FLIGHT_IN ? bytes : FLIGHT_IN, 0);
+	each_word(by, id, iov, count, bytes < FLIGHT_IN ? bytes : FLIGHT_IN, flight_now(), true);
 	errno = saved;
 }
 

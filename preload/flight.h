@@ -38,6 +38,10 @@ enum flight_by {
 /* What flight_before says: these, or the tick at which words were noted, + FLIGHT_NOTED. */
 enum { FLIGHT_LATER, FLIGHT_NOTHING, FLIGHT_NOTED };
 
+enum { FLIGHT_KNOWN = 256 };
+extern uint32_t flight_known[FLIGHT_KNOWN]; /* atomic: fd + 1 of descriptors that are no character devices, as far as was seen */
+bool flight_copies(int fd);                 /* the same, asked of the kernel */
+
 uint32_t flight_out(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes);
 void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t count, ssize_t result, uint32_t before);
 void flight_in(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes);
@@ -72,8 +76,16 @@ static inline uint32_t flight_before_message(int fd, const struct msghdr *m)
 /* result: bytes that were taken, or -1. errno stays. */
 static inline void flight_after(enum flight_by by, int id, const void *buf, size_t n, ssize_t result, uint32_t before)
 {
-	if (before != FLIGHT_NOTHING)
-		flight_settle(by, id, &(struct iovec){ (void *)buf, n }, 1, result, before);
+	uintptr_t word;
+	if (before == FLIGHT_NOTHING)
+		return;
+	if (before == FLIGHT_LATER) {
+		n = (size_t)result < n ? (size_t)result : n;
+		if (result < (ssize_t)sizeof word || (by == FLIGHT_FD && load_relaxed(&flight_known[(unsigned)id % FLIGHT_KNOWN]) != (uint32_t)id + 1 && !flight_copies(id))
+		    || LIKELY(flight_next(buf, n, 0, &word) == n))
+			return;
+	}
+	flight_settle(by, id, &(struct iovec){ (void *)buf, n }, 1, result, before);
 }
 static inline void flight_after_vectors(enum flight_by by, int id, const struct iovec *iov, size_t count, ssize_t result, uint32_t before)
 {

@@ -61,39 +61,56 @@ uint32_t flight_channel(uint64_t a, uint64_t b)
 
 /* -- the look -- */
 
-/* Is there a byte i in [0, n) with p[i] == a or b, and zeros in p[i + 1] and p[i + 2]? Written for the compiler to make vectors of: n is
- * a constant. The three highest bytes of an address are all that most data has to be looked at for. */
-static inline bool may_hold(const uint8_t *p, unsigned n, uint8_t a, uint8_t b)
+/* The three highest bytes of an address are all that most data has to be looked at for: 16 of them at once. */
+typedef uint8_t bytes __attribute__((vector_size(16)));
+typedef bytes loose_bytes __attribute__((aligned(1), may_alias));
+struct high { /* of the words that are looked for: byte 5 under a mask of the bits that all of them share */
+	bytes mask, value;
+};
+
+static inline bytes hits(const uint8_t *p, struct high h)
 {
-	uint8_t hit = 0;
-	for (unsigned i = 0; i < n; i++)
-		hit |= (uint8_t)((p[i] == a) | (p[i] == b)) & (uint8_t)((p[i + 1] | p[i + 2]) == 0);
-	return hit;
+	bytes a = *(const loose_bytes *)(p + 5), b = *(const loose_bytes *)(p + 6), c = *(const loose_bytes *)(p + 7);
+	return (bytes)((a & h.mask) == h.value) & (bytes)((b | c) == 0);
+}
+static inline bool any(bytes b)
+{
+	typedef uint64_t halves __attribute__((vector_size(16)));
+	halves h = (halves)b;
+	return (h[0] | h[1]) != 0;
+}
+
+/* The first byte from `i` on at which a word of the window begins, or `end`. */
+static size_t first_word(const uint8_t *p, size_t i, size_t end, uintptr_t base, uintptr_t limit)
+{
+	while (i < end && *(const word_t *)(p + i) - base > limit)
+		i++;
+	return i;
 }
 
 size_t flight_next(const void *buf, size_t n, size_t from, uintptr_t *word)
 {
 	const uint8_t *p = buf;
 	const uintptr_t base = arena.base, limit = load_acquire(&arena.limit);
-	const uint8_t a = (uint8_t)(base >> 40), b = (uint8_t)((base + limit) >> 40);
 	if (n < sizeof *word || !limit)
 		return n;
 	const size_t end = n - sizeof *word + 1; /* words begin at bytes below */
-	for (size_t i = from; i < end;) {
-		size_t part = end - i >= 64 ? 64 : end - i >= 16 ? 16 : end - i;
-		if ((part == 64 && !may_hold(p + i + 5, 64, a, b)) || (part == 16 && !may_hold(p + i + 5, 16, a, b))) {
-			i += part;
-			continue;
-		}
-		for (size_t stop = i + part; i < stop; i++) {
-			uintptr_t w = *(const word_t *)(p + i);
-			if (UNLIKELY(w - base <= limit)) {
-				*word = w;
-				return i;
-			}
-		}
+	const uint8_t low = (uint8_t)(base >> 40), mask = (uint8_t)~(low ^ (uint8_t)((base + limit) >> 40));
+	size_t i = from, found;
+	if (end - i >= 16 && i < end) {
+		const struct high h = { (bytes){} + mask, (bytes){} + (uint8_t)(low & mask) };
+		while (i + 64 <= end && LIKELY(!any(hits(p + i, h) | hits(p + i + 16, h) | hits(p + i + 32, h) | hits(p + i + 48, h))))
+			i += 64;
+		while (i + 16 <= end && LIKELY(!any(hits(p + i, h))))
+			i += 16;
+		if (i + 16 > end && LIKELY(!any(hits(p + end - 16, h)))) /* the rest, and a little again */
+			return n;
 	}
-	return n;
+	found = first_word(p, i, end, base, limit);
+	if (found >= end)
+		return n;
+	*word = *(const word_t *)(p + found);
+	return found;
 }
 
 /* -- the table -- */
