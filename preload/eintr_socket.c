@@ -186,6 +186,10 @@ ssize_t recv(int fd, void *buf, size_t n, int flags)
 	return r;
 }
 
+/* When a signal ends recvmmsg behind the first message, the kernel keeps the error for the socket's next call: its own ERESTARTSYS, which
+ * programs never see otherwise (do_recvmmsg stores it in sk_err). */
+enum { LEFT_BEHIND = 512 };
+
 /* Without MSG_WAITFORONE it waits until every message is there, unless a signal comes. With a timeout of its own a signal
  * ends it in the plain program too, and the time runs from datagram to datagram only; that is left as it is. */
 static int receive_messages(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
@@ -196,7 +200,7 @@ static int receive_messages(int fd, struct mmsghdr *messages, unsigned n, int fl
 		eintr_arm(&a.scope);
 		int r = real()->recvmmsg(fd, messages + done, n - done, flags, timeout);
 		if (r < 0) {
-			if (again(&a))
+			if (again(&a) || (done && errno == LEFT_BEHIND))
 				continue;
 			if (done)
 				errno = a.saved;
@@ -378,7 +382,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	uint32_t before = flight_before_message(fd, message);
 	ssize_t r = send_message(fd, message, flags);
-	if (before != FLIGHT_NOTHING)
+	if (before != FLIGHT_NOTHING && (r > 0 || before != FLIGHT_LATER)) /* else *message may be what can't be read */
 		flight_after_vectors(FLIGHT_SOCKET, fd, message->msg_iov, message->msg_iovlen, r, before);
 	return r;
 }

@@ -62,7 +62,8 @@ bool flight_copies(int fd)
 	return yes;
 }
 
-/* Each word in the first `bytes` bytes: noted now, or dropped again. false: there is none, or the channel is none. */
+/* Each word in the first `bytes` bytes: noted now, or dropped again. false: there is none, or the channel is none. One that came in
+ * at no multiple of 8 is not dropped: the collector would not see it there until the program has unpacked it. */
 static bool each_word(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes, uint32_t now, bool in)
 {
 	int32_t channel = NOT_ASKED;
@@ -74,9 +75,9 @@ static bool each_word(enum flight_by by, int id, const struct iovec *iov, size_t
 				channel = channel_of(by, id, now);
 			if (channel == NOT_A_CHANNEL)
 				return false;
-			if (in)
+			if (in && ((uintptr_t)iov[v].iov_base + at) % sizeof word == 0)
 				flight_drop(word, (uint32_t)channel);
-			else
+			else if (!in)
 				flight_note(word, (uint32_t)channel, now);
 		}
 		bytes -= n;

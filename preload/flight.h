@@ -4,7 +4,7 @@
  *     flight_before      the buffer lies in this thread's own stack: noted before the call, so that a fast reader finds it
  *     the call
  *     flight_after       any other buffer: looked at now, as far as the kernel took it. Failed: notes are dropped again
- *     flight_read        words that came in are dropped
+ *     flight_read        words that came in are dropped, where the collector sees them from now on: at multiples of 8
  *
  * Another buffer can't be looked at before: the call may be a question whether it is readable, and the answer EFAULT. Behind
  * a call that took bytes it is readable, except that /dev/null and its like take what they never touch; so descriptors of

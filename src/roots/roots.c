@@ -333,8 +333,8 @@ static enum abort_reason mark_all(void)
 		return ABORT_NO_MEMORY;
 	mark_threads();
 	scanned += 8 * tables_each(mark_word, !no.epoll);
-	if (!no.inflight)
-		scanned += 8 * flight_each(mark_word, flight_now());
+	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
+	scanned += 8 * stats.in_flight;
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
 }
 
