@@ -424,12 +424,12 @@ int main(int argc, char **argv)
 	pthread_t thread[CHANNELS];
 	make_channels();
 	travelling = TRAVELLERS;
+	for (size_t i = 0; i < TRAVELLERS; i++) /* before there are threads: a channel has one sender at a time */
+		start_one(i % CHANNELS, &seed);
+	kit_scrub();
 	for (size_t i = 0; i < CHANNELS; i++)
 		if (pthread_create(&thread[i], NULL, travel, (void *)(base * CHANNELS + i)))
 			return 2;
-	for (size_t i = 0; i < TRAVELLERS; i++)
-		start_one(i % CHANNELS, &seed);
-	kit_scrub();
 	usleep((useconds_t)(seconds * 1e6));
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	while (__atomic_load_n(&travelling, __ATOMIC_ACQUIRE))
