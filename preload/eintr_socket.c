@@ -382,13 +382,12 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	uint32_t before = flight_before_message(fd, message);
 	ssize_t r = send_message(fd, message, flags);
-	if (before != FLIGHT_NOTHING && (r > 0 || before != FLIGHT_LATER)) /* else *message may be what can't be read */
-		flight_after_vectors(FLIGHT_SOCKET, fd, message->msg_iov, message->msg_iovlen, r, before);
+	flight_after_message(fd, message, r, before);
 	return r;
 }
 
 /* Reports how many messages were sent, in part or whole; callers look at each msg_len and loop anyway. */
-int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+static int send_messages(int fd, struct mmsghdr *messages, unsigned n, int flags)
 {
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	int r;
@@ -396,10 +395,15 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 		eintr_arm(&a.scope);
 		r = real()->sendmmsg(fd, messages, n, flags);
 	} while (UNLIKELY(r == -1) && again(&a));
-	ended(&a, r);
-	for (int i = 0; i < r && flight.life; i++)
-		flight_after_vectors(FLIGHT_SOCKET, fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen, messages[i].msg_len, FLIGHT_LATER);
-	return r;
+	return (int)ended(&a, r);
+}
+
+/* Messages that were not sent keep their notes: it is not told which of them had any, and the next call sends them as a rule. */
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+	for (unsigned i = 0; i < n && flight_readable(&messages[i], sizeof messages[i]); i++)
+		flight_before_message(fd, &messages[i].msg_hdr);
+	return send_messages(fd, messages, n, flags);
 }
 
 /* -- glibc's checked names: what _FORTIFY_SOURCE compiles a call with a known buffer into -- */

@@ -49,6 +49,10 @@ static void bad_buffers(void)
 	struct msghdr m = { .msg_iov = (struct iovec *)bad, .msg_iovlen = 1 }, n = { .msg_iov = &none, .msg_iovlen = 1 };
 	struct message { long type; void *p; } *message = (struct message *)(void *)(bad - 8);
 	FAILS("write of what can't be read", EFAULT, write(ends[1], bad, 8));
+	void *volatile null_pointer = NULL;
+	FAILS("write of NULL", EFAULT, write(ends[1], null_pointer, 8));
+	FAILS("write of what is no address", EFAULT, write(ends[1], (void *)((uintptr_t)page | 1ull << 60), 8));
+	FAILS("write across the end of what can be read", EFAULT, send(s[0], bad - 4, 300, 0));
 	FAILS("writev of vectors that can't be read", EFAULT, writev(ends[1], (struct iovec *)bad, 1));
 	FAILS("writev of what can't be read", EFAULT, writev(ends[1], &none, 1));
 	FAILS("send of what can't be read", EFAULT, send(s[0], bad, 8, 0));
@@ -68,7 +72,17 @@ static void bad_buffers(void)
 	check("what was written is there", read(ends[0], all, sizeof all) >= 16 && !memcmp(all, &block, 8) && !memcmp(all + 8, &block, 8));
 	close(s[0]);
 	close(s[1]);
+	/* what could be read a moment ago */
+	GIVES("write from a page", 8, write(ends[1], page, 8));
+	if (mprotect(page, 4096, PROT_NONE))
+		exit(2);
+	FAILS("and of it, protected", EFAULT, write(ends[1], page, 8));
+	if (mprotect(page, 4096, PROT_READ))
+		exit(2);
+	GIVES("and of it, readable again", 8, write(ends[1], page, 8));
 	munmap(page, 8192);
+	FAILS("and of it, unmapped", EFAULT, write(ends[1], page, 8));
+	check("three came", read(ends[0], all, sizeof all) == 16);
 }
 
 /* TCP throws away what is received with MSG_TRUNC, and says how much it was. */
@@ -243,6 +257,38 @@ static void cancellation(void)
 	}
 }
 
+/* -- a buffer that its reader unmaps, the moment it has it -- */
+
+static void *unmap_what_comes(void *arg)
+{
+	struct { void *page, *block; char more[48]; } m;
+	while (read(ends[0], &m, sizeof m) == (ssize_t)sizeof m && m.page)
+		if (m.block != block || munmap(m.page, 4096))
+			wrong++;
+	return NULL;
+}
+
+static void given_away(void)
+{
+	pthread_t t;
+	char none[64] = "";
+	if (pthread_create(&t, NULL, unmap_what_comes, NULL))
+		exit(2);
+	for (int i = 0; i < 3000; i++) {
+		void **page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		struct iovec *part = (struct iovec *)(page + 100);
+		page[0] = page;
+		page[1] = block;
+		*part = (struct iovec){ page, 64 };
+		if ((i % 2 ? write(ends[1], page, 64) : writev(ends[1], part, 1)) != 64)
+			wrong++;
+	}
+	if (write(ends[1], none, sizeof none) != (ssize_t)sizeof none)
+		wrong++;
+	pthread_join(t, NULL);
+	check("readers unmap what was written", wrong == 0);
+}
+
 /* -- flood -- */
 
 static size_t lose_and_collect(void)
@@ -306,6 +352,7 @@ int main(int argc, char **argv)
 		full_and_closed();
 		pages();
 		handlers();
+		given_away();
 		cancellation();
 		status = wrong != 0;
 	}
