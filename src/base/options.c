@@ -30,6 +30,7 @@ const struct option_row option_table[] = {
 	{ "markers", OPTION_NUMBER, NULL, 1, 1, "1", "marker threads; this version has one", AT(markers) },
 	{ "cycle", OPTION_CHOICE, "stop", 0, 0, "stop", "where the marker runs: stop is inside the stop", AT(cycle) },
 	{ "roots", OPTION_CHOICE, "all|segments", 0, 1, "all", "all private memory, or only data segments, stacks and registers (for comparison)", AT(roots) },
+	{ "inflight", OPTION_NUMBER, NULL, 0, 86400, "10", "seconds that a pointer written to a pipe, socket or queue holds its block, unless read back; 0 is off", AT(inflight) },
 	{ "signal", OPTION_NUMBER, NULL, 0, 64, "0", "signal that stops threads; 0 is the platform's choice", AT(signal) },
 	{ "on_misuse", OPTION_CHOICE, "abort|report|ignore", 0, 2, "abort", "what follows a double, wild or interior free", AT(on_misuse) },
 	{ "exitcode", OPTION_NUMBER, NULL, 0, 255, "0", "mode=report: exit status when leaks were found; 0 leaves it alone", AT(exitcode) },

@@ -24,6 +24,7 @@ struct options {
 	unsigned markers;      /* marker threads; only 1 until marking runs in a snapshot child */
 	unsigned cycle;        /* 0 stop: the marker runs inside the stop (the only kind yet) */
 	unsigned roots;        /* enum roots_policy */
+	unsigned inflight;     /* seconds that a pointer written to a pipe, socket or queue is a root; 0: none is looked for */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */

@@ -31,6 +31,7 @@ struct stats {
 	uint64_t foreign_frees;      /* pointers outside the arena given to free/realloc */
 	uint64_t marked_blocks, marked_bytes; /* by the last completed mark */
 	uint64_t root_bytes;         /* scanned by the last completed mark */
+	uint64_t in_flight;          /* words in pipes, sockets and queues, as the last mark saw them */
 	uint64_t refills, remote_frees, adopted_spans;
 	uint64_t purged_bytes;
 	uint64_t eintr_hidden;       /* EINTRs of ours that a wrapper hid */

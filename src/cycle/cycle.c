@@ -103,11 +103,23 @@ static enum abort_reason mark_and_judge(void)
 
 /* ---- step 7 ---- */
 
+/* The one reason that lasts, told once: a table of what the kernel holds has no room. */
+static void tell_full(void)
+{
+	static bool told; /* under collect_lock */
+	if (!told)
+		say("more pointers stand in pipes, sockets, queues and epoll sets than can be noted: nothing is recycled until there are fewer: "
+		    "inflight= is how many seconds one counts, 0 looks for none");
+	told = true;
+}
+
 static void cycle_end(struct attempt *a)
 {
 	if (a->reason != ABORT_NONE) {
 		stats_add(&stats.aborted[a->reason], 1);
 		pace_aborted(a->cpu_ns);
+		if (a->reason == ABORT_TABLE_FULL)
+			tell_full();
 		if (options.verbosity)
 			say("cycle given up: %s: nothing is recycled: it is tried again later", abort_names[a->reason]);
 		return;

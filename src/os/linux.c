@@ -206,6 +206,8 @@ long os_read_self(void *buf, uintptr_t from, size_t n)
 	return syscall6(SYS_process_vm_readv, os_pid(), (long)&to, 1, (long)&at, 1, 0);
 }
 
+bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }
+
 long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_ioctl, fd, (long)request, (long)arg); }
 
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages)

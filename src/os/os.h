@@ -54,6 +54,8 @@ void os_close(int fd);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);
+/* Is the aligned word at `at` readable? One cheap call that every sandbox allows (the kernel looks at the set before it refuses the rest). */
+bool os_readable(uintptr_t at);
 long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);

@@ -48,4 +48,11 @@ void tables_lock(void);
 void tables_unlock(void);
 void tables_forked(void);
 
+/* -- flight.c -- */
+/* Words could not be noted less than `life` before `now`. */
+bool flight_full(uint32_t now);
+/* Ends the notes that are older than `life`, gives the words of the others to fn. Result: their number. */
+size_t flight_each(void (*fn)(uintptr_t word), uint32_t now);
+void flight_memory(void (*fn)(uintptr_t low, uintptr_t high));
+
 #endif

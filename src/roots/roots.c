@@ -6,7 +6,7 @@
  * 2. Parts of the arena's window that are no longer plain memory are told to the marker as doubtful.
  * 3. Two sets of ranges are built: what is left out (the arena, cgc's own memory, the dead part of each thread's stack as far
  *    as the mapping of its stack pointer reaches) and what is a live stack or signal frame.
- * 4. Registers, and words that only the kernel holds, go to the marker one by one.
+ * 4. Registers, and words that only the kernel holds or that are in flight, go to the marker one by one.
  * 5. Each mapping, minus what is left out, page by page where there are contents; words in live stacks are marked as such.
  *    Sub-ranges are left out, never whole mappings: the kernel merges neighbours, ours with the program's.
  *
@@ -24,6 +24,7 @@
 #include "heap/heap.h"
 #include "mark/mark.h"
 #include "os/os.h"
+#include "roots/flight.h"
 #include "roots/inside.h"
 #include "threads/threads.h"
 
@@ -39,7 +40,7 @@ static bool from_smaps;
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
-	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code;
+	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight;
 } no;
 
 void roots_exclude(uintptr_t low, uintptr_t high)
@@ -54,6 +55,7 @@ static void exclude_now(uintptr_t low, uintptr_t high) { ranges_add(&left_out, l
 
 void roots_start(void)
 {
+	flight_start(options.mode == MODE_OFF ? 0 : options.inflight);
 	segments_start();
 	segments_own(roots_exclude);
 }
@@ -79,6 +81,7 @@ static void arm_mutants(void)
 	no.self_stack = fault(FAULT_no_self_stack);
 	no.protected = fault(FAULT_no_protected);
 	no.code = fault(FAULT_no_code);
+	no.inflight = fault(FAULT_no_inflight);
 }
 
 /* -- step 2 -- */
@@ -154,6 +157,7 @@ static void build_ranges(void)
 	threads_own_ranges(exclude_now);
 	mark_own_ranges(exclude_now);
 	tables_memory(exclude_now);
+	flight_memory(exclude_now);
 	segments_memory(exclude_now);
 	int tid = os_tid();
 	for (size_t i = 0, n = threads_count(); i < n; i++) {
@@ -329,6 +333,8 @@ static enum abort_reason mark_all(void)
 		return ABORT_NO_MEMORY;
 	mark_threads();
 	scanned += 8 * tables_each(mark_word, !no.epoll);
+	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
+	scanned += 8 * stats.in_flight;
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
 }
 
@@ -336,7 +342,7 @@ enum abort_reason roots_mark(uint64_t *bytes)
 {
 	scanned = 0;
 	*bytes = 0;
-	if (tables_full())
+	if (tables_full() || flight_full(flight_now()))
 		return ABORT_TABLE_FULL;
 	arm_mutants();
 	enum abort_reason why = mark_all();

@@ -33,6 +33,10 @@ no_interior        | zoo_interior               | $zoo
 no_offsets         | zoo_offset                 | $zoo
 no_past_end        | zoo_past_end_exact         | $zoo
 no_code            | zoo_code                   | $zoo
+no_inflight        | zoo_in_pipe                | $zoo
+no_inflight        | zoo_in_socket              | $zoo
+no_inflight        | zoo_in_mq                  | $zoo
+no_inflight        | zoo_in_msg                 | $zoo
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | grace=0
