@@ -78,7 +78,7 @@ void heap_disown(struct span *s)
 	span_list_abandon(s);
 }
 
-bool span_is_dormant(const struct span *s) { return load_relaxed(&s->list) == LIST_DORMANT; }
+bool span_is_ready(const struct span *s) { return load_relaxed(&s->list) == LIST_READY; }
 
 void cache_promote(struct span *s)
 {
