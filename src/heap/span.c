@@ -78,7 +78,7 @@ struct span *span_fresh(unsigned k, struct cache *c)
 	s->slots = info->slots;
 	s->class = (uint8_t)k;
 	s->exact = info->exact;
-	store_relaxed(&s->kind, SPAN_SMALL);
+	store_release(&s->kind, SPAN_SMALL); /* a child of fork may find the span like this: all above must hold */
 	store_relaxed(&s->owner, c);
 	arena_publish(s);
 	return s;
@@ -111,7 +111,7 @@ bool span_is_empty(const struct span *s)
 
 bool span_has_slots(const struct span *s)
 {
-	return s->free || s->virgin < s->slots || (load_relaxed(&s->recycled) > 0 && !heap_recycling_ended());
+	return s->free || s->virgin < s->slots || (__atomic_load_n(&s->recycled, __ATOMIC_SEQ_CST) > 0 /* see span_notify */ && !heap_recycling_ended());
 }
 
 /* The next recycled slot from sweep_at on, made allocated: the only way out of STATE_RECYCLED. NULL: none left. */
@@ -179,7 +179,7 @@ void span_take_back(struct span *s, struct slot *slot)
 
 uint32_t span_absorb(struct span *s)
 {
-	if (!load_relaxed(&s->remote))
+	if (!__atomic_load_n(&s->remote, __ATOMIC_SEQ_CST)) /* after the owner or the flag was written: see span_notify */
 		return 0;
 	struct slot *slot = __atomic_exchange_n(&s->remote, NULL, __ATOMIC_ACQUIRE); /* pairs with span_push_remote */
 	uint32_t n = 0;
@@ -190,23 +190,31 @@ uint32_t span_absorb(struct span *s)
 	return n;
 }
 
+/* Slots came to s (a remote push, a verdict): its owner shall look, or adopters if it has none.
+ *
+ * Three words decide, all sequentially consistent. The slot was there before `owner` is read, and whoever becomes owner, or gives
+ * the span up, looks for slots after writing `owner`: one of the two sees the other. The owner clears `queued` before it looks,
+ * so a set flag means that it will. But only an owner will: the note may lie in the inbox of a former one, which may never look
+ * there again, so `queued` says nothing about an abandoned span. And a flag that was set for an owner who left meanwhile may
+ * have kept others from telling the next one: hence the loop. */
 void span_notify(struct span *s)
 {
-	if (__atomic_exchange_n(&s->queued, 1, __ATOMIC_SEQ_CST))
-		return;
-	/* The owner is read after the slot was pushed, an adopter sets itself as owner before it absorbs: one of the two sees
-	 * the other (both sequentially consistent). */
-	struct cache *owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
-	if (!owner) {
-		if (span_is_dormant(s))
-			cache_promote(s);
-		store_release(&s->queued, 0);
-		return;
+	struct cache *owner;
+	while ((owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST))) {
+		if (__atomic_load_n(&s->queued, __ATOMIC_SEQ_CST) || __atomic_exchange_n(&s->queued, 1, __ATOMIC_SEQ_CST))
+			return;
+		owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
+		if (owner) {
+			uint32_t head = load_relaxed(&owner->inbox);
+			do
+				s->inbox_next = head;
+			while (!__atomic_compare_exchange_n(&owner->inbox, &head, s->index, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+			return;
+		}
+		__atomic_store_n(&s->queued, 0, __ATOMIC_SEQ_CST);
 	}
-	uint32_t head = load_relaxed(&owner->inbox);
-	do
-		s->inbox_next = head;
-	while (!__atomic_compare_exchange_n(&owner->inbox, &head, s->index, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	if (!span_is_ready(s))
+		cache_promote(s);
 }
 
 void span_push_remote(struct span *s, struct slot *slot)
@@ -215,8 +223,7 @@ void span_push_remote(struct span *s, struct slot *slot)
 	do
 		slot->next = head;
 	while (!__atomic_compare_exchange_n(&s->remote, &head, slot, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-	if (!__atomic_load_n(&s->queued, __ATOMIC_SEQ_CST))
-		span_notify(s);
+	span_notify(s);
 }
 
 /* ---- verdicts ---- */

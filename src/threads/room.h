@@ -78,6 +78,8 @@ struct task_signs {
 	bool runnable; /* on a CPU or waiting for one: it will answer when it gets there */
 };
 enum task_state task_classify(uint32_t tid, struct task_signs *signs);
+/* The same for n bytes of such a file; exposed for the fuzzer. */
+enum task_state task_parse_stat(const char *text, size_t n, struct task_signs *signs);
 void tasks_start(void);
 
 /* The kernel's struct sigaction. */
