@@ -27,6 +27,7 @@ struct options {
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */
+	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */
 	unsigned help;         /* 1: print the table and run on */
 };
 extern struct options options;

@@ -73,6 +73,7 @@ void *large_realloc(struct span *s, size_t size)
 			large_free(fresh, false);
 		return NULL;
 	}
+	store_relaxed(&arena_span((uintptr_t)to)->site, s->site);
 	store_relaxed(&s->byte, STATE_FREE);
 	heap_account(-(int64_t)s->block);
 	arena_give(s, false, true); /* the move left fresh pages */

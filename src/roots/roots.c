@@ -36,6 +36,7 @@ static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned;
 static bool from_smaps;
+static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
@@ -189,6 +190,10 @@ static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bo
 {
 	scanned += high - low;
 	bool readable = m->flags & MAPPING_READ;
+	if (UNLIKELY(looker != NULL)) {
+		looker(low, high);
+		return true;
+	}
 	if (m->kind == MAPPING_SECRET && !readable)
 		return !present; /* nothing but plain loads reads it */
 	if (readable && present && (m->kind == MAPPING_SECRET || !(m->flags & MAPPING_SHARED))) {
@@ -255,7 +260,9 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
 		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
 		scanned += high - low;
-		if (!mark_range_copied(low, high, true, COPY_PROTECTED))
+		if (UNLIKELY(looker != NULL))
+			looker(low, high);
+		else if (!mark_range_copied(low, high, true, COPY_PROTECTED))
 			return false;
 	}
 	return true;
@@ -343,4 +350,32 @@ enum abort_reason roots_mark(uint64_t *bytes)
 	pages_end();
 	*bytes = scanned;
 	return why;
+}
+
+/* -- the same for somebody who looks for something -- */
+
+static void look_at_word(uintptr_t w) { looker((uintptr_t)&w, (uintptr_t)(&w + 1)); }
+
+static bool look_at_all(void)
+{
+	from_smaps = pages_begin() == PAGES_SMAPS;
+	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
+		return false;
+	build_ranges();
+	if (left_out.failed || stacks.failed)
+		return false;
+	for (size_t i = 0, n = threads_count(); i < n; i++)
+		looker((uintptr_t)threads_root(i)->words, (uintptr_t)(threads_root(i)->words + threads_root(i)->word_count));
+	tables_each(look_at_word, true);
+	return mark_mappings() == ABORT_NONE;
+}
+
+bool roots_look(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	looker = fn;
+	arm_mutants();
+	bool complete = look_at_all();
+	pages_end();
+	looker = NULL;
+	return complete;
 }
