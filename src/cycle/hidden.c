@@ -23,6 +23,7 @@
 #include <string.h>
 
 enum { PIECE = 64 << 10, NEAR = 256, SHIFT_MOST = 17 };
+enum { NUMBERS = 1 << 20 };      /* 32 bits below this are anything: memory is full of small numbers */
 enum { TEXTS = 4 };              /* hexadecimal small and capital, decimal, base64 */
 #define LOOK_MOST ((size_t)2 << 30)
 #define ADDRESS_BITS 48
@@ -148,10 +149,10 @@ static void look_at_word(uint64_t w, uint64_t before, uintptr_t place)
 
 static void look_at_half(uint32_t half, uintptr_t place, uint64_t whole)
 {
-	for (unsigned i = 0; i < NELEM(sought.low); i++)
+	for (unsigned i = 0; i < NELEM(sought.low) && half >= NUMBERS; i++)
 		if (half == sought.low[i])
 			found(HIDDEN_COMPRESSED, i < 4 ? i + 2 : i - 1);
-	if (half == (uint32_t)sought.p && whole >> 32 != sought.p >> 32)
+	if (half == (uint32_t)sought.p && half >= NUMBERS && whole >> 32 != sought.p >> 32)
 		found(HIDDEN_COMPRESSED, 0);
 	int32_t offset = (int32_t)half; /* small ones are sizes and counts */
 	if ((offset > NEAR || offset < -NEAR) && place + (uintptr_t)(intptr_t)offset == sought.p)
