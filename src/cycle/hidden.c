@@ -34,6 +34,7 @@ static struct {
 	uint64_t text[TEXTS];        /* the first eight characters of each form in digits */
 	uint32_t low[6];             /* compressed forms */
 	struct span *span;           /* of p; may be free by now */
+	char digits[40];             /* here and not in a frame, where it would be found */
 	struct trace best;
 } sought;                            /* under the collect lock */
 static uint64_t piece[PIECE / 8 + 1];
@@ -57,14 +58,14 @@ static void make_needles(void)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint8_t bytes[8];
-	char text[40], *c = text;
+	char *text = sought.digits, *c = text;
 	memcpy(bytes, &sought.p, 8);
-	text_format(text, sizeof text, "%lx", sought.p);
+	text_format(text, sizeof sought.digits, "%lx", sought.p);
 	sought.text[0] = first_eight(text);
 	for (; *c; c++)
 		*c = *c >= 'a' ? (char)(*c - 'a' + 'A') : *c;
 	sought.text[1] = first_eight(text);
-	text_format(text, sizeof text, "%lu", sought.p);
+	text_format(text, sizeof sought.digits, "%lu", sought.p);
 	sought.text[2] = first_eight(text);
 	for (int i = 0; i < 2; i++) { /* six bytes are all that differs from address to address */
 		uint32_t three = (uint32_t)bytes[3 * i] << 16 | (uint32_t)bytes[3 * i + 1] << 8 | bytes[3 * i + 2];
@@ -186,7 +187,7 @@ static void look_at_range(uintptr_t low, uintptr_t high)
 		size_t words = (size_t)got / 8;
 		for (size_t i = 0; i < words; i++) {
 			uintptr_t place = at + 8 * i;
-			if (place - sought.p < sought.block)
+			if (place - sought.p < sought.block || place - (uintptr_t)&sought < sizeof sought || place - (uintptr_t)piece < sizeof piece)
 				continue;
 			look_at_word(piece[i], i ? piece[i - 1] : 0, place);
 			look_at_half((uint32_t)piece[i], place, piece[i]);
