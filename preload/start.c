@@ -155,6 +155,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 static uint64_t end_audit(void)
 {
 	struct tally t;
+	audit_finish();
 	audit_tally(&t);
 	if (!copied || t.contradictions || t.judgements >= TALLY_ENOUGH)
 		audit_print();

@@ -7,6 +7,7 @@
  *   collect, sites=1   recycling ends for the allocation site, with one line a site; without a known site as above
  *   audit              contradictions are gathered by (allocation site, caller of free); for the first of each pair memory is
  *                      searched for what the program may have kept instead of the address (hidden.c). Told at exit.
+ *   audit=touch        pages of lost blocks that were read or written count too (touch.c); who did it is not known
  *
  * Contradictions come from any thread and from handlers on top of a thread that is noting one, so the table is insert-only
  * and without lock: a row is claimed by a CAS on its key, and who finds it claimed counts it up. What else stands in a row is
@@ -15,9 +16,11 @@
 #include "cycle/audit.h"
 #include "cycle/cycle_parts.h"
 #include "cycle/hidden.h"
+#include "cycle/touch.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/sites.h"
+#include "heap/veil.h"
 #include "roots/roots.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -27,6 +30,7 @@
 enum {
 	ROWS = 256,
 	SEARCHES = 32,   /* each reads all memory */
+	LATER = 8,       /* of them for touched pages of one stop */
 	LINES = 20,      /* immortal sites that are told one by one */
 	TOP = 10         /* sites that are listed at exit */
 };
@@ -51,10 +55,15 @@ struct search {
 	size_t block;
 	struct trace *trace;
 };
+static struct search later[LATER]; /* inside a stop only */
+static unsigned later_count;
 
 static void search_stopped(void *arg)
 {
 	struct search *s = arg;
+	touch_check();
+	audit_search_touched();
+	touch_lift(); /* the search reads all blocks */
 	hidden_look(s->p, s->block, s->trace);
 }
 
@@ -81,20 +90,31 @@ static struct row *row_of(uint64_t key, bool *fresh)
 	return NULL;
 }
 
-static void note(const struct evidence *e)
+/* Counts e up; the first of its kind gets its row, to which the caller adds a trace. NULL: it is none, or there is no room. */
+static struct row *note(const struct evidence *e)
 {
 	bool fresh;
 	struct row *r = row_of(key_of(e), &fresh);
 	if (!r)
-		return;
+		return NULL;
 	add_relaxed(&r->count, 1);
 	if (!fresh)
-		return;
+		return NULL;
 	r->site = e->site;
 	r->block = e->block;
 	r->caller = (uintptr_t)e->caller;
 	r->call = e->call;
 	r->trace.how = HIDDEN_UNSOUGHT;
+	return r;
+}
+
+static void audit(const struct evidence *e)
+{
+	if (veil_started())
+		veil_excuse((uintptr_t)e->p, (uintptr_t)e->p + e->block);
+	struct row *r = note(e);
+	if (!r)
+		return;
 	struct search s = { (uintptr_t)e->p, e->block, &r->trace };
 	if (add_relaxed(&row_count, 1) < SEARCHES)
 		cycle_in_stop(search_stopped, &s);
@@ -104,10 +124,50 @@ static void note(const struct evidence *e)
 		    e->call, e->p);
 }
 
+/* The search must wait until the other touched pages are noted: it reads them. */
+void audit_touched(uintptr_t p, size_t block, uint32_t site)
+{
+	stats_add(&stats.evidence, 1);
+	struct row *r = note(&(struct evidence){ .p = (void *)p, .block = block, .site = site });
+	if (!r || add_relaxed(&row_count, 1) >= SEARCHES || later_count == LATER)
+		return;
+	later[later_count++] = (struct search){ p, block, &r->trace };
+}
+
+bool audit_search_touched(void)
+{
+	if (!later_count)
+		return false;
+	touch_lift();
+	while (later_count) {
+		struct search *s = &later[--later_count];
+		hidden_look(s->p, s->block, s->trace);
+	}
+	return true;
+}
+
+static void finish_stopped(void *unused)
+{
+	touch_check();
+	audit_search_touched();
+}
+
+void audit_finish(void)
+{
+	if (veil_started())
+		cycle_in_stop(finish_stopped, NULL);
+}
+
 static void print_row(const struct row *r)
 {
 	char allocated[300], freed[300], how[128];
 	uint64_t count = load_relaxed(&r->count);
+	if (!r->call) {
+		say_raw("  %lu page%s with blocks of %zu bytes, allocated at %s, judged lost, then read or written: likely %s\n", count,
+		        count == 1 ? "" : "s", r->block, roots_place(allocated, sizeof allocated, sites_address(r->site)),
+		        hidden_text(how, sizeof how, &r->trace));
+		return;
+	}
 	say_raw("  %lu block%s of %zu bytes, allocated at %s, judged lost, then given to %s at %s: likely %s\n", count, count == 1 ? "" : "s",
 	        r->block, roots_place(allocated, sizeof allocated, sites_address(r->site)), r->call, roots_place(freed, sizeof freed, r->caller),
 	        hidden_text(how, sizeof how, &r->trace));
@@ -137,7 +197,7 @@ void audit_print(void)
 void audit_forked(void)
 {
 	memset(rows, 0, sizeof rows);
-	row_count = lines = 0;
+	row_count = lines = later_count = 0;
 	told = false;
 }
 
@@ -164,7 +224,7 @@ static void end_recycling(const struct evidence *e)
 void audit_evidence(const struct evidence *e)
 {
 	if (options.mode == MODE_AUDIT)
-		note(e);
+		audit(e);
 	else if (options.mode == MODE_COLLECT)
 		end_recycling(e);
 }

@@ -9,6 +9,12 @@
  * noted by allocation site and caller. Any thread, in handlers too. */
 struct evidence;
 void audit_evidence(const struct evidence *e);
+/* Inside a stop, with audit=touch: the program read or wrote the block, or another on its page, which was judged lost. */
+void audit_touched(uintptr_t p, size_t block, uint32_t site);
+/* After touch_check, in the same stop: looks for the hidden forms of what it found; no veil is left then. false: it found nothing. */
+bool audit_search_touched(void);
+/* At the end, before the numbers are read: with audit=touch a last look at what was touched. */
+void audit_finish(void);
 /* The process's numbers so far. */
 void audit_tally(struct tally *t);
 /* Prints the verdict, and for each contradiction its sites and the likely reason. */

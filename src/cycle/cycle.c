@@ -21,10 +21,12 @@
 #include "cycle/cycle.h"
 #include "cycle/cycle_parts.h"
 #include "cycle/pace.h"
+#include "cycle/touch.h"
 #include "cycle/verdict.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
+#include "heap/veil.h"
 #include "mark/mark.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -166,9 +168,13 @@ static void run_stopped(void *arg)
 	uint64_t began = os_now_ns();
 	a->reason = threads_stop();
 	if (a->reason == ABORT_NONE) {
+		touch_check();
+		audit_search_touched();
 		heap_reap(thread_exists);
 		heap_collect_empty();
 		a->reason = mark_and_judge();
+		if (veil_started())
+			(a->reason == ABORT_NONE ? touch_veil : touch_lift)();
 		threads_resume();
 		stats_pause(os_now_ns() - began);
 		heap_release_empty();

@@ -7,6 +7,7 @@
  */
 #include "heap/arena.h"
 #include "heap/cache.h"
+#include "heap/veil.h"
 #include "base/fault.h"
 #include "os/os.h"
 
@@ -58,7 +59,7 @@ void *large_realloc(struct span *s, size_t size)
 		s->exact = size % OS_PAGE == 0;
 		return (void *)s->start;
 	}
-	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST)
+	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST || veil_started())
 		return NULL;
 	bool zero;
 	void *to = large_malloc(size, 1, &zero);

@@ -12,6 +12,7 @@
 #include "cycle/cycle_parts.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
+#include "heap/veil.h"
 #include "roots/roots.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -25,6 +26,8 @@ static struct {
 
 void report_start(void)
 {
+	if (options.mode == MODE_AUDIT && options.audit == AUDIT_TOUCH)
+		veil_start();
 	bool wanted = options.mode == MODE_REPORT || options.mode == MODE_AUDIT || (options.mode == MODE_COLLECT && options.sites);
 	if (wanted && !sites_start())
 		say("no memory for the table of allocation sites: reports cannot name callers: the program runs on");

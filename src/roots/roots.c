@@ -22,6 +22,7 @@
 #include "base/fault.h"
 #include "base/options.h"
 #include "heap/heap.h"
+#include "heap/veil.h"
 #include "mark/mark.h"
 #include "os/os.h"
 #include "roots/inside.h"
@@ -89,6 +90,12 @@ static bool plain(const struct mapping *m)
 	return m->kind == MAPPING_ANON && (m->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ;
 }
 
+bool roots_plain(uintptr_t low, uintptr_t high)
+{
+	const struct mapping *m = maps_find(&maps, low);
+	return m && plain(m) && m->flags & MAPPING_WRITE && !(m->flags & MAPPING_EXEC) && high <= m->high;
+}
+
 /* One mapped part of the arena. Gaps count too: a block in one was unmapped by the program. */
 static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 {
@@ -103,7 +110,7 @@ static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 		if (m->low > at)
 			mark_doubtful(at, m->low);
 		uintptr_t low = m->low > at ? m->low : at, high = m->high < end ? m->high : end;
-		if (!plain(m))
+		if (!plain(m) && !veil_covers(low)) /* each veiled page is a mapping of its own */
 			mark_doubtful(low, high);
 		at = high;
 	}

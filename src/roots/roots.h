@@ -24,6 +24,9 @@ enum abort_reason roots_mark(uint64_t *bytes);
  * Reading one may fault: copy it (os_read_self). false: something could not be listed. */
 bool roots_look(void (*fn)(uintptr_t low, uintptr_t high));
 
+/* After roots_mark, in the same stop: is [low, high), inside one page, ordinary private memory that can be read and written? */
+bool roots_plain(uintptr_t low, uintptr_t high);
+
 /* What must not be scanned: cgc's own memory. Kept in a small table; set before the first cycle. */
 void roots_exclude(uintptr_t low, uintptr_t high);
 

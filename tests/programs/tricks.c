@@ -6,6 +6,9 @@
  * Each allocates blocks in make_block and keeps their addresses in its own way only; then it allocates and frees other memory
  * for a while (and sleeps SECONDS), turns what it kept into addresses again, finds the blocks whole, and frees them in drop_block.
  * Correct under any malloc that does not collect. `clean` does the same with plain pointers.
+ *
+ * For audit=touch: `untouched`, `read`, `write` and `syscall` lose blocks of several pages by complement, allocate for a while, use
+ * the blocks in their way or not at all, and never free them.
  * Exit status: 0, 1 a block was damaged, 2 usage or the trick could not be set up.
  */
 #include "kit.h"
@@ -204,8 +207,72 @@ static __attribute__((noinline)) void churn(void)
 	}
 }
 
+/* ---- pages ---- */
+
+enum { PAGES_BLOCKS = 20, PAGES_SIZE = 20000, AT = 9000 };
+
+static __attribute__((noinline)) void make_pages(void)
+{
+	for (int i = 0; i < PAGES_BLOCKS; i++) {
+		void *p = malloc(PAGES_SIZE);
+		if (!p)
+			exit(2);
+		kit_fill(p, 0, PAGES_SIZE, (uint64_t)i);
+		kept[i] = ~(uintptr_t)p;
+	}
+}
+
+/* The kernel reads the block and writes it: both must succeed and move the right bytes. */
+static int by_system_call(char *p)
+{
+	char back[64];
+	if (pipe(ends) || write(ends[1], p + AT, sizeof back) != (ssize_t)sizeof back || read(ends[0], back, sizeof back) != (ssize_t)sizeof back)
+		return 1;
+	int wrong = memcmp(back, p + AT, sizeof back) != 0;
+	memset(back, 7, sizeof back);
+	if (write(ends[1], back, sizeof back) != (ssize_t)sizeof back || read(ends[0], p + AT, sizeof back) != (ssize_t)sizeof back)
+		return 1;
+	wrong |= memcmp(back, p + AT, sizeof back) != 0;
+	kit_fill(p, 0, PAGES_SIZE, 0);
+	close(ends[0]);
+	close(ends[1]);
+	return wrong;
+}
+
+static __attribute__((noinline)) int use_pages(const char *how)
+{
+	volatile char *p = (volatile char *)~kept[0];
+	int wrong = 0;
+	if (!strcmp(how, "read"))
+		wrong = p[AT] != ((const char *)p)[AT];
+	else if (!strcmp(how, "write"))
+		p[AT] = p[AT] ^ 0;
+	else if (!strcmp(how, "syscall"))
+		wrong = by_system_call((char *)p);
+	return wrong;
+}
+
+static int pages(const char *how)
+{
+	make_pages();
+	kit_scrub();
+	churn();
+	int wrong = use_pages(how);
+	kit_scrub();
+	churn();
+	if (strcmp(how, "untouched"))
+		for (int i = 0; i < PAGES_BLOCKS; i++)
+			wrong += !kit_intact((void *)~kept[i], 0, PAGES_SIZE, (uint64_t)i);
+	printf("%s: %d blocks damaged\n", how, wrong);
+	return wrong != 0;
+}
+
 int main(int argc, char **argv)
 {
+	static const char *const of_pages[] = { "untouched", "read", "write", "syscall" };
+	for (size_t i = 0; argc > 1 && i < sizeof of_pages / sizeof *of_pages; i++)
+		if (!strcmp(argv[1], of_pages[i]))
+			return pages(argv[1]);
 	const struct trick *t = tricks, *end = tricks + sizeof tricks / sizeof *tricks;
 	while (t < end && argc > 1 && strcmp(t->name, argv[1]))
 		t++;
