@@ -157,6 +157,8 @@ static uint64_t end_audit(void)
 	struct tally t;
 	audit_finish();
 	audit_tally(&t);
+	if (t.contradictions)
+		roots_list_segments();
 	if (!copied || t.contradictions || t.judgements >= TALLY_ENOUGH)
 		audit_print();
 	return t.contradictions;
@@ -168,15 +170,15 @@ int end_process(bool flush)
 	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;
-	bool sites = options.mode == MODE_COLLECT && options.sites;
-	if (options.mode == MODE_REPORT || options.mode == MODE_AUDIT || sites)
+	if (options.mode == MODE_REPORT) {
 		roots_list_segments();
-	if (options.mode == MODE_REPORT)
 		found = report_at_exit();
-	else if (options.mode == MODE_AUDIT)
+	} else if (options.mode == MODE_AUDIT) {
 		found = end_audit();
-	else if (sites)
+	} else if (options.mode == MODE_COLLECT && options.sites && (!copied || load_relaxed(&stats.recycled_blocks))) {
+		roots_list_segments();
 		audit_print_recycled();
+	}
 	if (options.stats)
 		cycle_print_stats();
 	if (!found || !options.exitcode)

@@ -17,6 +17,9 @@ struct tally {
 	uint64_t processes; /* summed up; 1 is not mentioned */
 };
 
+/* The first contradiction of a process is told at once, in these words. */
+#define TALLY_TOLD " of a block that was judged lost: "
+
 /* The line without "cgc: " and newline:
  *   audit: safe: 0 contradictions in 1,204,311 judgements over 57 cycles
  *   audit: not safe: ...

@@ -29,7 +29,7 @@
 
 enum {
 	ROWS = 256,
-	SEARCHES = 32,   /* each reads all memory */
+	SEARCHES = 16,   /* each reads memory for up to a second or two, in a stop */
 	LATER = 8,       /* of them for touched pages of one stop */
 	LINES = 20,      /* immortal sites that are told one by one */
 	TOP = 10         /* sites that are listed at exit */
@@ -119,7 +119,7 @@ static void audit(const struct evidence *e)
 	if (add_relaxed(&row_count, 1) < SEARCHES)
 		cycle_in_stop(search_stopped, &s);
 	if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
-		say("%s(%p) of a block that was judged lost: the program hides a pointer to it: mode=collect is not safe for this program; "
+		say("%s(%p)" TALLY_TOLD "the program hides a pointer to it: mode=collect is not safe for this program; "
 		    "all places are listed at exit",
 		    e->call, e->p);
 }
@@ -199,6 +199,7 @@ void audit_forked(void)
 	memset(rows, 0, sizeof rows);
 	row_count = lines = later_count = 0;
 	told = false;
+	sites_forked();
 }
 
 /* ---- collect ---- */

@@ -12,7 +12,8 @@
  *
  * The result is a guess: short forms can be there by chance. Nothing depends on it but a sentence.
  *
- * Pieces are copied without faulting, so protected or vanishing memory is left out. The search ends after LOOK_MOST bytes.
+ * Pieces are copied without faulting, so protected or vanishing memory is left out. LOOK_MOST bytes of roots and as many of blocks are
+ * read at most: all threads wait for the search.
  */
 #include "cycle/hidden.h"
 #include "heap/heap.h"
@@ -25,7 +26,7 @@
 enum { PIECE = 64 << 10, NEAR = 256, SHIFT_MOST = 17 };
 enum { NUMBERS = 1 << 20 };      /* 32 bits below this are anything: memory is full of small numbers */
 enum { TEXTS = 4 };              /* hexadecimal small and capital, decimal, base64 */
-#define LOOK_MOST ((size_t)2 << 30)
+#define LOOK_MOST ((size_t)256 << 20)
 #define ADDRESS_BITS 48
 
 static struct {
@@ -220,6 +221,7 @@ void hidden_look(uintptr_t p, size_t block, struct trace *trace)
 	sought.best.how = HIDDEN_NOWHERE;
 	make_needles();
 	look_at_heap();
+	sought.looked = 0;
 	roots_look(look_at_range);
 	*trace = sought.best;
 }

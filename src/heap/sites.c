@@ -113,6 +113,12 @@ bool sites_make_immortal(uint32_t site)
 	return true;
 }
 
+void sites_forked(void)
+{
+	for (uint32_t i = 0, n = sites_on() ? sites_count() : 0; i <= n && sites_on(); i++)
+		sites[i].recycled_blocks = sites[i].recycled_bytes = 0;
+}
+
 bool sites_any_immortal(void) { return load_relaxed(&immortals) && !fault(FAULT_law9_mortal_site); }
 bool sites_immortal(uint32_t site)
 {

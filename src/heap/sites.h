@@ -30,6 +30,8 @@ const struct site *sites_get(uint32_t site);
 
 /* A block of this site was recycled. */
 void sites_recycled(uint32_t site, size_t bytes);
+/* In a child of fork: what was recycled before was its parent's. */
+void sites_forked(void);
 /* Evidence came in for a block of this site: no block of it is recycled from here on, and recycled ones that were not handed out
  * yet become allocated again (span.c). true: it is the first; false: it was so before, or the site is 0. */
 bool sites_make_immortal(uint32_t site);

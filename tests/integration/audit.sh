@@ -69,6 +69,10 @@ rm -f "$T"/log.*
 "$cgc" audit -- sleep 20 >"$T/out" 2>"$T/err" & pid=$!
 sleep 0.5; kill -TERM $pid; wait $pid 2>/dev/null; status=$?
 ((status == 143)) && ok "a signal sent to cgc reaches the program" || bad "TERM to cgc: $status"
+audited -- sh -c '"$1" tagged & wait; exec "$2" -c "exec true"' - "$tricks" "$(command -v bash)"
+((status == 0)) && tail -n 1 "$T/err" | grep -q 'not safe' && ok "exec loses no contradiction of others" || bad "exec: $status: $(cat "$T/err")"
+{ audited -- "$tricks" killed; } 2>/dev/null
+((status == 137)) && tail -n 1 "$T/err" | grep -q 'not safe: 1 contradiction ' && ok "who is killed after a contradiction is not safe" || bad "killed: $status: $(cat "$T/err")"
 audited --mode=collect -- true
 ((status == 2)) && grep -q 'mode=audit' "$T/err" && ok "another mode is refused" || bad "mode=collect: $status"
 audited -- no-such-program-anywhere
@@ -79,6 +83,23 @@ under 20 mode=audit bash -c '(true); :' >"$T/out" 2>"$T/err"
 [[ $(grep -c 'audit: ' "$T/err") == 1 ]] && ok "children of fork that did little are silent" || bad "fork: $(cat "$T/err")"
 under 30 mode=audit:exitcode=9 "$tricks" complement >"$T/out" 2>"$T/err"; status=$?
 ((status == 9)) && ok "cgc run --mode=audit --exitcode" || bad "exitcode by the library: $status"
+
+# -- audit=touch: uses that are neither free nor realloc --
+for how in read write syscall; do
+  audited --audit=touch -- "$tricks" $how
+  line=$(grep -E '^  [0-9]+ pages? with blocks of [0-9]+ bytes, allocated at .*judged lost, then read or written: likely kept as its complement' "$T/err")
+  made=$(sed -nE 's/.*allocated at [^ ]*\+(0x[0-9a-f]+),.*/\1/p' <<<"$line")
+  ((status == 0)) && [[ $(cat "$T/out") == "$how: 0 blocks damaged" && -n $made ]] && within make_pages "$made" \
+    && ok "touch: $how is seen, and works" || bad "touch: $how: exit $status: $(cat "$T/out" "$T/err")"
+done
+audited --audit=touch --stress=50 -- "$tricks" untouched
+((status == 0)) && grep -q '^cgc: audit: safe: 0 contradictions' "$T/err" && ok "touch: what is not used is not counted: $(grep -oE '[0-9,]+ cycles' "$T/err")" \
+  || bad "touch: untouched: exit $status: $(cat "$T/err")"
+audited --audit=touch --stress=50 -- "$tricks" tagged
+((status == 0)) && [[ $(grep -c '^  ' "$T/err") == 1 ]] && grep -q 'then given to free' "$T/err" && ok "touch: what free does to a lost block is not counted again" \
+  || bad "touch: tagged: exit $status: $(cat "$T/err")"
+under 60 mode=audit:audit=touch:stress=20:verify=1 "$(program stress_mt)" 2 4 >"$T/out" 2>"$T/err"; status=$?
+((status == 0)) && ! complaints "$T/err" >"$T/complaints" && ok "touch: threads and forks" || bad "touch: stress_mt: exit $status: $(head -n 2 "$T/complaints" "$T/err")"
 
 # -- sites=1 in collect --
 under 30 mode=collect:sites=1:growth=10 "$(program leak_fast)" >"$T/out" 2>"$T/err"; status=$?

@@ -7,13 +7,14 @@
  * for a while (and sleeps SECONDS), turns what it kept into addresses again, finds the blocks whole, and frees them in drop_block.
  * Correct under any malloc that does not collect. `clean` does the same with plain pointers.
  *
- * For audit=touch: `untouched`, `read`, `write` and `syscall` lose blocks of several pages by complement, allocate for a while, use
- * the blocks in their way or not at all, and never free them.
+ * `killed` is `complement`, and ends by SIGKILL after its frees. For audit=touch: `untouched`, `read`, `write` and `syscall` lose
+ * blocks of several pages by complement, allocate for a while, use the blocks in their way or not at all, and never free them.
  * Exit status: 0, 1 a block was damaged, 2 usage or the trick could not be set up.
  */
 #include "kit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 enum { BLOCKS = 40, SIZE = 160, CHURN = 60000, LIVE = 2000, TAG = 0x5a5a, TURN = 24, AWAY = 64 };
@@ -171,6 +172,7 @@ static const struct trick {
 	void *(*find)(int i);
 } tricks[] = {
 	{ "clean", keep_plain, find_plain },
+	{ "killed", keep_complement, find_complement },
 	{ "xor_list", keep_xor_list, find_xor_list },
 	{ "complement", keep_complement, find_complement },
 	{ "file", keep_file, find_fd },
@@ -292,6 +294,8 @@ int main(int argc, char **argv)
 		damaged += !kit_intact(p, 1, SIZE, (uint64_t)i);
 		drop_block(p);
 	}
+	if (!strcmp(t->name, "killed"))
+		raise(SIGKILL);
 	printf("%s: %d blocks damaged\n", t->name, damaged);
 	return damaged != 0;
 }

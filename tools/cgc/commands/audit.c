@@ -35,6 +35,7 @@ struct process {
 	long pid;
 	char *text;
 	struct tally tally; /* processes == 0: it left no verdict */
+	bool spoke;         /* the verdict stands in its text */
 };
 
 /* ---- the child ---- */
@@ -124,13 +125,21 @@ static void add_up(struct tally *sum, const struct tally *t)
 	sum->processes += t->processes;
 }
 
-/* A process that replaced itself by exec may have ended more than once. */
+/* The first contradiction is told at once; who was killed after it, or replaced itself by exec, has told no more. */
 static void find_verdicts(struct process *p)
 {
 	struct tally t;
-	for (const char *line = p->text; line && *line; line = strchr(line, '\n'), line += line != NULL)
-		if (tally_parse(line, &t))
+	bool told = false;
+	for (const char *line = p->text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+		if (tally_parse(line, &t)) {
 			add_up(&p->tally, &t);
+			p->spoke = true;
+		}
+		const char *first = strstr(line, TALLY_TOLD);
+		told |= first && first < line + strcspn(line, "\n");
+	}
+	if (told && !p->tally.contradictions)
+		add_up(&p->tally, &(struct tally){ .contradictions = 1, .processes = 1 });
 	p->tally.processes = p->tally.processes != 0;
 }
 
@@ -198,7 +207,9 @@ static FILE *log_of(const char *path, long pid)
 static void tell(const struct process *list, size_t count, const char *log_path, struct tally *sum)
 {
 	size_t calm = 0, verdicts = 0;
+	bool spoke = false;
 	for (size_t i = 0; i < count; i++) {
+		spoke |= list[i].spoke;
 		verdicts += list[i].tally.processes;
 		add_up(sum, &list[i].tally);
 	}
@@ -219,7 +230,7 @@ static void tell(const struct process *list, size_t count, const char *log_path,
 	tally_text(line, sizeof(line), sum);
 	if (verdicts == 0)
 		complain("audit: not enough evidence: no process came to a verdict: it was killed, or ended by a raw system call: end it by exit or return");
-	else if (verdicts > 1 || *log_path)
+	else if (verdicts > 1 || *log_path || !spoke)
 		complain("%s", line);
 }
 
