@@ -53,7 +53,7 @@ bool tally_parse(const char *line, struct tally *t)
 	static const char start[] = "audit: ";
 	if (!strncmp(line, "cgc: ", 5))
 		line += 5;
-	if (strncmp(line, start, sizeof start - 1))
+	if (strncmp(line, start, sizeof start - 1) != 0)
 		return false;
 	line += sizeof start - 1;
 	for (size_t i = 0; i < NELEM(verdicts); i++)

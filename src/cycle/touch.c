@@ -41,7 +41,7 @@ static bool all_condemned(uintptr_t page)
 
 static bool check(uintptr_t page, bool touched)
 {
-	struct block_info info;
+	struct block_info info = { 0 };
 	if (!touched)
 		return true;
 	if (condemned_on(page, &info))
