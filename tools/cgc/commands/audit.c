@@ -55,15 +55,20 @@ static void listen_to(int number, void (*handler)(int), struct sigaction *before
 		sigaction(number, &act, NULL);
 }
 
-/* The program's wait status; -1 after a complaint. */
-static int run_child(const struct program *program, char **argv)
+/* Until it is known whom to pass them on to; else one that comes early would leave the folder behind. */
+static void hold_signals(sigset_t *mask)
 {
-	struct sigaction before[NELEM(passed_on)], interrupt, quit;
-	sigset_t some, mask;
+	sigset_t some;
 	sigemptyset(&some);
 	for (size_t i = 0; i < NELEM(passed_on); i++)
 		sigaddset(&some, passed_on[i]);
-	sigprocmask(SIG_BLOCK, &some, &mask); /* until it is known whom to pass them on to */
+	sigprocmask(SIG_BLOCK, &some, mask);
+}
+
+/* The program's wait status; -1 after a complaint. mask: that of before hold_signals. */
+static int run_child(const struct program *program, char **argv, const sigset_t *mask)
+{
+	struct sigaction before[NELEM(passed_on)], interrupt, quit;
 	for (size_t i = 0; i < NELEM(passed_on); i++)
 		listen_to(passed_on[i], pass_on, &before[i]);
 	listen_to(SIGINT, SIG_IGN, &interrupt);
@@ -74,11 +79,11 @@ static int run_child(const struct program *program, char **argv)
 			sigaction(passed_on[i], &before[i], NULL);
 		sigaction(SIGINT, &interrupt, NULL);
 		sigaction(SIGQUIT, &quit, NULL);
-		sigprocmask(SIG_SETMASK, &mask, NULL);
+		sigprocmask(SIG_SETMASK, mask, NULL);
 		_exit(plan_exec(program, argv));
 	}
 	child = pid;
-	sigprocmask(SIG_SETMASK, &mask, NULL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
 	int status = 0;
 	if (pid < 0) {
 		complain("no process can be started: %s: nothing was started", strerror(errno));
@@ -255,11 +260,13 @@ static int audit(struct plan *plan, char **argv)
 	struct program program;
 	struct process *list;
 	struct tally sum = { 0 };
+	sigset_t mask;
 	char folder[FOLDER], item[FOLDER + 80];
 	struct options asked; /* by CGC_OPTIONS, then by the command line, which wins */
 	options_defaults(&asked);
 	options_parse(&asked, getenv("CGC_OPTIONS") ? getenv("CGC_OPTIONS") : "", no_complaint);
 	options_parse(&asked, plan->list ? plan->list : "", no_complaint);
+	hold_signals(&mask);
 	if (!make_folder(folder))
 		return STATUS_NOT_SERVED;
 	snprintf(item, sizeof(item), "mode=audit:exitcode=0:log_path=%s/%%p", folder);
@@ -268,7 +275,7 @@ static int audit(struct plan *plan, char **argv)
 		rmdir(folder);
 		return status;
 	}
-	int ended = run_child(&program, argv);
+	int ended = run_child(&program, argv, &mask);
 	size_t count = gather(folder, &list);
 	if (ended < 0)
 		return STATUS_NOT_SERVED;
