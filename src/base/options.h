@@ -6,6 +6,7 @@
 
 enum mode { MODE_COLLECT, MODE_REPORT, MODE_AUDIT, MODE_OFF };
 enum on_misuse { MISUSE_ABORT, MISUSE_REPORT, MISUSE_IGNORE };
+enum audit_kind { AUDIT_FREE, AUDIT_TOUCH };
 enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS };
 
 struct options {
@@ -28,6 +29,8 @@ struct options {
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */
+	unsigned audit;        /* enum audit_kind: what counts as a use of a lost block in mode=audit */
+	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */
 	unsigned help;         /* 1: print the table and run on */
 };
 extern struct options options;

@@ -27,6 +27,7 @@ struct stats {
 	uint64_t pause_max_ns, pause_total_ns, pause_histogram[PAUSE_BUCKETS];
 	uint64_t condemned_blocks, condemned_bytes;
 	uint64_t recycled_blocks, recycled_bytes;
+	uint64_t judged_blocks;      /* judgements: blocks that a completed cycle found reachable or lost, summed up over cycles */
 	uint64_t evidence, misuse;
 	uint64_t foreign_frees;      /* pointers outside the arena given to free/realloc */
 	uint64_t marked_blocks, marked_bytes; /* by the last completed mark */

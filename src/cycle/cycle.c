@@ -17,13 +17,16 @@
  * The collector's stack is 256 KiB with a guard page, mapped before the first cycle. Everything from 2 to 5 makes raw system
  * calls only and takes no lock that a stopped thread could hold.
  */
+#include "cycle/audit.h"
 #include "cycle/cycle.h"
 #include "cycle/cycle_parts.h"
 #include "cycle/pace.h"
+#include "cycle/touch.h"
 #include "cycle/verdict.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
+#include "heap/veil.h"
 #include "mark/mark.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -32,7 +35,7 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 500, AUDIT_LINES = 20 };
+enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 500 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
@@ -126,6 +129,8 @@ static void cycle_end(struct attempt *a)
 	}
 	const struct verdict *v = &a->verdict;
 	stats_add(&stats.cycles, 1);
+	if (!a->visit)
+		stats_add(&stats.judged_blocks, stats.marked_blocks + v->dead_blocks);
 	stats_add(&stats.condemned_blocks, v->condemned_blocks);
 	stats_add(&stats.condemned_bytes, v->condemned_bytes);
 	stats_add(&stats.recycled_blocks, v->recycled_blocks);
@@ -175,9 +180,13 @@ static void run_stopped(void *arg)
 	uint64_t began = os_now_ns();
 	a->reason = threads_stop();
 	if (a->reason == ABORT_NONE) {
+		touch_check();
+		audit_search_touched();
 		heap_reap(thread_exists);
 		heap_collect_empty();
 		a->reason = mark_and_judge();
+		if (veil_started())
+			(a->reason == ABORT_NONE ? touch_veil : touch_lift)();
 		threads_resume();
 		stats_pause(os_now_ns() - began);
 		heap_release_empty();
@@ -274,6 +283,42 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit)
 	return reason;
 }
 
+struct errand {
+	void (*fn)(void *arg);
+	void *arg;
+	bool done;
+};
+
+static void run_errand(void *arg)
+{
+	struct errand *e = arg;
+	if (threads_stop() != ABORT_NONE)
+		return;
+	e->fn(e->arg);
+	threads_resume();
+	e->done = true;
+}
+
+bool cycle_in_stop(void (*fn)(void *arg), void *arg)
+{
+	uint64_t mask;
+	struct errand e = { .fn = fn, .arg = arg };
+	if (!load_relaxed(&running) || self.busy || self.in_collector)
+		return false;
+	for (int i = 0; !collect_try(&mask); i++) {
+		if (i == WAIT_SLICES || load_relaxed(&forking))
+			return false;
+		os_sleep_ns(WAIT_NS);
+	}
+	if (stack_ready()) {
+		self.in_collector = 1;
+		threads_run_on((char *)stack_base + STACK, run_errand, &e);
+		self.in_collector = 0;
+	}
+	collect_drop(mask);
+	return e.done;
+}
+
 void cycle_collect(void)
 {
 	unsigned failures = 0;
@@ -334,18 +379,6 @@ static bool on_exhausted(size_t bytes)
 	return true;
 }
 
-static void on_evidence(const void *p, uint8_t state, const char *call)
-{
-	if (options.mode == MODE_AUDIT && load_relaxed(&stats.evidence) <= AUDIT_LINES)
-		say("%s(%p) of a block that was judged lost: the program hides a pointer to it: mode=collect is not safe for this program", call, p);
-	if (options.mode != MODE_COLLECT || heap_recycling_ended())
-		return;
-	heap_end_recycling();
-	say("%s(%p) of a block that looked lost (%s): the program hides pointers: nothing is recycled from here on; "
-	    "mode=audit tells more",
-	    call, p, state_is_condemned(state) ? "condemned" : "recycled");
-}
-
 static void on_misuse(const char *what, const char *call, const void *p, size_t block)
 {
 	if (options.on_misuse == MISUSE_IGNORE)
@@ -361,7 +394,7 @@ void cycle_enable(void) { __atomic_fetch_sub(&disabled, 1, __ATOMIC_RELAXED); }
 void cycle_start(void)
 {
 	heap_hooks.misuse = on_misuse;
-	heap_hooks.evidence = on_evidence;
+	heap_hooks.evidence = audit_evidence;
 	heap_hooks.park = threads_park;
 	heap_set_limit(options.heap_limit);
 	if (options.mode == MODE_OFF)

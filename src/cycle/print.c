@@ -54,7 +54,7 @@ void cycle_print_stats(void)
 	say_raw("live_bytes %zu\nheap_bytes %zu\nfree_resident_bytes %zu\nmetadata_bytes %zu\npurged_bytes %lu\n", t.live, t.mapped, t.dirty,
 	        t.metadata, stats.purged_bytes);
 	say_raw("rss_kib %lu\nrss_peak_kib %lu\n", status_kib(status, "VmRSS:"), status_kib(status, "VmHWM:"));
-	say_raw("evidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.evidence,
+	say_raw("judged_blocks %lu\nevidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.judged_blocks, stats.evidence,
 	        stats.misuse, stats.foreign_frees, stats.remote_frees, stats.adopted_spans, stats.eintr_hidden);
 	if (stats.degraded)
 		say_raw("degraded %s\n", stats.degraded);

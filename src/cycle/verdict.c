@@ -13,8 +13,9 @@
  */
 #include "cycle/verdict.h"
 #include "heap/heap.h"
+#include "heap/sites.h"
+#include "base/fault.h"
 #include "base/options.h"
-#include "base/text.h"
 
 /* Completed cycles since a slot was condemned: stamps run 1..63. */
 static unsigned age(uint8_t byte)
@@ -31,10 +32,13 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 		v->condemned_bytes += d->block;
 		seen = load_relaxed(state);
 	}
-	if (options.mode == MODE_COLLECT && state_is_condemned(seen) && age(seen) >= options.grace
-	    && heap_recycle(d->span, slot, state, options.stress != 0)) {
+	if (!state_is_condemned(seen) || age(seen) < options.grace || (options.mode != MODE_COLLECT && !fault(FAULT_law9_audit_recycles)))
+		return;
+	uint32_t site = sites_of(d->span, slot); /* before it is somebody else's. It holds if the block is still condemned below */
+	if (!sites_immortal(site) && heap_recycle(d->span, slot, state, options.stress != 0)) {
 		v->recycled_blocks++;
 		v->recycled_bytes += d->block;
+		sites_recycled(site, d->block);
 	}
 }
 

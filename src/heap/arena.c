@@ -22,6 +22,7 @@
  * last; the page map covers [0, limit); limit is released after the entries exist.
  */
 #include "heap/arena.h"
+#include "heap/veil.h"
 #include "heap/window.h"
 #include "base/config.h"
 #include "base/fault.h"
@@ -426,7 +427,8 @@ static size_t purge_runs(uint64_t now, bool all)
 				next = next && next < at ? next : at;
 				continue;
 			}
-			if (!os_purge(s->start, s->pages * (size_t)PAGE)) {
+			/* A veiled page in it holds what its file holds, not zeros. */
+			if (!(veil_started() ? os_map_over : os_purge)(s->start, s->pages * (size_t)PAGE)) {
 				s->freed_at = (uint32_t)(now / 1000000); /* mlocked or refused: later */
 				next = next && next < now + PURGE_AFTER_NS ? next : now + PURGE_AFTER_NS;
 				continue;

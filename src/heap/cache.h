@@ -44,7 +44,7 @@ extern struct cache empty_cache; /* no thread's own: every list empty, so both f
 extern struct lock caches_lock;  /* RANK_CACHES: list of caches, abandoned spans */
 
 void *heap_malloc_slow(size_t size, const void *caller);
-void heap_free_slow(void *p, const char *call);
+void heap_free_slow(void *p, const void *caller);
 
 typedef uint64_t slot_words __attribute__((vector_size(16), may_alias));
 
@@ -99,7 +99,7 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 			}
 		}
 	}
-	heap_free_slow(p, "free");
+	heap_free_slow(p, __builtin_return_address(0));
 }
 
 /* -- between cache.c and span.c -- */
@@ -111,7 +111,8 @@ void span_take_back(struct span *s, struct slot *slot);
 /* Moves the remote list to the free list. Result: slots moved. */
 uint32_t span_absorb(struct span *s);
 bool span_has_slots(const struct span *s);
-bool span_is_empty(const struct span *s);
+/* By whoever may hand out its slots, inside a stop or in a forked child. */
+bool span_is_empty(struct span *s);
 /* A fresh span of class k owned by c, or NULL. */
 struct span *span_fresh(unsigned k, struct cache *c);
 /* An empty span goes back to the arena. */

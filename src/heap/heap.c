@@ -177,11 +177,11 @@ static void misuse(const char *what, const char *call, const void *p, size_t blo
 		heap_hooks.misuse(what, call, p, block);
 }
 
-static void evidence(const void *p, uint8_t state, const char *call)
+static void evidence(const struct evidence *e)
 {
 	stats_add(&stats.evidence, 1);
 	if (heap_hooks.evidence && !fault(FAULT_law9_no_evidence))
-		heap_hooks.evidence(p, state, call);
+		heap_hooks.evidence(e);
 }
 
 /* What kind of wrong a pointer in the window is that starts no live block; NULL: it was recycled (evidence). Busy. */
@@ -211,7 +211,7 @@ static uint8_t state_free(uint8_t *byte)
 	return seen;
 }
 
-void heap_free_slow(void *p, const char *call)
+void heap_free_slow(void *p, const void *caller)
 {
 	uintptr_t a = (uintptr_t)p;
 	if (!p) { /* also the end of a free that filled its bin */
@@ -241,6 +241,7 @@ void heap_free_slow(void *p, const char *call)
 	}
 	uint32_t i = s->slots ? span_slot(s, a) : 0;
 	uint8_t seen = 0;
+	uint32_t site = 0;
 	const char *wrong = NULL;
 	struct slot *slot = p;
 	size_t block = s->slots ? s->block : 0;
@@ -251,6 +252,7 @@ void heap_free_slow(void *p, const char *call)
 			seen = STATE_ALLOCATED;
 			wrong = "is free already (and cached for reuse)";
 		} else {
+			site = sites_of(s, i); /* before anybody can have the slot next */
 			seen = state_free(&s->state[i]);
 			done = state_is_block(seen);
 		}
@@ -272,9 +274,9 @@ void heap_free_slow(void *p, const char *call)
 	}
 	leave();
 	if (UNLIKELY(!done && wrong))
-		misuse(wrong, call, p, block);
+		misuse(wrong, "free", p, block);
 	else if (UNLIKELY(!done || state_is_condemned(seen)))
-		evidence(p, seen, call);
+		evidence(&(struct evidence){ p, block, seen, site, caller, "free" });
 }
 
 void heap_free(void *p)
@@ -355,12 +357,14 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		if (wrong)
 			misuse(wrong, "realloc", p, s->slots ? s->block : 0);
 		else
-			evidence(p, STATE_RECYCLED, "realloc");
+			evidence(&(struct evidence){ p, s->slots ? s->block : 0, STATE_RECYCLED, found == FOUND_FREE ? sites_of(s, info.slot) : 0,
+			                             caller, "realloc" });
 		return NULL;
 	}
 	if (UNLIKELY(state_is_condemned(info.state))) {
+		uint32_t site = sites_of(info.span, info.slot);
 		bool alive = revive(&info.span->state[info.slot]);
-		evidence(p, info.state, "realloc");
+		evidence(&(struct evidence){ p, info.span->block, info.state, site, caller, "realloc" });
 		if (!alive)
 			return NULL;
 	}

@@ -7,6 +7,7 @@
  */
 #include "heap/arena.h"
 #include "heap/cache.h"
+#include "heap/veil.h"
 #include "base/fault.h"
 #include "os/os.h"
 
@@ -58,7 +59,7 @@ void *large_realloc(struct span *s, size_t size)
 		s->exact = size % OS_PAGE == 0;
 		return (void *)s->start;
 	}
-	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST)
+	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST || veil_started())
 		return NULL;
 	bool zero;
 	void *to = large_malloc(size, 1, &zero);
@@ -73,6 +74,7 @@ void *large_realloc(struct span *s, size_t size)
 			large_free(fresh, false);
 		return NULL;
 	}
+	store_relaxed(&arena_span((uintptr_t)to)->site, s->site);
 	store_relaxed(&s->byte, STATE_FREE);
 	heap_account(-(int64_t)s->block);
 	arena_give(s, false, true); /* the move left fresh pages */

@@ -14,6 +14,7 @@
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
 #include "heap/hooks.h"
+#include "heap/sites.h"
 #include "base/fault.h"
 
 #include <string.h>
@@ -101,12 +102,28 @@ void span_release(struct span *s)
 	box_drop(k, box);
 }
 
+/* Evidence came in for the site of recycled slot i: it may be somebody's block after all, and is one again. */
+static bool revive_immortal(struct span *s, uint32_t i)
+{
+	uint8_t seen = STATE_RECYCLED;
+	if (!sites_immortal(sites_of(s, i)) || !cas(&s->state[i], &seen, STATE_ALLOCATED | arena.stamp))
+		return false;
+	__atomic_fetch_sub(&s->recycled, 1, __ATOMIC_RELAXED);
+	cache_publish((int64_t)s->block);
+	return true;
+}
+
 /* acquire: pairs with heap_recycle's count, which follows its last touch of the slot's byte. */
-bool span_is_empty(const struct span *s)
+bool span_is_empty(struct span *s)
 {
 	/* Once evidence came in, a recycled slot may be somebody's block after all. */
 	uint32_t recycled = heap_recycling_ended() ? 0 : (uint32_t)load_acquire(&s->recycled);
-	return load_relaxed(&s->out) == recycled;
+	if (LIKELY(load_relaxed(&s->out) != recycled || !recycled || !sites_any_immortal()))
+		return load_relaxed(&s->out) == recycled;
+	for (uint32_t i = 0; i < s->slots; i++)
+		if (load_relaxed(&s->state[i]) == STATE_RECYCLED && revive_immortal(s, i))
+			return false;
+	return true;
 }
 
 bool span_has_slots(const struct span *s)
@@ -123,6 +140,8 @@ static struct slot *sweep(struct span *s, uint8_t allocated)
 		uint8_t seen = load_relaxed(&s->state[i]);
 		if (fault(FAULT_law1_sweep_free) && seen == STATE_FREE && i < s->virgin)
 			seen = STATE_RECYCLED, store_relaxed(&s->state[i], STATE_RECYCLED); /* the mutant: collects free bytes too */
+		if (seen == STATE_RECYCLED && UNLIKELY(sites_any_immortal()) && revive_immortal(s, i))
+			continue;
 		if (seen == STATE_RECYCLED && cas(&s->state[i], &seen, allocated)) {
 			__atomic_fetch_sub(&s->recycled, 1, __ATOMIC_RELAXED);
 			return (struct slot *)span_address(s, i);

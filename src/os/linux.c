@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -52,6 +53,19 @@ int os_map_at_errno(uintptr_t addr, size_t size)
 bool os_map_over(uintptr_t addr, size_t size)
 {
 	return map(addr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == (long)addr;
+}
+
+bool os_map_file_over(uintptr_t addr, size_t size, int fd, uint64_t at)
+{
+	if (fault(FAULT_mmap))
+		return false;
+	return syscall6(SYS_mmap, (long)addr, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (long)at) == (long)addr;
+}
+
+bool os_pages_mapped(uintptr_t addr, size_t size)
+{
+	uint8_t pages[64];
+	return size <= sizeof pages * 4096 && os_resident(addr, size, pages) == 0;
 }
 
 void *os_reserve(size_t size)
@@ -181,6 +195,23 @@ long os_pread(int fd, void *buf, size_t n, uint64_t at)
 	while (r == -EINTR);
 	return r;
 }
+long os_pwrite(int fd, const void *buf, size_t n, uint64_t at)
+{
+	long r;
+	do
+		r = syscall4(SYS_pwrite64, fd, (long)buf, (long)n, (long)at);
+	while (r == -EINTR);
+	return r;
+}
+
+int os_memfd(const char *name) { return (int)syscall2(SYS_memfd_create, (long)name, 1 /* MFD_CLOEXEC */); }
+
+bool os_files_unlimited(void)
+{
+	struct rlimit limit = { 0, 0 };
+	return syscall4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
+}
+
 long os_write(int fd, const void *buf, size_t n)
 {
 	size_t done = 0;

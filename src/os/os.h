@@ -21,6 +21,9 @@ bool os_map_over(uintptr_t addr, size_t size);      /* exactly there, in place o
 bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero;
                                                        false: nothing moved, but `to` may be unmapped */
 bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads as zero afterwards; false: still there */
+/* Private pages of a file, exactly there; what they hold is the file's until it is written. false: see os_pages_mapped. */
+bool os_map_file_over(uintptr_t addr, size_t size, int fd, uint64_t at);
+bool os_pages_mapped(uintptr_t addr, size_t size);  /* every page of it is mapped */
 void os_wipeonfork(void *p, size_t size);
 void os_guard(void *p, size_t size);                /* no access */
 
@@ -49,6 +52,9 @@ int os_open(const char *path, int flags, int mode); /* always O_CLOEXEC; descrip
 int os_open_proc(const char *name);
 long os_read(int fd, void *buf, size_t n);
 long os_pread(int fd, void *buf, size_t n, uint64_t at);
+long os_pwrite(int fd, const void *buf, size_t n, uint64_t at);
+int os_memfd(const char *name);                     /* a file in memory; descriptor or -errno */
+bool os_files_unlimited(void);                      /* RLIMIT_FSIZE is not set: writing a file cannot end in SIGXFSZ */
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
 void os_close(int fd);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */

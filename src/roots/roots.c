@@ -22,6 +22,7 @@
 #include "base/fault.h"
 #include "base/options.h"
 #include "heap/heap.h"
+#include "heap/veil.h"
 #include "mark/mark.h"
 #include "os/os.h"
 #include "roots/flight.h"
@@ -37,6 +38,7 @@ static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned;
 static bool from_smaps;
+static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
@@ -91,6 +93,12 @@ static bool plain(const struct mapping *m)
 	return m->kind == MAPPING_ANON && (m->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ;
 }
 
+bool roots_plain(uintptr_t low, uintptr_t high)
+{
+	const struct mapping *m = maps_find(&maps, low);
+	return m && plain(m) && m->flags & MAPPING_WRITE && !(m->flags & MAPPING_EXEC) && high <= m->high;
+}
+
 /* One mapped part of the arena. Gaps count too: a block in one was unmapped by the program. */
 static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 {
@@ -105,7 +113,7 @@ static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 		if (m->low > at)
 			mark_doubtful(at, m->low);
 		uintptr_t low = m->low > at ? m->low : at, high = m->high < end ? m->high : end;
-		if (!plain(m))
+		if (!plain(m) && !veil_covers(low)) /* each veiled page is a mapping of its own */
 			mark_doubtful(low, high);
 		at = high;
 	}
@@ -193,6 +201,10 @@ static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bo
 {
 	scanned += high - low;
 	bool readable = m->flags & MAPPING_READ;
+	if (UNLIKELY(looker != NULL)) {
+		looker(low, high);
+		return true;
+	}
 	if (m->kind == MAPPING_SECRET && !readable)
 		return !present; /* nothing but plain loads reads it */
 	if (readable && present && (m->kind == MAPPING_SECRET || !(m->flags & MAPPING_SHARED))) {
@@ -259,7 +271,9 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
 		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
 		scanned += high - low;
-		if (!mark_range_copied(low, high, true, COPY_PROTECTED))
+		if (UNLIKELY(looker != NULL))
+			looker(low, high);
+		else if (!mark_range_copied(low, high, true, COPY_PROTECTED))
 			return false;
 	}
 	return true;
@@ -349,4 +363,32 @@ enum abort_reason roots_mark(uint64_t *bytes)
 	pages_end();
 	*bytes = scanned;
 	return why;
+}
+
+/* -- the same for somebody who looks for something -- */
+
+static void look_at_word(uintptr_t w) { looker((uintptr_t)&w, (uintptr_t)(&w + 1)); }
+
+static bool look_at_all(void)
+{
+	from_smaps = pages_begin() == PAGES_SMAPS;
+	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
+		return false;
+	build_ranges();
+	if (left_out.failed || stacks.failed)
+		return false;
+	for (size_t i = 0, n = threads_count(); i < n; i++)
+		looker((uintptr_t)threads_root(i)->words, (uintptr_t)(threads_root(i)->words + threads_root(i)->word_count));
+	tables_each(look_at_word, true);
+	return mark_mappings() == ABORT_NONE;
+}
+
+bool roots_look(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	looker = fn;
+	arm_mutants();
+	bool complete = look_at_all();
+	pages_end();
+	looker = NULL;
+	return complete;
 }
