@@ -17,6 +17,7 @@
 #include "heap/self.h"
 #include "preload/end.h"
 #include "preload/real.h"
+#include "preload/shim.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -54,6 +55,7 @@ static void fork_prepare(void)
 
 static void fork_child(void)
 {
+	identity_forked();
 	heap_fork_child();
 	cycle_fork_child_end();
 }

@@ -79,8 +79,7 @@ static bool mem_ready(void)
 	uintptr_t *page = os_map(OS_PAGE), seen = 0;
 	if (page) {
 		page[0] = (uintptr_t)page;
-		os_guard(page, OS_PAGE);
-		mem_proven = os_pread(mem_fd, &seen, sizeof seen, (uintptr_t)page) == (long)sizeof seen && seen == (uintptr_t)page;
+		mem_proven = os_guard(page, OS_PAGE) && os_pread(mem_fd, &seen, sizeof seen, (uintptr_t)page) == (long)sizeof seen && seen == (uintptr_t)page;
 		os_unmap(page, OS_PAGE);
 	}
 	return mem_proven;

@@ -1,7 +1,7 @@
 /*
  * Everything cgc asks of the operating system. Raw system calls: no errno, no cancellation point, no libc lock, no
  * allocation, so each may be called from a signal handler, inside a stop and in a forked child. Failures are negative errno
- * values or NULL. Each honours the fault point of its name.
+ * values or NULL. fault= makes each fail (os/syscall.h).
  */
 #ifndef CGC_OS_OS_H
 #define CGC_OS_OS_H
@@ -21,8 +21,8 @@ bool os_map_over(uintptr_t addr, size_t size);      /* exactly there, in place o
 bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero;
                                                        false: nothing moved, but `to` may be unmapped */
 bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads as zero afterwards; false: still there */
-void os_wipeonfork(void *p, size_t size);
-void os_guard(void *p, size_t size);                /* no access */
+bool os_wipeonfork(void *p, size_t size);           /* false: children of fork see the contents */
+bool os_guard(void *p, size_t size);                /* no access; false: still accessible */
 
 /* -- time -- */
 uint64_t os_now_ns(void);          /* monotonic */

@@ -68,11 +68,18 @@ const char *threads_unsupported(void)
 {
 	siginfo_t info = { .si_code = SI_QUEUE };
 	struct task_pass pass;
+	uintptr_t bases[MACHINE_BASES];
+	uint64_t mask;
 #ifndef __GLIBC__
 	return "threads cannot be stopped: this C library keeps no signal that reaches every thread";
 #endif
 	if (syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), 0, (long)&info) < 0)
 		return "threads cannot be stopped: the kernel refuses rt_tgsigqueueinfo";
+	if (!machine_bases(bases))
+		return "threads cannot be stopped: the kernel refuses arch_prctl";
+	if (!threads_block_signals(&mask))
+		return "threads cannot be stopped: the kernel refuses rt_sigprocmask";
+	threads_restore_signals(mask);
 	if (tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
 		return "threads cannot be stopped: /proc/self/task is missing or belongs to another PID namespace";
 	return NULL;
@@ -100,7 +107,7 @@ void threads_exec_enter(void)
 			break;
 		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
 		while (load_acquire(&stop.epoch) == e)
-			room_wait(&stop.epoch, e, 0);
+			room_wait(&stop.epoch, e, LOOK_AGAIN_NS);
 	}
 	/* A signal of an earlier stop may be pending still. What is this thread's own is delivered at the end of a system call;
 	 * what kill() left for the process is taken out here, for it would outlive the exec. */

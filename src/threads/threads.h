@@ -25,6 +25,7 @@ struct thread_root {
 	                          of this thread's stack are known for certain and sp lies inside them */
 	uintptr_t words[40];   /* general registers, sp included, and the fs/gs bases (TCB) */
 	unsigned word_count;
+	bool partial;          /* the kernel refused some of this: no judgement may stand on it (law 8) */
 };
 
 /* Installs nothing yet; remembers the main thread. Called from the constructor, single-threaded. */
@@ -35,9 +36,12 @@ const char *threads_unsupported(void);
 /* The new thread tells its stack bounds (from the shim's pthread_create trampoline); thread exit forgets them. */
 void threads_stack_known(uintptr_t low, uintptr_t high);
 
-/* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. */
-void threads_block_signals(uint64_t *saved);
+/* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. false: the kernel refused, *saved is
+ * THREADS_NO_MASK. */
+bool threads_block_signals(uint64_t *saved);
+/* THREADS_NO_MASK, which no thread can have (KILL and STOP are never blocked), changes nothing. */
 void threads_restore_signals(uint64_t saved);
+#define THREADS_NO_MASK (~0ull)
 /* The same; true: a signal that was waiting for it has done something to the program, so a call it could have ended ends. */
 bool threads_restore_signals_felt(uint64_t saved);
 
