@@ -97,8 +97,11 @@ static bool read_page(uint8_t *to, uintptr_t at, size_t n, enum copy_rule rule)
 	}
 	if (!mem_ready())
 		return false;
-	if (os_pread(mem_fd, to, n, at) == (long)n)
+	got = os_pread(mem_fd, to, n, at);
+	if (got == (long)n)
 		return true;
+	if (got != -EIO) /* the kernel's word for a page that cannot be had (mem_rw); any other (ENOMEM) says nothing about it */
+		return false;
 	__builtin_memset(to, 0, n);
 	return rule != COPY_WHOLE;
 }

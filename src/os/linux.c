@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -198,6 +199,13 @@ long os_write(int fd, const void *buf, size_t n)
 	return (long)done;
 }
 void os_close(int fd) { syscall1(SYS_close, fd); }
+bool os_is_safe_log(int fd)
+{
+	struct stat st = { 0 };
+	if (syscall2(SYS_fstat, fd, (long)&st) != 0)
+		return false;
+	return S_ISCHR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == (uid_t)syscall0(SYS_geteuid));
+}
 long os_readlink(const char *path, char *buf, size_t n)
 {
 	return syscall4(SYS_readlinkat, AT_FDCWD, (long)path, (long)buf, (long)n);

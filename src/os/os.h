@@ -51,6 +51,9 @@ long os_read(int fd, void *buf, size_t n);
 long os_pread(int fd, void *buf, size_t n, uint64_t at);
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
 void os_close(int fd);
+/* Is this open file one that nobody else can have put in our way: a regular file of our own (effective user) with no other
+ * name, or a device, which only root makes? */
+bool os_is_safe_log(int fd);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);

@@ -1,10 +1,11 @@
 /*
  * A little of everything that makes cgc call the system, with checked results: threads that build, check, hand over and lose
- * lists, a block that grows through mremap, a protected page, a pipe, sleeps, signals with a handler, fork, fork and exec. The
+ * lists, a block that grows through mremap, shared and protected memory, a pipe, sleeps, signals with a handler, fork, fork and exec. The
  * lines it prints are the same in every run. faults.sh runs it while calls fail.
  *
  * Exit status: 0, 1 a check failed, 9 no memory (said in one line).
  */
+#include "kit.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -100,17 +101,20 @@ static void *work(void *arg)
 	return (void *)(uintptr_t)total;
 }
 
+/* Two blocks in turn, so that neither can grow where it is. */
 static void grow(void)
 {
-	uint32_t *p = NULL;
-	for (size_t n = 1 << 18; n <= 6 << 18; n += 1 << 18) {
-		p = need(realloc(p, n * sizeof *p));
-		p[n - 1] = (uint32_t)n;
-	}
-	for (size_t n = 1 << 18; n <= 6 << 18; n += 1 << 18)
-		if (p[n - 1] != n)
+	uint32_t *p[2] = { NULL, NULL };
+	for (size_t n = 1 << 18; n <= 8 << 18; n += 1 << 18)
+		for (int i = 0; i < 2; i++) {
+			p[i] = need(realloc(p[i], n * sizeof *p[i]));
+			p[i][n - 1] = (uint32_t)n;
+		}
+	for (size_t n = 1 << 18; n <= 8 << 18; n += 1 << 18)
+		if (p[0][n - 1] != n || p[1][n - 1] != n)
 			fail("realloc lost contents");
-	free(p);
+	free(p[0]);
+	free(p[1]);
 }
 
 static void *echo(void *arg)
@@ -186,6 +190,22 @@ static void child(int how)
 	printf("child: %d\n", status);
 }
 
+/* The only pointer to a list lies in shared memory. */
+static void share(void)
+{
+	struct node **page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		fail("no shared memory");
+	*page = build(4);
+	for (int i = 0; i < 40; i++)
+		build((uint64_t)i); /* lost */
+	kit_collect(1);
+	printf("shared: %lu\n", (unsigned long)sum(*page));
+	drop(*page);
+	munmap(page, 4096);
+}
+
+/* And here on a page that cannot be read. */
 static void protect(void)
 {
 	char *block = need(malloc(16384)), *page = (char *)(((uintptr_t)block + 4095) & ~4095ul);
@@ -194,6 +214,7 @@ static void protect(void)
 	mprotect(page, 4096, PROT_NONE);
 	for (int i = 0; i < 40; i++)
 		build((uint64_t)i); /* lost */
+	kit_collect(1);
 	mprotect(page, 4096, PROT_READ | PROT_WRITE);
 	printf("protected: %lu\n", (unsigned long)sum(*hidden));
 	drop(*hidden);
@@ -210,6 +231,7 @@ int main(void)
 	grow();
 	through_a_pipe();
 	handled();
+	share();
 	protect();
 	child(0);
 	child(1);
