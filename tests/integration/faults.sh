@@ -6,7 +6,8 @@
 #
 # Each name fails at its first, second, tenth and fortieth visit, at every one, and from the tenth on, in a small program of
 # threads, signals, pipes and forks (tests/programs/every_call.c) and in python3, with a cycle at every 30th refill. Of this
-# product a run takes a third, another one each day; ALL=1 takes all. Only memory that is refused for ever may
+# product a run takes each name's "at every one" in the small program, and a ninth of the rest, another one each day; ALL=1
+# takes all. Only memory that is refused for ever may
 # end a program, and then as glibc ends it: by its own answer to NULL, or with one line.
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -53,13 +54,13 @@ out_of_memory() { # STATUS STDERR LOGS...
 
 # Calls that are made only when something else went wrong, which these bring about.
 declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
-turn=$(($(date +%j | sed 's/^0*//') % 3)) number=0 runs=0
+turn=$(($(date +%j | sed 's/^0*//') % 9)) number=0 runs=0
 for name in "${names[@]}"; do
   wrong=() hits=0
   for window in "${windows[@]}"; do
     for p in "${!command[@]}"; do
       number=$((number + 1))
-      [[ -n ${ALL:-} || $# -gt 0 ]] || ((number % 3 == turn)) || continue
+      [[ -n ${ALL:-} || $# -gt 0 ]] || [[ $p$window == every_call@1.. ]] || ((number % 9 == turn)) || continue
       runs=$((runs + 1))
       # shellcheck disable=SC2086
       ${wrapper[$name]:-} timeout -k 3 60 env LD_PRELOAD="$LIB" CGC_OPTIONS="stress=30:stats=1:log_path=$T/logs/%p:fault=${besides[$name]:-}$name$window" ${command[$p]} >"$T/out" 2>"$T/err" </dev/null
