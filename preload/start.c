@@ -12,6 +12,7 @@
  */
 #include "cgc.h"
 #include "cycle/cycle.h"
+#include "heap/harden.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
@@ -137,6 +138,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	read_options(env ? env : environ);
 	real_start();
 	heap_start();
+	if (options.harden)
+		harden_start();
 	heap_hooks.foreign_free = foreign_free;
 	heap_hooks.foreign_realloc = foreign_realloc;
 	keyed = pthread_key_create(&key, thread_end) == 0;

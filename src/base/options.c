@@ -32,6 +32,8 @@ const struct option_row option_table[] = {
 	{ "roots", OPTION_CHOICE, "all|segments", 0, 1, "all", "all private memory, or only data segments, stacks and registers (for comparison)", AT(roots) },
 	{ "signal", OPTION_NUMBER, NULL, 0, 64, "0", "signal that stops threads; 0 is the platform's choice", AT(signal) },
 	{ "on_misuse", OPTION_CHOICE, "abort|report|ignore", 0, 2, "abort", "what follows a double, wild or interior free", AT(on_misuse) },
+	{ "harden", OPTION_NUMBER, NULL, 0, 1, "0", "freed memory is poisoned, reused late and in random order; writes to it are found", AT(harden) },
+	{ "explain", OPTION_NUMBER, NULL, 0, 1, "0", "on SIGSEGV and SIGBUS say whether a recycled, condemned or free block is at hand, then hand on", AT(explain) },
 	{ "exitcode", OPTION_NUMBER, NULL, 0, 255, "0", "mode=report: exit status when leaks were found; 0 leaves it alone", AT(exitcode) },
 	{ "help", OPTION_NUMBER, NULL, 0, 1, "0", "print this table and run on", AT(help) },
 };

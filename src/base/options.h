@@ -26,6 +26,8 @@ struct options {
 	unsigned roots;        /* enum roots_policy */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
+	unsigned harden;       /* 1: poison, random order, delayed reuse (heap/harden.c) */
+	unsigned explain;      /* 1: a line about faults of the program (preload/faults.c) */
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */
 	unsigned help;         /* 1: print the table and run on */
 };

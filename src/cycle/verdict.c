@@ -32,7 +32,7 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 		seen = load_relaxed(state);
 	}
 	if (options.mode == MODE_COLLECT && state_is_condemned(seen) && age(seen) >= options.grace
-	    && heap_recycle(d->span, slot, state, options.stress != 0)) {
+	    && heap_recycle(d->span, slot, state, options.stress || options.harden)) {
 		v->recycled_blocks++;
 		v->recycled_bytes += d->block;
 	}
