@@ -17,6 +17,7 @@
 #include "heap/hooks.h"
 #include "heap/self.h"
 #include "preload/end.h"
+#include "preload/faults.h"
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "report/report.h"
@@ -77,6 +78,7 @@ static void forked(void)
 	roots_forked();
 	cycle_fork_child();
 	report_forked();
+	faults_forked();
 }
 
 /*
@@ -150,6 +152,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	roots_start();
 	cycle_start();
 	report_start();
+	if (options.explain)
+		faults_start();
 }
 
 int end_process(bool flush)

@@ -217,6 +217,8 @@ static bool collect_take(uint64_t *mask)
 static void collect_drop(uint64_t mask)
 {
 	lock_drop(&collect_lock);
+	if (heap_hooks.cycle_ended)
+		heap_hooks.cycle_ended();
 	threads_restore_signals(mask);
 }
 

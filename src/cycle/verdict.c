@@ -12,6 +12,7 @@
  * saw. It may lose to the owner's plain store of 0: then the block is free, which is all the better.
  */
 #include "cycle/verdict.h"
+#include "cycle/explain.h"
 #include "heap/heap.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -27,12 +28,14 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 	uint8_t *state = &d->state[slot];
 	uint8_t seen = load_relaxed(state);
 	if (state_is_allocated(seen) && heap_condemn(state)) {
+		explain_note(d, slot, EXPLAIN_CONDEMNED);
 		v->condemned_blocks++;
 		v->condemned_bytes += d->block;
 		seen = load_relaxed(state);
 	}
 	if (options.mode == MODE_COLLECT && state_is_condemned(seen) && age(seen) >= options.grace
 	    && heap_recycle(d->span, slot, state, options.stress || options.harden)) {
+		explain_note(d, slot, EXPLAIN_RECYCLED);
 		v->recycled_blocks++;
 		v->recycled_bytes += d->block;
 	}

@@ -1,4 +1,4 @@
-/* harden=1: what freed memory looks like, and when it is used again. Inside src/heap, but for harden_start. */
+/* harden=1: what freed memory looks like, and when it is used again. The rest of the house needs harden_start and the pattern. */
 #ifndef CGC_HEAP_HARDEN_H
 #define CGC_HEAP_HARDEN_H
 

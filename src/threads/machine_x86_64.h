@@ -103,6 +103,10 @@ void machine_counting_restorer(void); /* the same behind an addition to self.han
 void machine_switch(void *stack_top, void (*fn)(uintptr_t sp, void *a, void *b), void *a, void *b);
 
 #ifdef MACHINE_DEFINE
+/* Names of the registers, in the order of machine_registers. */
+static const char machine_names[][4] = { "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax",
+	                                 "rcx", "rsp", "rip" };
+
 /* Exactly these nine bytes: debuggers and unwinders know a signal frame by them. The byte before belongs to no function,
  * because unwinders look up the return address minus one. */
 __asm__(".text\n\t.p2align 4\n\tnop\n\t"

@@ -152,4 +152,30 @@ void threads_count_handler(int signal_number)
 	}
 }
 
+bool threads_action(int signal_number, const struct kernel_action *set, struct kernel_action *old)
+{
+	return syscall4(SYS_rt_sigaction, signal_number, (long)set, (long)old, 8) == 0;
+}
+
+bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *), struct kernel_action *old)
+{
+	struct kernel_action ours = { (void *)handler, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER, (void *)machine_restorer,
+		                      ~stop.open };
+	return threads_action(signal_number, &ours, old);
+}
+
+bool threads_resend(const siginfo_t *info)
+{
+	return syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), info->si_signo, (long)info) == 0;
+}
+
+const char *threads_register(const void *context, unsigned i, uintptr_t *word)
+{
+	uintptr_t words[NELEM(((struct thread_root *)0)->words)];
+	if (i >= NELEM(machine_names) || i >= machine_registers(context, words))
+		return NULL;
+	*word = words[i];
+	return machine_names[i];
+}
+
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high)) { tasks_own_ranges(fn); }

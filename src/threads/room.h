@@ -81,13 +81,6 @@ struct task_signs {
 enum task_state task_classify(uint32_t tid, struct task_signs *signs);
 void tasks_start(void);
 
-/* The kernel's struct sigaction. */
-struct kernel_action {
-	void *handler;
-	unsigned long flags;
-	void *restorer;
-	uint64_t mask;
-};
 #define KERNEL_SA_RESTORER 0x04000000ul
 
 /* -- park.c: the thread's side -- */

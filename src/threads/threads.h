@@ -11,6 +11,8 @@
 #include "base/bits.h"
 #include "base/stats.h"
 
+#include <signal.h>
+
 struct range {
 	uintptr_t low, high; /* [low, high) */
 };
@@ -61,6 +63,22 @@ void threads_run_on(void *stack_top, void (*fn)(void *), void *arg);
 /* A handler of the program was installed for this signal: from now on its returns are counted in self.handled. Without that an
  * EINTR that is the program's looks like ours when our signal comes at the very return of its handler. */
 void threads_count_handler(int signal_number);
+
+/* The kernel's struct sigaction. */
+struct kernel_action {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+/* Signal actions by raw call: what the kernel has, whatever the program was told. */
+bool threads_action(int signal_number, const struct kernel_action *set, struct kernel_action *old);
+/* A handler of ours: with information, on the alternate stack, everything but 32 and 33 blocked. */
+bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *), struct kernel_action *old);
+/* Sends the calling thread a signal with just this information. */
+bool threads_resend(const siginfo_t *info);
+/* Register i of the context that a handler was given, and its name; NULL: there is none such. */
+const char *threads_register(const void *context, unsigned i, uintptr_t *word);
 
 /* heap_hooks.park: the calling thread left its slow path while a stop waits. */
 void threads_park(void);
