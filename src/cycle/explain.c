@@ -43,20 +43,24 @@ bool explain_start(void)
 
 static struct entry *place(uintptr_t start) { return &entries[(start >> 4) * 0x9E3779B97F4A7C15u >> 48]; }
 
-void explain_note(const struct dead_span *d, uint32_t slot, enum explain_event event)
+struct explain_block explain_block(const struct dead_span *d, uint32_t slot)
 {
 	if (LIKELY(!entries))
+		return (struct explain_block){ 0, 0 };
+	return (struct explain_block){ span_address(d->span, slot), sites_of(d->span, slot) };
+}
+
+void explain_note(struct explain_block b, enum explain_event event)
+{
+	if (LIKELY(!b.start))
 		return;
-	uintptr_t start = span_address(d->span, slot);
-	struct entry *e = place(start);
-	bool same = load_relaxed(&e->start) == start;
-	uint32_t site = event == EXPLAIN_RECYCLED && same ? e->site : sites_of(d->span, slot);
+	struct entry *e = place(b.start);
 	store_relaxed(&e->start, 0);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	store_relaxed(&e->cycle, stats.cycles + 1);
-	store_relaxed(&e->site, site);
+	store_relaxed(&e->site, b.site);
 	store_relaxed(&e->event, (uint32_t)event);
-	store_release(&e->start, start);
+	store_release(&e->start, b.start);
 }
 
 static bool noted(uintptr_t start, struct entry *out)

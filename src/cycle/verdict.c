@@ -27,15 +27,16 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 {
 	uint8_t *state = &d->state[slot];
 	uint8_t seen = load_relaxed(state);
+	struct explain_block block = explain_block(d, slot);
 	if (state_is_allocated(seen) && heap_condemn(state)) {
-		explain_note(d, slot, EXPLAIN_CONDEMNED);
+		explain_note(block, EXPLAIN_CONDEMNED);
 		v->condemned_blocks++;
 		v->condemned_bytes += d->block;
 		seen = load_relaxed(state);
 	}
 	if (options.mode == MODE_COLLECT && state_is_condemned(seen) && age(seen) >= options.grace
 	    && heap_recycle(d->span, slot, state, options.stress || options.harden)) {
-		explain_note(d, slot, EXPLAIN_RECYCLED);
+		explain_note(block, EXPLAIN_RECYCLED);
 		v->recycled_blocks++;
 		v->recycled_bytes += d->block;
 	}
