@@ -25,8 +25,8 @@
 	X(no_interior) X(no_offsets) X(no_past_end) X(no_self_stack) X(no_protected) X(no_code) \
 	/* mutants: laws broken */ \
 	X(law1_sweep_free) X(law2_torn_refill) X(law3_park_busy) X(law4_rebuild_list) X(law5_late_publish) \
-	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law9_no_evidence) X(law10_skip_end) \
-	X(lose_edges) X(no_alloc_lists)
+	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law8_partial_root) X(law9_no_evidence) X(law10_skip_end) \
+	X(lose_edges) X(no_alloc_lists) X(no_link_check)
 
 enum fault_point {
 #define X(name) FAULT_##name,

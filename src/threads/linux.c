@@ -291,7 +291,7 @@ static bool gather(void)
 		tasks_active[i] = tasks_active[parked_count];
 		tasks_active[parked_count++] = index;
 	}
-	return whole;
+	return whole || fault(FAULT_law8_partial_root); /* the mutant: as if it were whole */
 }
 
 /* Even again: whoever sleeps for the old epoch wakes, and late signals find nothing to do. Pairs with the acquire in
