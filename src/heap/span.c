@@ -226,7 +226,6 @@ void span_take_back(struct span *s, struct slot *slot)
 {
 	struct state_box *box = s->box;
 	if (box->bag) {
-		slot->next = (struct slot *)HARDEN_WORD; /* a remote list had its link there; the rest is poison already */
 		box->bag[box->bag_count++] = (uint16_t)(span_slot(s, (uintptr_t)slot) | BAG_POISONED);
 	} else {
 		slot->next = link_hidden(slot, s->free);
@@ -249,6 +248,8 @@ uint32_t span_absorb(struct span *s)
 	uint32_t n = 0;
 	for (struct slot *next; slot; slot = next, n++) {
 		next = link_next(s, slot);
+		if (s->box->bag)
+			slot->next = (struct slot *)HARDEN_WORD; /* where the link was; the rest is poison already */
 		span_take_back(s, slot);
 	}
 	return n;

@@ -131,4 +131,45 @@ if ${CC:-cc} -O1 "$T/layout.c" -o "$T/layout" 2>"$T/err"; then
   alike=$(grep -v windows "$T/layouts" | tr ' ' '\n' | grep . | sed -E 's/.*(.{7})$/\1/' | sort | uniq -d | wc -l)
   ((alike == 0)) && ok "each window of each run lies at another place" || bad "$alike places came twice"
 else skip "layout: no compiler"; fi
+
+# -- harden=1 --
+cat >"$T/stale.c" <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv)
+{
+	char *volatile held[600];
+	int rising = 0;
+	for (int i = 0; i < 600; i++)
+		held[i] = malloc(40);
+	for (int i = 1; i < 600; i++)
+		rising += held[i] > held[i - 1];
+	for (int i = 0; i < 600; i++)
+		free(held[i]);
+	printf("ordered %d, soon %d, kept %d\n", rising > 500, malloc(40) == held[599], held[5][20] == 0);
+	fflush(stdout);
+	if (argc > 1) /* after its free, and then enough others to bring it back */
+		held[5][argc > 2 ? 0 : 20] ^= 1;
+	for (int i = 0; i < 100000; i++)
+		free(malloc(40));
+	return 0;
+}
+END
+if ${CC:-cc} -O1 -w -fno-builtin "$T/stale.c" -o "$T/stale" 2>"$T/err"; then
+  [[ $(under 20 harden=1 "$T/stale") == "ordered 0, soon 0, kept 0" ]] && ok "harden=1: no order, no early reuse, no old contents" || bad "harden=1: $(under 20 harden=1 "$T/stale" 2>&1)"
+  [[ $(under 20 "" "$T/stale") == "ordered 1, "* ]] && ok "without it blocks come in order" || bad "the check of the order is void"
+  for word in "x" "x y"; do # in the middle of the block, and where other allocators keep a link
+    # shellcheck disable=SC2086
+    under 20 harden=1 "$T/stale" $word >"$T/out" 2>"$T/err"
+    status=$?
+    ((status == 134)) && grep -q 'was written to after it was freed' "$T/err" && ok "harden=1: a write after free aborts ($word)" || bad "harden=1: a write after free ($word): exit $status"
+  done
+  under 20 harden=1:on_misuse=report "$T/stale" x >"$T/out" 2>"$T/err" && (($(grep -c 'was written to' "$T/err") == 1)) && ok "on_misuse=report goes on after it" || bad "on_misuse=report: $(cat "$T/err")"
+else skip "harden: no compiler"; fi
+all=$(program every_call)
+for options in harden=1:stress=5:verify=1 harden=1:stress=1:grace=0 harden=1:mode=audit:log_path=/dev/null harden=1:mode=off; do
+  plain 20 "$all" >"$T/plain"
+  if under 60 "$options" "$all" >"$T/out" 2>"$T/err" && cmp -s "$T/plain" "$T/out" && [[ ! -s $T/err ]]; then ok "$options: a correct program runs on"
+  else bad "$options: $(head -n 1 "$T/err")"; fi
+done
 finish
