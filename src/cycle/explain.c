@@ -101,7 +101,7 @@ static bool cached(const struct block_info *b)
 {
 	uintptr_t key = 0;
 	return b->span->kind == SPAN_SMALL && os_read_self(&key, b->start + sizeof key, sizeof key) == (long)sizeof key
-	       && (key ^ arena.key ^ b->start) <= 1;
+	       && slot_is_cached(key, &b->span->state[b->slot]);
 }
 
 static struct finding look_up(uintptr_t w)
