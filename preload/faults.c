@@ -51,7 +51,7 @@ static void drop(void) { store_release(&lock, 0); }
 static void arm(int i)
 {
 	struct kernel_action was;
-	if (load_relaxed(&ending) || !threads_handler(numbers[i], on_fault, &was) || was.handler == (void *)on_fault)
+	if (i < 0 || load_relaxed(&ending) || !threads_handler(numbers[i], on_fault, &was) || was.handler == (void *)on_fault)
 		return;
 	armed[i] = was.handler != (void *)SIG_IGN;
 	if (armed[i])
