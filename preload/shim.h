@@ -16,5 +16,6 @@ static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t
 /* Is this process the one that the library was started in, or a true copy of it (fork)? False in a vfork child, which
  * shares our memory: nothing of ours may be touched there. */
 bool identity_own(void);
+void identity_forked(void);
 
 #endif

@@ -13,11 +13,14 @@
 #include "cgc.h"
 #include "cycle/audit.h"
 #include "cycle/cycle.h"
+#include "heap/harden.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
 #include "preload/end.h"
+#include "preload/faults.h"
 #include "preload/real.h"
+#include "preload/shim.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -56,6 +59,7 @@ static void fork_prepare(void)
 
 static void fork_child(void)
 {
+	identity_forked();
 	heap_fork_child();
 	cycle_fork_child_end();
 }
@@ -78,6 +82,7 @@ static void forked(void)
 	report_forked();
 	audit_forked();
 	copied = true;
+	faults_forked();
 }
 
 /*
@@ -139,6 +144,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	read_options(env ? env : environ);
 	real_start();
 	heap_start();
+	if (options.harden)
+		harden_start();
 	heap_hooks.foreign_free = foreign_free;
 	heap_hooks.foreign_realloc = foreign_realloc;
 	keyed = pthread_key_create(&key, thread_end) == 0;
@@ -149,6 +156,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	roots_start();
 	cycle_start();
 	report_start();
+	if (options.explain)
+		faults_start();
 }
 
 /* Contradictions. A child of fork that did little says nothing: its parent's line speaks for the program. */

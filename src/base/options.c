@@ -33,6 +33,8 @@ const struct option_row option_table[] = {
 	{ "inflight", OPTION_NUMBER, NULL, 0, 86400, "10", "seconds that a pointer written to a pipe, socket or queue holds its block, unless read back; 0 is off", AT(inflight) },
 	{ "signal", OPTION_NUMBER, NULL, 0, 64, "0", "signal that stops threads; 0 is the platform's choice", AT(signal) },
 	{ "on_misuse", OPTION_CHOICE, "abort|report|ignore", 0, 2, "abort", "what follows a double, wild or interior free", AT(on_misuse) },
+	{ "harden", OPTION_NUMBER, NULL, 0, 1, "0", "freed memory is poisoned, reused late and in random order; writes to it are found", AT(harden) },
+	{ "explain", OPTION_NUMBER, NULL, 0, 1, "0", "on SIGSEGV and SIGBUS say whether a recycled, condemned or free block is at hand, then hand on", AT(explain) },
 	{ "exitcode", OPTION_NUMBER, NULL, 0, 255, "0", "exit status when mode=report found leaks or mode=audit hidden pointers; 0 leaves it alone", AT(exitcode) },
 	{ "audit", OPTION_CHOICE, "free|touch", 0, 1, "free", "mode=audit: only free and realloc of a lost block count, or also reads and writes of pages full of lost blocks", AT(audit) },
 	{ "sites", OPTION_NUMBER, NULL, 0, 1, "0", "mode=collect: record allocation sites: evidence ends recycling of its site only, top sites are listed at exit", AT(sites) },

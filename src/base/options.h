@@ -28,6 +28,8 @@ struct options {
 	unsigned inflight;     /* seconds that a pointer written to a pipe, socket or queue is a root; 0: none is looked for */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
+	unsigned harden;       /* 1: poison, random order, delayed reuse (heap/harden.c) */
+	unsigned explain;      /* 1: a line about faults of the program (preload/faults.c) */
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */
 	unsigned audit;        /* enum audit_kind: what counts as a use of a lost block in mode=audit */
 	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */

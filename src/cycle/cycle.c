@@ -216,22 +216,30 @@ static bool stack_ready(void)
  * one that leaves by longjmp would keep it for ever. Who waits does so unblocked, because the holder must be able to stop it. */
 static bool collect_try(uint64_t *mask)
 {
-	threads_block_signals(mask);
+	if (!threads_block_signals(mask))
+		return false;
 	if (lock_try(&collect_lock))
 		return true;
 	threads_restore_signals(*mask);
 	return false;
 }
 
-static void collect_take(uint64_t *mask)
+/* false: signals cannot be blocked (*mask is THREADS_NO_MASK), so there can be no cycle. */
+static bool collect_take(uint64_t *mask)
 {
-	while (!collect_try(mask))
+	while (!collect_try(mask)) {
+		if (*mask == THREADS_NO_MASK)
+			return false;
 		os_sleep_ns(WAIT_NS);
+	}
+	return true;
 }
 
 static void collect_drop(uint64_t mask)
 {
 	lock_drop(&collect_lock);
+	if (heap_hooks.cycle_ended)
+		heap_hooks.cycle_ended();
 	threads_restore_signals(mask);
 }
 
@@ -277,7 +285,8 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit)
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
 		return ABORT_EXEC;
 	list_modules();
-	collect_take(&mask);
+	if (!collect_take(&mask))
+		return ABORT_SIGNAL;
 	enum abort_reason reason = run_locked(visit);
 	collect_drop(mask);
 	return reason;
@@ -328,9 +337,10 @@ void cycle_collect(void)
 	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
 	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
 		list_modules();
-		collect_take(&mask);
-		enum abort_reason reason = run_locked(NULL);
-		collect_drop(mask);
+		bool taken = collect_take(&mask);
+		enum abort_reason reason = taken ? run_locked(NULL) : ABORT_SIGNAL;
+		if (taken)
+			collect_drop(mask);
 		if (reason == ABORT_NONE) {
 			done++;
 		} else {
@@ -422,8 +432,11 @@ static uint64_t fork_mask; /* under collect_lock */
 void cycle_fork_prepare(void)
 {
 	uint64_t mask;
-	collect_take(&mask);
-	threads_restore_signals(~(3ull << 31));
+	if (collect_take(&mask))
+		threads_restore_signals(~(3ull << 31));
+	else /* the lock all the same: a cycle in flight must not be copied */
+		while (!lock_try(&collect_lock))
+			os_sleep_ns(WAIT_NS);
 	fork_mask = mask;
 	store_relaxed(&forking, true);
 	self.in_collector = 1;

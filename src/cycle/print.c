@@ -1,6 +1,7 @@
 /* stats=1: the statistics block, one `name value` a line behind a heading, for people and scripts alike. */
 #include "cycle/cycle.h"
 #include "heap/heap.h"
+#include "base/fault.h"
 #include "base/options.h"
 #include "base/text.h"
 #include "os/os.h"
@@ -56,6 +57,8 @@ void cycle_print_stats(void)
 	say_raw("rss_kib %lu\nrss_peak_kib %lu\n", status_kib(status, "VmRSS:"), status_kib(status, "VmHWM:"));
 	say_raw("judged_blocks %lu\nevidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.judged_blocks, stats.evidence,
 	        stats.misuse, stats.foreign_frees, stats.remote_frees, stats.adopted_spans, stats.eintr_hidden);
+	if (fault_armed)
+		say_raw("faults %lu\n", fault_hits());
 	if (stats.degraded)
 		say_raw("degraded %s\n", stats.degraded);
 }

@@ -12,6 +12,7 @@
  * saw. It may lose to the owner's plain store of 0: then the block is free, which is all the better.
  */
 #include "cycle/verdict.h"
+#include "cycle/explain.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
 #include "base/fault.h"
@@ -27,7 +28,9 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 {
 	uint8_t *state = &d->state[slot];
 	uint8_t seen = load_relaxed(state);
+	struct explain_block block = explain_block(d, slot);
 	if (state_is_allocated(seen) && heap_condemn(state)) {
+		explain_note(block, EXPLAIN_CONDEMNED);
 		v->condemned_blocks++;
 		v->condemned_bytes += d->block;
 		seen = load_relaxed(state);
@@ -35,7 +38,8 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 	if (!state_is_condemned(seen) || age(seen) < options.grace || (options.mode != MODE_COLLECT && !fault(FAULT_law9_audit_recycles)))
 		return;
 	uint32_t site = sites_of(d->span, slot); /* before it is somebody else's. It holds if the block is still condemned below */
-	if (!sites_immortal(site) && heap_recycle(d->span, slot, state, options.stress != 0)) {
+	if (!sites_immortal(site) && heap_recycle(d->span, slot, state, options.stress || options.harden)) {
+		explain_note(block, EXPLAIN_RECYCLED);
 		v->recycled_blocks++;
 		v->recycled_bytes += d->block;
 		sites_recycled(site, d->block);

@@ -35,6 +35,7 @@ struct cache {
 	uint64_t refills;     /* owner */
 	bool live;            /* under caches lock: belongs to a thread */
 	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
+	struct delay *delay;  /* owner: harden=1, freed slots that wait (harden.c); NULL none yet */
 	struct self *self;    /* the owner's; read in a forked child to see whether it was busy */
 	int tid;              /* the owner's */
 	struct cache *next;   /* list of all caches; atomic, only ever grows at the head */
@@ -108,6 +109,8 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got);
 /* Gives one slot with byte 0 back to its span. */
 void span_take_back(struct span *s, struct slot *slot);
+/* In a forked child: which slots were received back is not known any more. */
+void span_forget_free(struct span *s);
 /* Moves the remote list to the free list. Result: slots moved. */
 uint32_t span_absorb(struct span *s);
 bool span_has_slots(const struct span *s);

@@ -26,6 +26,8 @@ bool cache_publish(int64_t bytes);
  * is gone. Takes caches_lock. */
 void cache_abandon(struct cache *c);
 
+/* One slot with byte 0 goes back to its span. */
+void cache_give_back(struct cache *c, struct slot *slot);
 struct cache *cache_own(void);
 void cache_flush(struct cache *c, unsigned k, uint32_t keep);
 bool cache_refill(struct cache *c, unsigned k);
@@ -39,5 +41,9 @@ bool span_is_ready(const struct span *s); /* a peek, for the one above: adopters
 void cache_stress(struct cache *c);
 
 void span_fork_child(void);
+
+/* -- heap.c -- */
+/* Counts a wrong use of the heap and tells the hook, which may not return. */
+void heap_misuse(const char *what, const char *call, const void *p, size_t block);
 
 #endif

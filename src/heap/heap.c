@@ -11,6 +11,7 @@
  */
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
+#include "heap/harden.h"
 #include "heap/hooks.h"
 #include "heap/sites.h"
 #include "base/fault.h"
@@ -170,7 +171,7 @@ void *heap_calloc_from(size_t count, size_t size, const void *caller)
 
 /* ---- free ---- */
 
-static void misuse(const char *what, const char *call, const void *p, size_t block)
+void heap_misuse(const char *what, const char *call, const void *p, size_t block)
 {
 	stats_add(&stats.misuse, 1);
 	if (heap_hooks.misuse)
@@ -268,13 +269,16 @@ void heap_free_slow(void *p, const void *caller)
 			cache_flush(self.cache, s->class, class_info[s->class].batch);
 	} else if (done) {
 		stats_add(&stats.remote_frees, 1);
-		span_push_remote(s, slot);
+		if (harden_on())
+			harden_free(self.cache, slot);
+		else
+			span_push_remote(s, slot);
 	} else if (!wrong) {
 		wrong = diagnose(a, s, i, seen);
 	}
 	leave();
 	if (UNLIKELY(!done && wrong))
-		misuse(wrong, "free", p, block);
+		heap_misuse(wrong, "free", p, block);
 	else if (UNLIKELY(!done || state_is_condemned(seen)))
 		evidence(&(struct evidence){ p, block, seen, site, caller, "free" });
 }
@@ -355,7 +359,7 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		const char *wrong = diagnose(a, s, s->slots ? span_slot(s, a) : 0, cached ? STATE_ALLOCATED : found == FOUND_FREE ? info.state : 0);
 		busy_leave();
 		if (wrong)
-			misuse(wrong, "realloc", p, s->slots ? s->block : 0);
+			heap_misuse(wrong, "realloc", p, s->slots ? s->block : 0);
 		else
 			evidence(&(struct evidence){ p, s->slots ? s->block : 0, STATE_RECYCLED, found == FOUND_FREE ? sites_of(s, info.slot) : 0,
 			                             caller, "realloc" });
@@ -419,9 +423,11 @@ size_t heap_purge(bool all)
 	busy_enter();
 	heap_start();
 	struct cache *c = self.cache;
-	if (all && c != &empty_cache)
+	if (all && c != &empty_cache) {
 		for (unsigned k = 0; k < CLASSES; k++)
 			cache_flush(c, k, 0);
+		harden_drain(c);
+	}
 	if (all)
 		cache_reclaim();
 	size_t bytes = arena_purge(all);

@@ -32,6 +32,8 @@ struct heap_hooks {
 	void (*park)(void);
 	/* A thread's cache was made (so that the shim can arm a destructor). Outside busy. */
 	void (*thread_seen)(void);
+	/* A cycle is over, whatever came of it; the collect lock was dropped, signals are still blocked. */
+	void (*cycle_ended)(void);
 	/* The process was copied by a raw fork or clone: everything that names threads or descriptors is void. */
 	void (*forked)(void);
 };

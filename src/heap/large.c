@@ -8,6 +8,7 @@
 #include "heap/arena.h"
 #include "heap/cache.h"
 #include "heap/veil.h"
+#include "heap/harden.h"
 #include "base/fault.h"
 #include "os/os.h"
 
@@ -47,7 +48,10 @@ void *large_malloc(size_t size, size_t align, bool *zero)
 void large_free(struct span *s, bool recycled)
 {
 	heap_account(-(int64_t)s->block);
-	arena_give(s, recycled, false);
+	if (harden_on() && !recycled) /* a late free of a recycled block must find that it was recycled */
+		harden_free_large(s);
+	else
+		arena_give(s, recycled, false);
 }
 
 void *large_realloc(struct span *s, size_t size)

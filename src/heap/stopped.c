@@ -152,12 +152,13 @@ static void forget_torn(struct cache *c)
 {
 	for (unsigned k = 0; k < CLASSES; k++)
 		c->bins[k] = (struct bin){ 0 };
+	c->delay = NULL;
 	uint32_t count = span_count();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
 		if (s->kind != SPAN_SMALL || s->owner != c)
 			continue;
-		s->free = NULL;
+		span_forget_free(s);
 		s->remote = NULL;
 		s->out = NEVER_EMPTY;
 		s->owner = NULL;

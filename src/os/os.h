@@ -1,7 +1,7 @@
 /*
  * Everything cgc asks of the operating system. Raw system calls: no errno, no cancellation point, no libc lock, no
  * allocation, so each may be called from a signal handler, inside a stop and in a forked child. Failures are negative errno
- * values or NULL. Each honours the fault point of its name.
+ * values or NULL. fault= makes each fail (os/syscall.h).
  */
 #ifndef CGC_OS_OS_H
 #define CGC_OS_OS_H
@@ -24,8 +24,8 @@ bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads a
 /* Private pages of a file, exactly there; what they hold is the file's until it is written. false: see os_pages_mapped. */
 bool os_map_file_over(uintptr_t addr, size_t size, int fd, uint64_t at);
 bool os_pages_mapped(uintptr_t addr, size_t size);  /* every page of it is mapped */
-void os_wipeonfork(void *p, size_t size);
-void os_guard(void *p, size_t size);                /* no access */
+bool os_wipeonfork(void *p, size_t size);           /* false: children of fork see the contents */
+bool os_guard(void *p, size_t size);                /* no access; false: still accessible */
 
 /* -- time -- */
 uint64_t os_now_ns(void);          /* monotonic */
@@ -57,6 +57,9 @@ int os_memfd(const char *name);                     /* a file in memory; descrip
 bool os_files_unlimited(void);                      /* RLIMIT_FSIZE is not set: writing a file cannot end in SIGXFSZ */
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
 void os_close(int fd);
+/* Is this open file one that nobody else can have put in our way: a regular file of our own (effective user) with no other
+ * name, or a device, which only root makes? */
+bool os_is_safe_log(int fd);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);

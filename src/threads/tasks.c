@@ -18,6 +18,7 @@
 
 #include <fcntl.h>
 #include <linux/stat.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 enum { FIRST_CHUNK = 64, CHUNKS = 17, FIRST_TABLE = 512 };
@@ -235,9 +236,13 @@ static uint32_t number_of(const char *s)
 static uint32_t thread_count(int fd)
 {
 	struct statx x;
+	struct stat st = { 0 };
 	x.stx_nlink = 0;
-	if (syscall6(SYS_statx, fd, (long)"", 0x1000 /* AT_EMPTY_PATH */, STATX_NLINK, (long)&x, 0) < 0)
-		return 0;
+	if (syscall6(SYS_statx, fd, (long)"", 0x1000 /* AT_EMPTY_PATH */, STATX_NLINK, (long)&x, 0) < 0) {
+		if (syscall2(SYS_fstat, fd, (long)&st) < 0) /* old kernels and filters do not know statx */
+			return 0;
+		x.stx_nlink = (uint32_t)st.st_nlink;
+	}
 	return x.stx_nlink > 2 ? x.stx_nlink - 2 : 0;
 }
 
