@@ -39,7 +39,8 @@ static struct row {
 	uint64_t key;            /* atomic; 0: free */
 	uint64_t count;          /* atomic */
 	uint32_t site;
-	size_t block;
+	size_t block;            /* of the first; atomic */
+	bool mixed;              /* atomic: others had another size */
 	uintptr_t caller;
 	const char *call;
 	struct trace trace;
@@ -98,10 +99,14 @@ static struct row *note(const struct evidence *e)
 	if (!r)
 		return NULL;
 	add_relaxed(&r->count, 1);
-	if (!fresh)
+	if (!fresh) {
+		size_t first = load_relaxed(&r->block);
+		if (first && first != e->block)
+			store_relaxed(&r->mixed, true);
 		return NULL;
+	}
 	r->site = e->site;
-	r->block = e->block;
+	store_relaxed(&r->block, e->block);
 	r->caller = (uintptr_t)e->caller;
 	r->call = e->call;
 	r->trace.how = HIDDEN_UNSOUGHT;
@@ -162,14 +167,15 @@ static void print_row(const struct row *r)
 {
 	char allocated[300], freed[300], how[128];
 	uint64_t count = load_relaxed(&r->count);
+	const char *more = load_relaxed(&r->mixed) ? " and other sizes" : "";
 	if (!r->call) {
-		say_raw("  %lu page%s with blocks of %zu bytes, allocated at %s, judged lost, then read or written: likely %s\n", count,
-		        count == 1 ? "" : "s", r->block, roots_place(allocated, sizeof allocated, sites_address(r->site)),
+		say_raw("  %lu page%s with blocks of %zu bytes%s, allocated at %s, judged lost, then read or written: likely %s\n", count,
+		        count == 1 ? "" : "s", r->block, more, roots_place(allocated, sizeof allocated, sites_address(r->site)),
 		        hidden_text(how, sizeof how, &r->trace));
 		return;
 	}
-	say_raw("  %lu block%s of %zu bytes, allocated at %s, judged lost, then given to %s at %s: likely %s\n", count, count == 1 ? "" : "s",
-	        r->block, roots_place(allocated, sizeof allocated, sites_address(r->site)), r->call, roots_place(freed, sizeof freed, r->caller),
+	say_raw("  %lu block%s of %zu bytes%s, allocated at %s, judged lost, then given to %s at %s: likely %s\n", count, count == 1 ? "" : "s",
+	        r->block, more, roots_place(allocated, sizeof allocated, sites_address(r->site)), r->call, roots_place(freed, sizeof freed, r->caller),
 	        hidden_text(how, sizeof how, &r->trace));
 }
 
@@ -252,8 +258,8 @@ static uint32_t most_recycled(uint32_t *top, uint32_t n)
 void audit_print_recycled(void)
 {
 	uint32_t top[TOP], places = sites_on() ? most_recycled(top, TOP) : 0;
-	say("%lu blocks of %lu bytes were lost and recycled, from %u places", load_relaxed(&stats.recycled_blocks),
-	    load_relaxed(&stats.recycled_bytes), places);
+	say("%lu blocks of %lu bytes were lost and recycled, from %u place%s", load_relaxed(&stats.recycled_blocks),
+	    load_relaxed(&stats.recycled_bytes), places, places == 1 ? "" : "s");
 	for (uint32_t i = 0; i < places && i < TOP; i++) {
 		char place[300];
 		const struct site *s = sites_get(top[i]);
