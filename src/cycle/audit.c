@@ -44,6 +44,7 @@ static struct row {
 	uintptr_t caller;
 	const char *call;
 	struct trace trace;
+	bool ready;              /* atomic: released after what stands above; threads may still run at exit */
 } rows[ROWS];
 static uint32_t row_count;       /* atomic: contradictions that found no row, or rows, whichever is more than ROWS */
 static uint32_t lines;           /* atomic */
@@ -110,6 +111,7 @@ static struct row *note(const struct evidence *e)
 	r->caller = (uintptr_t)e->caller;
 	r->call = e->call;
 	r->trace.how = HIDDEN_UNSOUGHT;
+	store_release(&r->ready, true);
 	return r;
 }
 
@@ -193,11 +195,13 @@ void audit_print(void)
 	tally_text(line, sizeof line, &t);
 	say("%s", line);
 	for (const struct row *r = rows; r < rows + ROWS && load_acquire(&r->key); r++) {
+		if (!load_acquire(&r->ready))
+			continue;
 		listed += load_relaxed(&r->count);
 		print_row(r);
 	}
 	if (listed < t.contradictions)
-		say_raw("  and %lu more, from places beyond the first %u\n", t.contradictions - listed, ROWS);
+		say_raw("  and %lu more, from other places\n", t.contradictions - listed);
 }
 
 void audit_forked(void)
