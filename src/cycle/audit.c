@@ -38,13 +38,13 @@ enum {
 static struct row {
 	uint64_t key;            /* atomic; 0: free */
 	uint64_t count;          /* atomic */
-	uint32_t site;
 	size_t block;            /* of the first; atomic */
-	bool mixed;              /* atomic: others had another size */
 	uintptr_t caller;
-	const char *call;
-	struct trace trace;
-	bool ready;              /* atomic: released after what stands above; threads may still run at exit */
+	const char *call;        /* NULL: a touched page */
+	struct trace trace;      /* written inside a stop */
+	uint32_t site;
+	bool mixed;              /* atomic: others had another size */
+	bool ready;              /* atomic: released after block, caller, call and site; threads may still run at exit */
 } rows[ROWS];
 static uint32_t row_count;       /* atomic: contradictions that found no row, or rows, whichever is more than ROWS */
 static uint32_t lines;           /* atomic */
