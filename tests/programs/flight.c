@@ -12,6 +12,7 @@
 #include <mqueue.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -281,7 +282,7 @@ static void over_memory(struct channel *c, void *at)
 }
 static void *shared(int fd, int flags) { return mmap(NULL, sizeof(struct ring), PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0); }
 
-/* System V queues outlive their process: they are removed however it ends, but for SIGKILL. */
+/* System V queues outlive their process: they are removed however it ends, but by SIGKILL. */
 static void remove_queues(void)
 {
 	for (int i = 0; i < CHANNELS; i++)
@@ -289,8 +290,17 @@ static void remove_queues(void)
 			msgctl(channels[i].in, IPC_RMID, NULL);
 }
 
+static void on_end(int signal_number)
+{
+	remove_queues();
+	raise(signal_number);
+}
+
 static void make_channels(void)
 {
+	struct sigaction act = { .sa_handler = on_end, .sa_flags = (int)SA_RESETHAND };
+	for (int i = 0; i < 5; i++)
+		sigaction((int[]){ SIGTERM, SIGINT, SIGABRT, SIGSEGV, SIGBUS }[i], &act, NULL);
 	static const struct channel kinds[CHANNELS] = {
 		{ .name = "pipe, write", .send = send_write, .receive = receive_read },
 		{ .name = "pipe, writev", .send = send_writev, .receive = receive_readv },
@@ -353,7 +363,6 @@ static void check(struct channel *c, const struct block *b)
 	char line[200];
 	int n = snprintf(line, sizeof line, "flight: %s: block %p was recycled on the way: hash %llx size %u number %u\n", c->name, (const void *)b,
 	                 (unsigned long long)b->hash, b->size, b->number);
-	remove_queues();
 	if (write(2, line, (size_t)n) < 0)
 		_exit(3);
 	abort();

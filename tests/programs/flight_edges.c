@@ -331,8 +331,17 @@ static int flood(unsigned seconds)
 	return 0;
 }
 
+static void on_end(int signal_number) /* a System V queue outlives its process */
+{
+	msgctl(queue_id, IPC_RMID, NULL);
+	raise(signal_number);
+}
+
 int main(int argc, char **argv)
 {
+	struct sigaction act = { .sa_handler = on_end, .sa_flags = (int)SA_RESETHAND };
+	for (int i = 0; i < 4; i++)
+		sigaction((int[]){ SIGTERM, SIGINT, SIGABRT, SIGSEGV }[i], &act, NULL);
 	char name[48];
 	struct mq_attr sizes = { .mq_maxmsg = 2, .mq_msgsize = 64 };
 	null = open("/dev/null", O_WRONLY);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "heap/heap.h"
+#include "os/os.h"
 #include "roots/flight.h"
 #include "roots/inside.h"
 
@@ -90,6 +91,15 @@ Test(flight, the_windows_ends_count_and_nothing_beyond)
 	uintptr_t got, edge[4] = { arena.base, arena.base + arena.limit, arena.base - 1, arena.base + arena.limit + 1 };
 	for (unsigned i = 0; i < 4; i++)
 		cr_assert_eq(flight_next(&edge[i], 8, 0, &got), i < 2 ? 0u : 8u, "edge %u", i);
+}
+
+Test(flight, the_kernel_tells_readable_pages_from_others)
+{
+	char *p = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t at = (uintptr_t)p;
+	cr_assert(p != MAP_FAILED && !mprotect(p + 4096, 4096, PROT_NONE) && !munmap(p + 8192, 4096));
+	cr_assert(os_readable(at) && os_readable(at + 4095) && os_readable((uintptr_t)&at));
+	cr_assert(!os_readable(at + 4096) && !os_readable(at + 8192) && !os_readable(0) && !os_readable(at | 1ull << 60) && !os_readable(~0ull));
 }
 
 /* -- the table -- */
