@@ -191,20 +191,21 @@ void flight_note(uintptr_t word, uint32_t channel, uint32_t now)
 	__asm__ volatile("" : : "r"(word)); /* in hand until here */
 }
 
-void flight_drop(uintptr_t word, uint32_t channel)
+bool flight_drop(uintptr_t word, uint32_t channel)
 {
 	uint64_t key = key_of(word, channel);
 	if (load_relaxed(&flight.duplicated) || channel == FLIGHT_KEPT)
-		return;
+		return false;
 	for (unsigned t = 0; key && t < TABLES; t++) {
 		struct note *w = window(t, key);
 		for (unsigned i = 0; w && i < WINDOW; i++) {
 			uint64_t mark = load_acquire(&w[i].mark);
 			while (load_acquire(&w[i].key) == key && count_of(mark) != 0 && count_of(mark) < COUNT_MOST) /* too often to count: its time ends it */
 				if (cas(&w[i].mark, &mark, mark - 1))
-					return;
+					return true;
 		}
 	}
+	return false;
 }
 
 /* -- for the collector, inside the stop -- */

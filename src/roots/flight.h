@@ -36,8 +36,8 @@ size_t flight_next(const void *buf, size_t n, size_t from, uintptr_t *word);
 
 /* The word is in the channel since `now`; noted twice it must be dropped twice. */
 void flight_note(uintptr_t word, uint32_t channel, uint32_t now);
-/* It came out of the channel again. A word that is not there is nothing special. */
-void flight_drop(uintptr_t word, uint32_t channel);
+/* It came out of the channel again. false: it was not there, which is nothing special. */
+bool flight_drop(uintptr_t word, uint32_t channel);
 /* tee: from now on words stay for their time. */
 void flight_duplicated(void);
 
