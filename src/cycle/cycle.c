@@ -141,27 +141,6 @@ static void cycle_end(struct attempt *a)
 		    stats.marked_bytes, stats.marked_blocks, v->condemned_bytes, v->recycled_bytes, a->cpu_ns / 1000);
 }
 
-/* ---- watch=ADDR ---- */
-
-static const char *state_name(uint8_t b)
-{
-	return state_is_allocated(b) ? "allocated" : state_is_condemned(b) ? "condemned" : b == STATE_FREE ? "free" : "recycled";
-}
-
-static void watch(const char *when)
-{
-	static uint8_t last;
-	struct block_info info;
-	if (!options.watch)
-		return;
-	if (heap_find(options.watch, &info) == FOUND_NOTHING)
-		info.state = 0;
-	if (info.state != last)
-		say("watch %p: %s -> %s (0x%x -> 0x%x) %s, cycle %lu", (void *)options.watch, state_name(last), state_name(info.state), last,
-		    info.state, when, stats.cycles);
-	last = info.state;
-}
-
 /* ---- steps 2 to 6, on the collector's stack ---- */
 
 static bool thread_exists(int tid)
@@ -176,7 +155,7 @@ static void run_stopped(void *arg)
 {
 	struct attempt *a = arg;
 	uint64_t cpu = os_thread_cpu_ns();
-	watch("before the stop");
+	cycle_watch("before the stop");
 	uint64_t began = os_now_ns();
 	a->reason = threads_stop();
 	if (a->reason == ABORT_NONE) {
@@ -195,7 +174,7 @@ static void run_stopped(void *arg)
 		a->visit(&dead);
 	else if (a->reason == ABORT_NONE)
 		verdict_apply(&dead, &a->verdict);
-	watch("after the verdict");
+	cycle_watch("after the verdict");
 	a->cpu_ns = os_thread_cpu_ns() - cpu;
 }
 

@@ -15,4 +15,7 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit);
  * waits for another's cycle 100 ms at most, and for no fork. false: fn did not run. */
 bool cycle_in_stop(void (*fn)(void *arg), void *arg);
 
+/* watch=ADDR: tells when the block's state has changed since the last call. Under the collect lock. */
+void cycle_watch(const char *when);
+
 #endif
