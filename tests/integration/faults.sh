@@ -53,7 +53,7 @@ out_of_memory() { # STATUS STDERR LOGS...
 }
 
 # Calls that are made only when something else went wrong, which these bring about.
-declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
+declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../) with=([pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
 turn=$(($(date +%j | sed 's/^0*//') % 9)) number=0 runs=0
 for name in "${names[@]}"; do
   wrong=() hits=0
@@ -63,7 +63,7 @@ for name in "${names[@]}"; do
       [[ -n ${ALL:-} || $# -gt 0 ]] || [[ $p$window == every_call@1.. ]] || ((number % 9 == turn)) || continue
       runs=$((runs + 1))
       # shellcheck disable=SC2086
-      ${wrapper[$name]:-} timeout -k 3 60 env LD_PRELOAD="$LIB" CGC_OPTIONS="stress=30:stats=1:log_path=$T/logs/%p:fault=${besides[$name]:-}$name$window" ${command[$p]} >"$T/out" 2>"$T/err" </dev/null
+      ${wrapper[$name]:-} timeout -k 3 60 env LD_PRELOAD="$LIB" CGC_OPTIONS="stress=30:stats=1:log_path=$T/logs/%p:fault=${besides[$name]:-}$name$window${with[$name]:-}" ${command[$p]} >"$T/out" 2>"$T/err" </dev/null
       status=$?
       if ((status != expected[$p])) || ! cmp -s "$T/out" "$T/$p.plain"; then
         if [[ $name == mmap && $window == *.. ]] && out_of_memory $status "$T/err" "$T"/logs/*; then :
