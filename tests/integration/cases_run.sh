@@ -22,7 +22,7 @@ options_of() {
   case $1 in
     off) echo mode=off ;;
     report) echo mode=report:stress=100 ;; # each malloc is a refill there: more cycles than stress=10 makes elsewhere
-    audit) echo mode=audit:stress=10 ;;
+    audit) echo mode=audit:stress=100 ;; # as in report
     hard) echo mode=collect:stress=1:grace=0:verify=1 ;;
     *) echo mode=collect:stress=10:verify=1 ;;
   esac
@@ -68,14 +68,19 @@ judge() {
   ok "$mode $name: plain and preloaded $seconds, $cycles cycles, $aborted aborted, $recycled blocks recycled$planted"
 }
 
-# run_cases MODES NAMES: every case in every mode.
-run_cases() {
+# run_each MODES NAMES: every case in every mode.
+run_each() {
   local mode name
   [[ -f $corpus ]] || { skip "no corpus at $corpus: set SHARED="; finish; }
   plant=$(program libplant.so)
   for mode in $1; do
     for name in $2; do run_case "$mode" "$name"; done
   done
+}
+
+# run_cases MODES NAMES: the same, and the end of the script.
+run_cases() {
+  run_each "$1" "$2"
   if ((planted_bytes)); then
     local text; text="planted bytes recycled by exit, over all cases: $(awk -v g="$planted_gone" -v b="$planted_bytes" 'BEGIN { printf "%.1f %% of %.0f MiB", g * 100 / b, b / 1048576 }')"
     if ((planted_gone * 100 >= planted_bytes * 95)); then ok "$text"; else bad "$text"; fi

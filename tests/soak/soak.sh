@@ -11,7 +11,7 @@ set -u
 seconds=${1:-${SOAK_SECONDS:-600}} options=${OPTIONS:-mode=collect}
 mkdir -p "$T/logs" "$T/w"
 chmod -R 777 "$T/logs" "$T/w"
-redis_port=$(port 1) nginx_port=$(port 2)
+redis_port=$((18900 + $$ % 50 * 2)) nginx_port=$((redis_port + 1))
 wait_for() { for _ in $(seq 200); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0; sleep 0.05; done; return 1; }
 declare -A server=()
 # start NAME COMMAND...: a server under the library, with a log of its own.

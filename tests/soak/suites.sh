@@ -94,8 +94,9 @@ suite_python() {
   begin
   mkdir -p "$T/py"
   cd "$T/py" || return
+  # VSOCK waits for ever in virtual machines whose host does not answer, with and without us.
   for t in test_json test_mmap test_fork1 test_signal test_threading test_subprocess test_ctypes test_socket test_gc test_weakref test_queue test_thread test_asyncio.test_events; do
-    unit python "$t" count_python 240 env PYTHONMALLOC=malloc /usr/bin/python3 -m test -v "$t"
+    unit python "$t" count_python 240 env PYTHONMALLOC=malloc /usr/bin/python3 -m test -v -i '*VSOCK*' "$t"
   done
   cd "$T" || return
   end python
@@ -135,6 +136,7 @@ suite_bash() {
 }
 count_bash() { [[ -s $1 ]] && grep -qE '^[<>]' "$1" && echo 0 || echo 1; }
 
+count_libuv() { grep -qE '^not ok|FAILED|exited with|Assertion' "$1" && echo 0 || echo 1; }
 suite_libuv() {
   local dir t
   dir=$(source_of libuv1)
@@ -142,11 +144,13 @@ suite_libuv() {
   [[ -x $dir/build/uv_run_tests ]] || (cmake -S "$dir" -B "$dir/build" -DCMAKE_BUILD_TYPE=Release -DLIBUV_BUILD_TESTS=ON && cmake --build "$dir/build" --target uv_run_tests) >"$S/apt/libuv.log" 2>&1
   [[ -x $dir/build/uv_run_tests ]] || { skip "libuv: its tests don't build here: $(tail -n 1 "$S/apt/libuv.log")"; return; }
   begin
+  local user=()
+  ((EUID)) || { user=(setpriv --reuid=nobody --regid=nogroup --clear-groups); chmod -R a+rwX "$dir"; } # it refuses to run as root
   cd "$dir" || return
-  for t in $("build/uv_run_tests" --list | sort -u); do
+  for t in $("${user[@]}" build/uv_run_tests --list | sort -u); do
     # These need the network outside, another user or a terminal of their own.
     case $t in *multicast* | getaddrinfo* | *udp*scope* | *ipv6* | tty* | spawn_setuid* | spawn_setgid* | platform_output | *connect_timeout* | hostname* | *rlimit* | *interface*) continue ;; esac
-    unit libuv "$t" count_tap 30 build/uv_run_tests "$t"
+    unit libuv "$t" count_libuv 30 "${user[@]}" build/uv_run_tests "$t"
   done
   cd "$T" || return
   end libuv
