@@ -39,7 +39,7 @@ static bool verdict_due;
 static unsigned misuses, evidences;
 
 static void on_misuse(const char *what, const char *call, const void *p, size_t size) { (void)what, (void)call, (void)p, (void)size; misuses++; }
-static void on_evidence(const void *p, uint8_t state, const char *call) { (void)p, (void)state, (void)call; evidences++; }
+static void on_evidence(const struct evidence *e) { (void)e; evidences++; }
 
 /* -- contents -- */
 
