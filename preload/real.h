@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include <aio.h>
 #include <dlfcn.h>
+#include <mqueue.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -38,6 +39,8 @@
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
 	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl) \
+	/* kernel.c */ X(timer_create) X(timer_delete) X(sigqueue) X(pthread_sigqueue) X(mq_notify) X(mq_close) \
+	X(aio_read) X(aio_write) X(aio_fsync) X(lio_listio) \
 	/* start.c */ X(__register_atfork)
 
 /* What pthread_atfork, which is linked into each library, calls. */

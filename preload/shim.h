@@ -3,6 +3,7 @@
 #define CGC_PRELOAD_SHIM_H
 
 #include "base/options.h"
+#include "roots/roots.h"
 #include <signal.h>
 
 /* A program's set without the signal that the user chose for stops (signal=N). The default on glibc, 33, can't be in a set
@@ -16,5 +17,14 @@ static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t
 /* Is this process the one that the library was started in, or a true copy of it (fork)? False in a vfork child, which
  * shares our memory: nothing of ours may be touched there. */
 bool identity_own(void);
+
+/* -- kernel.c, for calls that come through syscall() -- */
+/* Runs what a wrapper does after the call. */
+#define KEEPING_ERRNO(...) do { int saved_ = errno; __VA_ARGS__; errno = saved_; } while (0)
+void tell_timer_created(uint64_t id, const struct sigevent *event);
+/* Before a timer is deleted, and after. */
+bool tell_timer_deletes(uint64_t id, struct kernel_row *row);
+void tell_timer_deleted(const struct kernel_row *row, bool done);
+void tell_signal_sent(int target, bool thread, int number, const siginfo_t *info);
 
 #endif

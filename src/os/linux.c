@@ -122,6 +122,7 @@ void os_sleep_ns(uint64_t ns)
 void os_yield(void) { syscall0(SYS_sched_yield); }
 int os_pid(void) { return (int)syscall0(SYS_getpid); }
 int os_tid(void) { return (int)syscall0(SYS_gettid); }
+bool os_own_thread(int tid) { return syscall3(SYS_tgkill, os_pid(), tid, 0) == 0; }
 bool os_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 void os_random(void *buf, size_t n)

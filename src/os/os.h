@@ -35,6 +35,7 @@ void os_yield(void);
 /* -- identity -- */
 int os_pid(void);
 int os_tid(void);
+bool os_own_thread(int tid);       /* a thread of this process has this id */
 bool os_secure(void);              /* AT_SECURE: setuid, setgid or capabilities were gained */
 void os_random(void *buf, size_t n); /* never fails: falls back to time and addresses, which is enough for layout */
 

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/stats.h"
 #include "roots/maps.h"
+#include "roots/roots.h"
 #include "threads/threads.h"
 
 /* -- pages.c: which pages of a mapping have contents -- */
@@ -44,8 +45,20 @@ bool tables_full(void);
 /* Gives every word that only the kernel or a thread not yet born holds to fn. Result: their number. */
 size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll);
 void tables_memory(void (*fn)(uintptr_t low, uintptr_t high));
+void tables_enter(void); /* busy, and with the lock of all tables of this room */
+void tables_leave(void);
+void tables_set_full(void); /* with the lock: a word could not be kept, no cycle may judge any more */
 void tables_lock(void);
 void tables_unlock(void);
 void tables_forked(void);
+
+/* -- kernel.c: with the lock of tables.c, or inside the stop -- */
+bool kernel_ours(uintptr_t word);
+bool kernel_add(const struct kernel_row *row); /* false: no room */
+bool kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *out);
+void kernel_drop_where(bool (*fn)(const struct kernel_row *row, uint64_t what), uint64_t what);
+/* Ends rows that are over, gives the words of the others to fn; not those whose kind's bit is in `without`. Result: words. */
+size_t kernel_each(void (*fn)(uintptr_t word), unsigned without);
+void kernel_memory(void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

@@ -40,6 +40,7 @@ static bool from_smaps;
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
 	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code;
+	unsigned kernel; /* kinds of kernel.c, by bit */
 } no;
 
 void roots_exclude(uintptr_t low, uintptr_t high)
@@ -79,6 +80,9 @@ static void arm_mutants(void)
 	no.self_stack = fault(FAULT_no_self_stack);
 	no.protected = fault(FAULT_no_protected);
 	no.code = fault(FAULT_no_code);
+	no.kernel = (unsigned)fault(FAULT_no_timer) << KERNEL_TIMER | (unsigned)fault(FAULT_no_notify) << KERNEL_NOTIFY |
+	            (unsigned)fault(FAULT_no_signal_value) << KERNEL_SIGNAL | (unsigned)fault(FAULT_no_aio) << KERNEL_AIO |
+	            (unsigned)fault(FAULT_no_iocb) << KERNEL_IOCB | (unsigned)fault(FAULT_no_uring) << KERNEL_URING;
 }
 
 /* -- step 2 -- */
@@ -154,6 +158,7 @@ static void build_ranges(void)
 	threads_own_ranges(exclude_now);
 	mark_own_ranges(exclude_now);
 	tables_memory(exclude_now);
+	kernel_memory(exclude_now);
 	segments_memory(exclude_now);
 	int tid = os_tid();
 	for (size_t i = 0, n = threads_count(); i < n; i++) {
@@ -328,7 +333,7 @@ static enum abort_reason mark_all(void)
 	if (left_out.failed || stacks.failed)
 		return ABORT_NO_MEMORY;
 	mark_threads();
-	scanned += 8 * tables_each(mark_word, !no.epoll);
+	scanned += 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel));
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
 }
 

@@ -33,6 +33,13 @@ no_interior        | zoo_interior               | $zoo
 no_offsets         | zoo_offset                 | $zoo
 no_past_end        | zoo_past_end_exact         | $zoo
 no_code            | zoo_code                   | $zoo
+no_stacks          | zoo_robust                 | $zoo
+no_timer           | zoo_timer                  | $zoo
+no_signal_value    | zoo_signal_value           | $zoo
+no_notify          | zoo_notify                 | $zoo
+no_aio             | zoo_aio                    | $zoo
+no_iocb            | zoo_iocb                   | $zoo
+no_uring           | zoo_uring                  | $zoo
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | grace=0
