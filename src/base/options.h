@@ -6,7 +6,7 @@
 
 enum mode { MODE_COLLECT, MODE_REPORT, MODE_AUDIT, MODE_OFF };
 enum on_misuse { MISUSE_ABORT, MISUSE_REPORT, MISUSE_IGNORE };
-enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS };
+enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS, ROOTS_FILES };
 
 struct options {
 	unsigned mode;         /* enum mode, default collect */
@@ -24,6 +24,9 @@ struct options {
 	unsigned markers;      /* marker threads; only 1 until marking runs in a snapshot child */
 	unsigned cycle;        /* 0 stop: the marker runs inside the stop (the only kind yet) */
 	unsigned roots;        /* enum roots_policy */
+	unsigned tagged;       /* words count by this many low bits too, 46..64; 64: no */
+	unsigned align;        /* 0: words at a multiple of 8 count; 1: of 4 */
+	unsigned mangled;      /* 1: words that glibc's setjmp mangled count */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */

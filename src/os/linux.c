@@ -125,6 +125,16 @@ int os_tid(void) { return (int)syscall0(SYS_gettid); }
 bool os_own_thread(int tid) { return syscall3(SYS_tgkill, os_pid(), tid, 0) == 0; }
 bool os_secure(void) { return getauxval(AT_SECURE) != 0; }
 
+/* tcbhead_t.pointer_guard of glibc's x86-64 TLS block (sysdeps/x86_64/nptl/tls.h); the same in all threads. */
+uintptr_t os_pointer_guard(void)
+{
+	uintptr_t guard = 0;
+#if defined __x86_64__ && defined __GLIBC__
+	__asm__("movq %%fs:0x30, %0" : "=r"(guard));
+#endif
+	return guard;
+}
+
 void os_random(void *buf, size_t n)
 {
 	size_t done = 0;

@@ -37,6 +37,7 @@ int os_pid(void);
 int os_tid(void);
 bool os_own_thread(int tid);       /* a thread of this process has this id */
 bool os_secure(void);              /* AT_SECURE: setuid, setgid or capabilities were gained */
+uintptr_t os_pointer_guard(void);  /* what glibc's setjmp mixes into rbp, rsp and pc; 0: none, or unknown */
 void os_random(void *buf, size_t n); /* never fails: falls back to time and addresses, which is enough for layout */
 
 /* -- waiting. timeout_ns 0: for ever. Spurious wake-ups happen. -- */

@@ -18,6 +18,9 @@ void pages_end(void);
  * false: could not be found out, or fn said false. */
 bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high,
                 bool (*fn)(const struct mapping *m, uintptr_t low, uintptr_t high, bool present));
+/* The same for pages of a mapped file that the kernel has in memory, whether the program wrote them or not. */
+bool pages_each_of_file(const struct mapping *m, uintptr_t low, uintptr_t high,
+                        bool (*fn)(const struct mapping *m, uintptr_t low, uintptr_t high, bool present));
 
 /* -- ranges.c: sets of address ranges -- */
 struct ranges {

@@ -84,7 +84,12 @@ static void end_row(struct kernel_row *row)
 	live--;
 }
 
-bool kernel_ours(uintptr_t word) { return arena_contains(word) || arena_contains(word - 1); }
+bool kernel_ours(uintptr_t word)
+{
+	if (options.tagged < 64)
+		word &= ((uintptr_t)1 << options.tagged) - 1;
+	return arena_contains(word) || arena_contains(word - 1);
+}
 
 static bool holds_ours(const struct kernel_row *row)
 {

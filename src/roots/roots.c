@@ -36,6 +36,7 @@ static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned;
 static bool from_smaps;
+static bool files; /* roots=+file: mapped files count, as far as they are in memory */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
@@ -246,6 +247,8 @@ static bool scan_mapping(const struct mapping *m)
 		part_high = more ? left_out.at[i].low : m->high;
 		if (part_low < part_high && !pages_each(m, part_low, part_high, scan_clipped))
 			return false;
+		if (part_low < part_high && files && m->kind == MAPPING_FILE && !pages_each_of_file(m, part_low, part_high, scan_clipped))
+			return false;
 		if (!more)
 			break;
 		at = left_out.at[i].high;
@@ -271,7 +274,7 @@ static bool is_root(const struct mapping *m)
 	if (m->kind == MAPPING_DEVICE || (no.protected && !(m->flags & MAPPING_READ)))
 		return false;
 	if (m->flags & MAPPING_SHARED) /* major 0: memory file systems, memfd, System V, shared anonymous memory */
-		return m->major == 0 && !no.shared;
+		return m->major == 0 ? !no.shared : files;
 	return m->kind == MAPPING_ANON ? !no.mappings : !no.segments;
 }
 
@@ -344,6 +347,7 @@ enum abort_reason roots_mark(uint64_t *bytes)
 	if (tables_full())
 		return ABORT_TABLE_FULL;
 	arm_mutants();
+	files = options.roots == ROOTS_FILES && !fault(FAULT_no_files);
 	enum abort_reason why = mark_all();
 	pages_end();
 	*bytes = scanned;

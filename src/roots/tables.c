@@ -94,7 +94,7 @@ static bool rows_room(void)
 void roots_epoll(int epfd, int op, int fd, uint64_t data)
 {
 	uint64_t key = key_of(epfd, fd);
-	bool ours = arena_contains((uintptr_t)data) || arena_contains((uintptr_t)data - 1);
+	bool ours = kernel_ours((uintptr_t)data);
 	tables_enter();
 	struct row *row = row_room ? find_row(rows, row_room, key) : NULL;
 	bool known = row && row->key;
