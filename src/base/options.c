@@ -32,7 +32,7 @@ const struct option_row option_table[] = {
 	{ "roots", OPTION_CHOICE, "all|segments|+file", 0, 2, "all", "all memory that is no file; only data segments, stacks and registers (for comparison); or mapped files too", AT(roots) },
 	{ "tagged", OPTION_NUMBER, NULL, 46, 64, "64", "words count by this many low bits too, the others being a tag (48); 64 is no tag", AT(tagged) },
 	{ "align", OPTION_CHOICE, "8|4", 0, 1, "8", "alignment of the words that count as pointers", AT(align) },
-	{ "mangled", OPTION_NUMBER, NULL, 0, 1, "0", "pointers that setjmp mangled count as pointers (glibc, x86-64)", AT(mangled) },
+	{ "mangled", OPTION_NUMBER, NULL, 0, 1, "1", "pointers that setjmp mangled count as pointers (glibc, x86-64)", AT(mangled) },
 	{ "signal", OPTION_NUMBER, NULL, 0, 64, "0", "signal that stops threads; 0 is the platform's choice", AT(signal) },
 	{ "on_misuse", OPTION_CHOICE, "abort|report|ignore", 0, 2, "abort", "what follows a double, wild or interior free", AT(on_misuse) },
 	{ "exitcode", OPTION_NUMBER, NULL, 0, 255, "0", "mode=report: exit status when leaks were found; 0 leaves it alone", AT(exitcode) },

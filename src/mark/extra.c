@@ -1,6 +1,6 @@
 /*
  * Words that are pointers in another dress, when an option asks for them: a second pass over a piece that has just been scanned and
- * lies in the cache.
+ * lies in the cache. For mangled words the vector loops of filter.h tell whether that is worth it.
  *
  *   tagged=N    the low N bits lead into the arena, the others are a tag: engines and lock-free lists keep counters there
  *   align=4     words at a multiple of 4: packed structures
@@ -22,11 +22,11 @@
 
 #define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
 
-enum { ROTATED = 17, JMP_BUF = 200 };
+enum { ROTATED = 17 };
 typedef uint64_t __attribute__((aligned(4), may_alias)) odd_word_t;
 
 static uintptr_t unmangled(uintptr_t w) { return (w >> ROTATED | w << (64 - ROTATED)) ^ marker.guard; }
-static bool may_be_mangled(uintptr_t w) { return ((w ^ marker.guard >> (64 - ROTATED)) & ((1u << ROTATED) - 1)) == 0; }
+static bool may_be_mangled(uintptr_t w) { return (int64_t)(w & MANGLED_LOW) == marker.mangled_mark; }
 static bool inside(uintptr_t w) { return w - marker.base < marker.limit; }
 
 static inline uintptr_t *extra_word(uintptr_t w, bool odd, uintptr_t *top)
@@ -34,8 +34,6 @@ static inline uintptr_t *extra_word(uintptr_t w, bool odd, uintptr_t *top)
 	uintptr_t bare = w & marker.tag_mask;
 	if (inside(bare) && (odd || bare != w))
 		*top++ = bare;
-	if (!odd && marker.mangled && may_be_mangled(w) && inside(unmangled(w)))
-		*top++ = unmangled(w);
 	return top;
 }
 
@@ -55,20 +53,15 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *extra_avx2(cons
 	const __m256i base = _mm256_set1_epi64x((long long)(marker.base ^ (uintptr_t)INT64_MIN));
 	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
 	const __m256i mask = _mm256_set1_epi64x((long long)marker.tag_mask);
-	const __m256i low = _mm256_set1_epi64x((1 << ROTATED) - 1);
-	const __m256i mark = _mm256_set1_epi64x(marker.mangled ? (long long)(marker.guard >> (64 - ROTATED)) : -1);
-	const bool bare = odd || marker.tag_mask != UINTPTR_MAX;
 	for (; p + 16 <= end; p += 16) {
 		unsigned hits = 0;
 		for (int i = 0; i < 4; i++) {
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(p + 4 * i));
-			__m256i hit = _mm256_cmpeq_epi64(_mm256_and_si256(w, low), mark);
-			if (bare) {
-				__m256i untagged = _mm256_and_si256(w, mask);
-				__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(untagged, base));
-				hit = _mm256_or_si256(hit, odd ? in : _mm256_andnot_si256(_mm256_cmpeq_epi64(untagged, w), in));
-			}
-			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(hit)) << (4 * i);
+			__m256i bare = _mm256_and_si256(w, mask);
+			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(bare, base));
+			if (!odd)
+				in = _mm256_andnot_si256(_mm256_cmpeq_epi64(bare, w), in);
+			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
 		}
 		for (; hits; hits &= hits - 1)
 			top = extra_word(p[__builtin_ctz(hits)], odd, top);
@@ -86,10 +79,18 @@ uintptr_t *extra_scan(const word_t *p, const word_t *end, uintptr_t *top)
 {
 	uintptr_t *(*scan)(const odd_word_t *, const odd_word_t *, bool, uintptr_t *) = marker.avx2 ? extra_avx2 : extra_scalar;
 	const odd_word_t *low = (const odd_word_t *)(const void *)p, *high = (const odd_word_t *)(const void *)end;
-	if (marker.mangled || marker.tag_mask != UINTPTR_MAX)
+	if (marker.tag_mask != UINTPTR_MAX)
 		top = scan(low, high, false, top);
 	if (marker.odd_words && low < high)
 		top = scan((const odd_word_t *)((uintptr_t)low + 4), (const odd_word_t *)((uintptr_t)high - 4), true, top);
+	return top;
+}
+
+READS_ANYTHING uintptr_t *extra_mangled(const word_t *p, const word_t *end, uintptr_t *top)
+{
+	for (; p < end; p++)
+		if (UNLIKELY(may_be_mangled(*p)) && inside(unmangled(*p)))
+			*top++ = unmangled(*p);
 	return top;
 }
 
@@ -101,6 +102,7 @@ void extra_begin(void)
 	marker.odd_words = options.align && !fault(FAULT_no_align);
 	marker.guard = os_pointer_guard();
 	marker.mangled = options.mangled && marker.guard && !fault(FAULT_no_mangled);
-	bool all = marker.tag_mask != UINTPTR_MAX || marker.odd_words;
-	marker.extra_from = all ? 0 : marker.mangled ? JMP_BUF : SIZE_MAX;
+	marker.mangled_mark = marker.mangled ? (int64_t)(marker.guard >> (64 - ROTATED)) : -1;
+	marker.mangled_from = marker.mangled ? JMP_BUF : SIZE_MAX;
+	marker.extra = marker.tag_mask != UINTPTR_MAX || marker.odd_words;
 }

@@ -35,7 +35,9 @@ struct marker {
 	bool avx2;
 	bool mangled, odd_words;        /* options, see extra.c */
 	uintptr_t tag_mask, guard;
-	size_t extra_from;              /* blocks from this size up are scanned a second time; SIZE_MAX: none */
+	int64_t mangled_mark;           /* the low bits of words that may be mangled; -1: none */
+	size_t mangled_from;            /* blocks from this size up may hold a jmp_buf; SIZE_MAX: none */
+	bool extra;                     /* all is scanned a second time */
 	bool no_interior, no_offsets, no_past_end, no_return, lose_edges; /* mutants */
 	uint64_t lost;                  /* edges seen by the mutant lose_edges */
 	uint64_t blocks, bytes, overflows;

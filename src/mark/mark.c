@@ -34,12 +34,15 @@ struct entry {
 
 /* -- stacks -- */
 
+/* What one piece may push at most. */
+static size_t piece_edges(void) { return (size_t)PIECE_WORDS * (marker.extra ? EXTRA_FACTOR : marker.mangled ? 2 : 1); }
+
 static void set_edges(uintptr_t *edges, size_t bytes, size_t used)
 {
 	marker.edges = edges;
 	marker.edge_bytes = bytes;
 	marker.top = edges + used;
-	marker.full = edges + bytes / sizeof *edges - ((marker.extra_from == SIZE_MAX ? 1 : EXTRA_FACTOR) * PIECE_WORDS + 1);
+	marker.full = edges + bytes / sizeof *edges - (piece_edges() + 1);
 }
 
 /* Room for one more piece. false: the stack can't grow, the caller drops what it wanted to scan. */
@@ -78,6 +81,8 @@ READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr
 {
 	if (marker.avx2 && (size_t)(end - p) >= VECTOR_FROM / 8)
 		return filter_avx2(p, end, top);
+	if (marker.mangled)
+		top = extra_mangled(p, end, top);
 	return filter(p, end, top, marker.base, marker.limit);
 }
 
@@ -105,13 +110,17 @@ INLINE uintptr_t *scan_piece(uintptr_t block, size_t size, uintptr_t low, uintpt
 			return top;
 		}
 		top = filter_block(copy, copy + (high - low) / 8, top, marker.base, marker.limit, delta);
-		return size >= marker.extra_from ? scan_extra(copy, low, high, block + size, top) : top;
+		if (size >= marker.mangled_from)
+			top = extra_mangled(copy, copy + (high - low) / 8, top);
+		return marker.extra ? scan_extra(copy, low, high, block + size, top) : top;
 	}
-	if (high - low < VECTOR_FROM || !marker.avx2)
+	if (high - low < VECTOR_FROM || !marker.avx2) {
 		top = filter_block((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit, delta);
-	else
+		if (UNLIKELY(size >= marker.mangled_from)) /* no vectors here, or the end of a block above PIECE */
+			top = extra_mangled((const word_t *)low, (const word_t *)high, top);
+	} else
 		top = filter_block_avx2((const word_t *)low, (const word_t *)high, top, delta);
-	return UNLIKELY(size >= marker.extra_from) ? scan_extra((const word_t *)low, low, high, block + size, top) : top;
+	return UNLIKELY(marker.extra) ? scan_extra((const word_t *)low, low, high, block + size, top) : top;
 }
 
 /* Takes the next piece of a large block. Edges and ring are empty, so there is room. false: nothing is left. */
@@ -265,8 +274,8 @@ void mark_word(uintptr_t w)
 		drain(); /* leaves the stack empty; what it drops is found by the passes of mark_drain */
 	if (w - marker.base < marker.limit)
 		*marker.top++ = w;
-	if (marker.extra_from != SIZE_MAX)
-		marker.top = extra_scan(&w, &w + 1, marker.top);
+	if (marker.extra || marker.mangled)
+		marker.top = extra_mangled(&w, &w + 1, extra_scan(&w, &w + 1, marker.top));
 	mark_left(w);
 }
 
@@ -274,7 +283,7 @@ void mark_word(uintptr_t w)
 static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool on_stack)
 {
 	marker.top = scan_words(p, end, marker.top);
-	if (marker.extra_from != SIZE_MAX)
+	if (marker.extra)
 		marker.top = extra_scan(p, end, marker.top);
 	if (!on_stack)
 		return;
@@ -346,7 +355,7 @@ bool mark_begin(void)
 {
 	extra_begin();
 	size_t bytes = align_up(mark_stack_bytes ? mark_stack_bytes : EDGE_BYTES, OS_PAGE);
-	size_t least = (marker.extra_from == SIZE_MAX ? 2 : 2 * EXTRA_FACTOR) * PIECE;
+	size_t least = 2 * 8 * piece_edges();
 	if (bytes < least)
 		bytes = least;
 	if (marker.edges && marker.edge_bytes != bytes) {

@@ -1,5 +1,4 @@
-/* The only pointers were in rbp when setjmp was called, which glibc writes down mangled: into data and into a block. Run with
- * mangled=1. */
+/* The only pointers were in rbp when setjmp was called, which glibc writes down mangled: into data and into a block. */
 #include "zoo.h"
 #include <setjmp.h>
 

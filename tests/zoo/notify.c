@@ -62,7 +62,7 @@ int main(void)
 		snprintf(name, sizeof name, "/zoo-%d-%d", (int)getpid(), i);
 		queues[i] = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600, &attr);
 		if (queues[i] < 0)
-			return errno == ENOSYS ? 77 : 2;
+			return errno == ENOSYS ? ZOO_NO_PLACE : 2;
 		mq_unlink(name);
 	}
 	place_signal();
