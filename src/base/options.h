@@ -34,6 +34,12 @@ struct options {
 };
 extern struct options options;
 
+/* The bits of a word that tagged= leaves; all where no options were read. */
+static inline uintptr_t options_tag_mask(void)
+{
+	return options.tagged && options.tagged < 64 ? ((uintptr_t)1 << options.tagged) - 1 : UINTPTR_MAX;
+}
+
 enum option_kind { OPTION_NUMBER, OPTION_SIZE, OPTION_CHOICE, OPTION_TEXT, OPTION_ADDRESS };
 
 struct option_row {

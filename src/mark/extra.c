@@ -98,7 +98,7 @@ uintptr_t *extra_seam(const void *at, uintptr_t *top) { return extra_word(*(cons
 
 void extra_begin(void)
 {
-	marker.tag_mask = options.tagged < 64 && !fault(FAULT_no_tagged) ? ((uintptr_t)1 << options.tagged) - 1 : UINTPTR_MAX;
+	marker.tag_mask = fault(FAULT_no_tagged) ? UINTPTR_MAX : options_tag_mask();
 	marker.odd_words = options.align && !fault(FAULT_no_align);
 	marker.guard = os_pointer_guard();
 	marker.mangled = options.mangled && marker.guard && !fault(FAULT_no_mangled);

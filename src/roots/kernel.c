@@ -86,8 +86,7 @@ static void end_row(struct kernel_row *row)
 
 bool kernel_ours(uintptr_t word)
 {
-	if (options.tagged < 64)
-		word &= ((uintptr_t)1 << options.tagged) - 1;
+	word &= options_tag_mask();
 	return arena_contains(word) || arena_contains(word - 1);
 }
 
