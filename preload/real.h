@@ -54,6 +54,9 @@ struct real {
 };
 extern struct real real_functions;
 
+/* Read by the jump in raw.c; set before real_functions.ready. */
+extern long (*real_syscall)(long n, ...);
+
 void real_start(void);
 
 static inline const struct real *real(void)

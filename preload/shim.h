@@ -27,4 +27,13 @@ bool tell_timer_deletes(uint64_t id, struct kernel_row *row);
 void tell_timer_deleted(const struct kernel_row *row, bool done);
 void tell_signal_sent(int target, bool thread, int number, const siginfo_t *info);
 
+/* -- kaio.c: blocks of the kernel's asynchronous input and output -- */
+struct io_event;
+/* Before they are submitted; then for those from `taken` on that the kernel did not take. `list` need not be readable. */
+void tell_iocbs(uint64_t context, long n, const uintptr_t *list);
+void tell_iocbs_refused(uint64_t context, long taken, long n, const uintptr_t *list);
+void tell_context_ends(uint64_t context); /* before io_destroy, and after */
+void tell_context_ended(uint64_t context, bool done);
+void tell_events(uint64_t context, long n, const struct io_event *events); /* fetched */
+
 #endif

@@ -149,15 +149,18 @@ bool roots_kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *o
 	return found;
 }
 
-static bool of_context(const struct kernel_row *row, uint64_t context)
+void roots_kernel_context(uint64_t from, uint64_t to)
 {
-	return row->kind == KERNEL_IOCB && row->context == context;
-}
-
-void roots_kernel_context_gone(uintptr_t context)
-{
+	if (!load_relaxed(&live))
+		return;
 	tables_enter();
-	kernel_drop_where(of_context, context);
+	for (size_t i = 0; i < room; i++) {
+		if (rows[i].kind != KERNEL_IOCB || rows[i].context != from)
+			continue;
+		rows[i].context = to;
+		if (!to)
+			end_row(&rows[i]);
+	}
 	tables_leave();
 }
 

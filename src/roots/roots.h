@@ -54,7 +54,7 @@ void roots_kernel_add(const struct kernel_row *row);
 bool roots_kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *out);
 /* The call succeeded: the row's signal may be queued still. */
 void roots_kernel_ended(const struct kernel_row *row);
-void roots_kernel_context_gone(uintptr_t context); /* io_destroy */
+void roots_kernel_context(uint64_t from, uint64_t to); /* rows of KERNEL_IOCB change their context; to 0: they end */
 /* A signal that carries words was queued: to the process or thread `target` (0: in this process), to one thread if `thread`. */
 void roots_signal_sent(int target, bool thread, int signal, const uintptr_t words[3]);
 
