@@ -43,8 +43,8 @@ static struct eintr_wait wait_of(const struct call *c, uint64_t start, int times
 	return wait;
 }
 
-/* timespec: the argument that is a relative time; ms: the one that is a time in milliseconds. A sleep that writes the rest over its own
- * time needs no help of ours. */
+/* timespec: the argument that is a relative time; ms: the one that is a time in milliseconds. A sleep writes what is left only when it
+ * ends early, as the program sees it. */
 static long again(struct call *c, int timespec, int ms)
 {
 	struct eintr_scope scope = EINTR_SCOPE;
@@ -52,8 +52,11 @@ static long again(struct call *c, int timespec, int ms)
 	const int saved = errno;
 	const uint64_t start = timespec >= 0 || ms >= 0 ? eintr_now() : 0;
 	long r;
-	if (timespec >= 0 && (c->n == SYS_nanosleep || c->n == SYS_clock_nanosleep) && c->a[timespec] == c->a[timespec + 1])
-		timespec = NO_TIME;
+	struct timespec rest, *wanted = NULL;
+	if (timespec >= 0 && (c->n == SYS_nanosleep || c->n == SYS_clock_nanosleep) && c->a[timespec + 1]) {
+		wanted = (struct timespec *)c->a[timespec + 1];
+		c->a[timespec + 1] = (long)&rest;
+	}
 	for (bool first = true;; first = false) {
 		eintr_arm(&scope);
 		r = make(c);
@@ -67,6 +70,8 @@ static long again(struct call *c, int timespec, int ms)
 		else if (left && ms >= 0)
 			c->a[ms] = (long)(left->tv_sec * 1000 + (left->tv_nsec + 999999) / 1000000);
 	}
+	if (wanted && r == -1 && errno == EINTR)
+		*wanted = rest;
 	eintr_leave(&scope);
 	return r;
 }

@@ -40,6 +40,8 @@ static void waiting(void)
 	struct epoll_event event;
 	TIMED(r = syscall(SYS_nanosleep, &span, &rest));
 	CHECK("nanosleep", r == 0 && errno == 77 && TOOK(MS) && rest.tv_sec == 5);
+	TIMED(r = syscall(SYS_nanosleep, &t, &t));
+	CHECK("nanosleep onto itself", r == 0 && TOOK(MS) && t.tv_nsec == span.tv_nsec);
 	TIMED(r = syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &span, NULL));
 	CHECK("clock_nanosleep", r == 0 && errno == 77 && TOOK(MS));
 	TIMED(r = syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &span, NULL, 0));
