@@ -11,9 +11,11 @@
  */
 #include "preload/eintr.h"
 #include "preload/shim.h"
+#include "os/os.h"
 
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -186,6 +188,23 @@ static long context_gone(struct call *c)
 	return r;
 }
 
+static long ring_made(struct call *c)
+{
+	const struct io_uring_params *p = (const struct io_uring_params *)c->a[1];
+	long r = make(c);
+	if (r >= 0 && identity_own())
+		KEEPING_ERRNO(roots_uring_made(os_inode((int)r), p->flags));
+	return r;
+}
+
+/* The time of a wait starts anew after an EINTR of ours, unless it is absolute. */
+static long ring_entered(struct call *c)
+{
+	if (c->a[1] > 0)
+		KEEPING_ERRNO(roots_uring_submits(os_inode((int)c->a[0])));
+	return again(c, NO_TIME, NO_TIME);
+}
+
 /* -- by number -- */
 
 /* Numbers that some machine lacks. */
@@ -221,7 +240,9 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_io_getevents, events_fetched(c)) \
 	X(SYS_io_pgetevents, events_fetched(c)) \
 	X(SYS_io_cancel, iocb_cancelled(c)) \
-	X(SYS_io_destroy, context_gone(c))
+	X(SYS_io_destroy, context_gone(c)) \
+	X(SYS_io_uring_setup, ring_made(c)) \
+	X(SYS_io_uring_enter, ring_entered(c))
 
 __attribute__((visibility("hidden"), used)) const bool raw_watched[NUMBERS] = {
 #define X(number, ...) [(number) > 0 ? (number) : 0] = (number) > 0,

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -215,6 +216,19 @@ long os_read_self(void *buf, uintptr_t from, size_t n)
 {
 	struct iovec to = { buf, n }, at = { (void *)from, n };
 	return syscall6(SYS_process_vm_readv, os_pid(), (long)&to, 1, (long)&at, 1, 0);
+}
+
+/* We are the other process: its memory, buf, is looked up; ours, from, is loaded. */
+long os_copy_self(void *buf, uintptr_t from, size_t n)
+{
+	struct iovec to = { buf, n }, at = { (void *)from, n };
+	return syscall6(SYS_process_vm_writev, os_pid(), (long)&at, 1, (long)&to, 1, 0);
+}
+
+uint64_t os_inode(int fd)
+{
+	struct stat st;
+	return syscall2(SYS_fstat, fd, (long)&st) == 0 ? st.st_ino : 0;
 }
 
 long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_ioctl, fd, (long)request, (long)arg); }

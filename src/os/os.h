@@ -56,6 +56,9 @@ void os_close(int fd);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);
+/* The same for memory that only plain loads can read (mappings of devices and rings). */
+long os_copy_self(void *buf, uintptr_t from, size_t n);
+uint64_t os_inode(int fd);                          /* 0: no such descriptor */
 long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);

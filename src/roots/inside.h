@@ -59,9 +59,19 @@ void tables_forked(void);
 bool kernel_ours(uintptr_t word);
 bool kernel_add(const struct kernel_row *row); /* false: no room */
 bool kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *out);
+/* A request of KERNEL_URING; one more of the same words is counted. And the completion of one by this user_data. */
+bool kernel_add_counted(const struct kernel_row *row);
+void kernel_completed(uint64_t user_data, uint64_t ring);
 void kernel_drop_where(bool (*fn)(const struct kernel_row *row, uint64_t what), uint64_t what);
 /* Ends rows that are over, gives the words of the others to fn; not those whose kind's bit is in `without`. Result: words. */
 size_t kernel_each(void (*fn)(uintptr_t word), unsigned without);
 void kernel_memory(void (*fn)(uintptr_t low, uintptr_t high));
+
+/* -- rings.c -- */
+bool rings_mapping(const struct mapping *m);
+/* Inside the stop: looks all rings through. false: a request in flight was not seen. */
+bool rings_look(const struct maps *maps);
+/* Gives a copy of each page of a ring's mapping to fn. false: one can't be read. */
+bool rings_scan(const struct mapping *m, void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

@@ -122,6 +122,43 @@ bool kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *out)
 	return false;
 }
 
+/* The rows of one user_data of one ring, from `place` on (NULL: the first); NULL: no more. */
+static struct kernel_row *next_request(struct kernel_row *place, uint64_t user_data, uint64_t ring)
+{
+	if (!live)
+		return NULL;
+	size_t i = place ? (size_t)(place - rows) + 1 : hash_of(KERNEL_URING, user_data);
+	for (i &= room - 1; rows[i].kind; i = (i + 1) & (room - 1))
+		if (rows[i].kind == KERNEL_URING && rows[i].key == user_data && rows[i].context == ring)
+			return &rows[i];
+	return NULL;
+}
+
+bool kernel_add_counted(const struct kernel_row *row)
+{
+	for (struct kernel_row *r = NULL; (r = next_request(r, row->key, row->context));)
+		if (memcmp(r->words, row->words, sizeof r->words) == 0) {
+			r->count += row->count;
+			return true;
+		}
+	return kernel_add(row);
+}
+
+void kernel_completed(uint64_t user_data, uint64_t ring)
+{
+	struct kernel_row *first = next_request(NULL, user_data, ring);
+	uint64_t asked = 0, done = 0;
+	if (!first)
+		return;
+	first->done++;
+	for (struct kernel_row *r = NULL; (r = next_request(r, user_data, ring)); done += r->done)
+		asked += r->count;
+	if (done < asked)
+		return;
+	for (struct kernel_row *r = first; r; r = next_request(r, user_data, ring))
+		end_row(r);
+}
+
 void kernel_drop_where(bool (*fn)(const struct kernel_row *row, uint64_t what), uint64_t what)
 {
 	for (size_t i = 0; live && i < room; i++)

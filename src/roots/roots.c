@@ -271,17 +271,25 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 
 static bool is_root(const struct mapping *m)
 {
-	if (m->kind == MAPPING_DEVICE || (no.protected && !(m->flags & MAPPING_READ)))
+	if (m->kind == MAPPING_DEVICE || m->kind == MAPPING_RING || (no.protected && !(m->flags & MAPPING_READ)))
 		return false;
 	if (m->flags & MAPPING_SHARED) /* major 0: memory file systems, memfd, System V, shared anonymous memory */
 		return m->major == 0 ? !no.shared : files;
 	return m->kind == MAPPING_ANON ? !no.mappings : !no.segments;
 }
 
+static void mark_copy(uintptr_t low, uintptr_t high)
+{
+	scanned += high - low;
+	mark_range(low, high, false);
+}
+
 static enum abort_reason mark_mappings(void)
 {
 	for (size_t i = 0; i < maps.count; i++) {
 		const struct mapping *m = &maps.at[i];
+		if (rings_mapping(m) && !rings_scan(m, mark_copy))
+			return ABORT_ROOT_UNREADABLE;
 		if (!(is_root(m) ? scan_mapping(m) : scan_stacks_only(m->low, m->high)))
 			return ABORT_ROOT_UNREADABLE;
 	}
@@ -335,6 +343,8 @@ static enum abort_reason mark_all(void)
 	build_ranges();
 	if (left_out.failed || stacks.failed)
 		return ABORT_NO_MEMORY;
+	if (!rings_look(&maps))
+		return ABORT_UNSEEN;
 	mark_threads();
 	scanned += 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel));
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();

@@ -46,6 +46,7 @@ struct kernel_row {
 	uint8_t kind;          /* enum kernel_kind */
 	uint8_t signal;        /* the signal that will carry words[0]; 0: none */
 	bool thread;           /* it goes to one thread */
+	uint64_t count, done;  /* KERNEL_URING: requests with these words, and completions with this key */
 };
 /* Told after the call that created it; a row without a word of ours is not kept. Thread-safe, as are the following. */
 void roots_kernel_add(const struct kernel_row *row);
@@ -55,6 +56,9 @@ bool roots_kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *o
 /* The call succeeded: the row's signal may be queued still. */
 void roots_kernel_ended(const struct kernel_row *row);
 void roots_kernel_context(uint64_t from, uint64_t to); /* rows of KERNEL_IOCB change their context; to 0: they end */
+/* io_uring, by the inode of the ring's descriptor: it was set up with these flags; before entries of it are submitted. */
+void roots_uring_made(uint64_t inode, uint32_t flags);
+void roots_uring_submits(uint64_t inode);
 /* A signal that carries words was queued: to the process or thread `target` (0: in this process), to one thread if `thread`. */
 void roots_signal_sent(int target, bool thread, int signal, const uintptr_t words[3]);
 
