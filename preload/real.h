@@ -56,6 +56,7 @@ extern struct real real_functions;
 
 /* Read by the jump in raw.c; set before real_functions.ready. */
 extern long (*real_syscall)(long n, ...);
+extern void *real_dlopen;
 
 void real_start(void);
 

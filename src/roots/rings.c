@@ -270,6 +270,40 @@ void roots_uring_submits(uint64_t inode)
 	tables_leave();
 }
 
+static struct ring *ring_at(uintptr_t rings)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (table[i].used && table[i].rings == rings)
+			return &table[i];
+	return NULL;
+}
+
+/* A ring that was unmapped and made anew at the same place since the last stop: its kernel counts from 0 again, or the other mapping
+ * moved. */
+static bool another(const struct ring *r, uintptr_t entries, uint32_t tail)
+{
+	return r->entries != entries || tail - r->seen > UINT32_MAX / 2;
+}
+
+void roots_uring_ring(uintptr_t rings, uintptr_t entries, uint32_t flags, uint32_t tail)
+{
+	tables_enter();
+	struct ring *r = ring_at(rings);
+	if (r && another(r, entries, tail)) {
+		ring_gone(r);
+		r = NULL;
+	}
+	if (!r && (r = ring_new()))
+		r->rings = rings;
+	if (r) {
+		r->entries = entries;
+		r->flags = flags;
+		r->known = !(flags & SETUP_MIXED);
+		look(r, &tail);
+	}
+	tables_leave();
+}
+
 /* -- inside the stop -- */
 
 bool rings_mapping(const struct mapping *m)

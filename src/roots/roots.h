@@ -59,6 +59,8 @@ void roots_kernel_context(uint64_t from, uint64_t to); /* rows of KERNEL_IOCB ch
 /* io_uring, by the inode of the ring's descriptor: it was set up with these flags; before entries of it are submitted. */
 void roots_uring_made(uint64_t inode, uint32_t flags);
 void roots_uring_submits(uint64_t inode);
+/* The same for a ring whose mappings and entries' tail are known, as liburing's are. */
+void roots_uring_ring(uintptr_t rings, uintptr_t entries, uint32_t flags, uint32_t tail);
 /* A signal that carries words was queued: to the process or thread `target` (0: in this process), to one thread if `thread`. */
 void roots_signal_sent(int target, bool thread, int signal, const uintptr_t words[3]);
 

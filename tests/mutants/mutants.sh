@@ -40,6 +40,7 @@ no_notify          | zoo_notify                 | $zoo
 no_aio             | zoo_aio                    | $zoo
 no_iocb            | zoo_iocb                   | $zoo
 no_uring           | zoo_uring                  | $zoo
+no_uring           | zoo_uring_library          | $zoo
 no_tagged          | zoo_tagged                 | $zoo:tagged=48
 no_align           | zoo_packed                 | $zoo:align=4
 no_mangled         | zoo_mangled                | $zoo
