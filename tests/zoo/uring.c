@@ -1,5 +1,6 @@
 /* The only pointers are in requests that io_uring has in flight: user_data, the buffer, and one whose entry was overwritten by later
- * requests. What came back is held no more. Raw system calls. */
+ * requests. What came back is held no more. By syscall(); or UNSEEN, by an instruction of its own, as the same code is in
+ * uring_unseen.c: then no cycle may judge. */
 #include "zoo.h"
 #include <errno.h>
 #include <linux/io_uring.h>
@@ -35,6 +36,21 @@ static void set_up(void)
 	completions = (struct io_uring_cqe *)(void *)(at + p.cq_off.cqes);
 }
 
+static long enter(unsigned entries_count, unsigned completions_count, unsigned flags)
+{
+#ifdef UNSEEN
+	long r;
+	register long flags_ __asm__("r10") = flags, mask __asm__("r8") = 0, size __asm__("r9") = 0;
+	__asm__ volatile("syscall"
+	                 : "=a"(r)
+	                 : "a"(SYS_io_uring_enter), "D"(ring), "S"(entries_count), "d"(completions_count), "r"(flags_), "r"(mask), "r"(size)
+	                 : "rcx", "r11", "memory");
+	return r == -EINTR ? enter(entries_count, completions_count, flags) : r;
+#else
+	return syscall(SYS_io_uring_enter, ring, entries_count, completions_count, flags, NULL, 0);
+#endif
+}
+
 static void submit(int opcode, void *user_data, void *buffer)
 {
 	unsigned tail = *sq_tail, slot = tail & *sq_mask;
@@ -46,14 +62,14 @@ static void submit(int opcode, void *user_data, void *buffer)
 		entries[slot].poll_events = POLLIN;
 	sq_array[slot] = slot;
 	__atomic_store_n(sq_tail, tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0) != 1)
+	if (enter(1, 0, 0) != 1)
 		exit(2);
 }
 
 static uintptr_t take(void)
 {
 	while (*cq_head == __atomic_load_n(cq_tail, __ATOMIC_ACQUIRE))
-		if (syscall(SYS_io_uring_enter, ring, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+		if (enter(0, 1, IORING_ENTER_GETEVENTS) < 0)
 			exit(2);
 	struct io_uring_cqe *c = &completions[*cq_head & *cq_mask];
 	uintptr_t user_data = c->user_data;
@@ -102,6 +118,9 @@ int main(void)
 			kept = kit_hide(user_data);
 		}
 	}
+#ifdef UNSEEN
+	return r;
+#endif
 	run_nops(); /* the completions are overwritten */
 	zoo_collect(ZOO_SIZE);
 	zoo_collect(ZOO_SIZE);
