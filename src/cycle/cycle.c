@@ -103,13 +103,25 @@ static enum abort_reason mark_and_judge(void)
 
 /* ---- step 7 ---- */
 
+/* A word that was not kept stays so: told once, aloud. The others may pass. */
+static void tell_aborted(enum abort_reason reason)
+{
+	static bool told;
+	if (options.verbosity)
+		say("cycle given up: %s: nothing is recycled: it is tried again later", abort_names[reason]);
+	if (reason == ABORT_TABLE_FULL && !told) {
+		told = true;
+		say("%s: what only the kernel holds can't all be kept in view: nothing is recycled any more: give the process more memory",
+		    abort_names[reason]);
+	}
+}
+
 static void cycle_end(struct attempt *a)
 {
 	if (a->reason != ABORT_NONE) {
 		stats_add(&stats.aborted[a->reason], 1);
 		pace_aborted(a->cpu_ns);
-		if (options.verbosity)
-			say("cycle given up: %s: nothing is recycled: it is tried again later", abort_names[a->reason]);
+		tell_aborted(a->reason);
 		return;
 	}
 	const struct verdict *v = &a->verdict;
