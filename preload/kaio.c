@@ -26,8 +26,8 @@ static void ended(uint64_t context, uint64_t block)
 
 static void tell_iocb(uint64_t context, uintptr_t block)
 {
-	struct iocb b;
-	struct iovec v;
+	struct iocb b = { .aio_data = 0 };
+	struct iovec v = { NULL, 0 };
 	if (os_read_self(&b, block, sizeof b) != (long)sizeof b)
 		return;
 	struct kernel_row row = { .key = key_of(context, block), .context = context, .kind = KERNEL_IOCB,
@@ -46,7 +46,7 @@ static void tell_iocb(uint64_t context, uintptr_t block)
 
 void tell_iocbs(uint64_t context, long n, const uintptr_t *list)
 {
-	uintptr_t block;
+	uintptr_t block = 0;
 	bool own = identity_own();
 	for (long i = 0; own && i < n; i++)
 		if (os_read_self(&block, (uintptr_t)(list + i), sizeof block) == (long)sizeof block)
@@ -55,7 +55,7 @@ void tell_iocbs(uint64_t context, long n, const uintptr_t *list)
 
 void tell_iocbs_refused(uint64_t context, long taken, long n, const uintptr_t *list)
 {
-	uintptr_t block;
+	uintptr_t block = 0;
 	bool own = identity_own();
 	for (long i = taken; own && i < n; i++)
 		if (os_read_self(&block, (uintptr_t)(list + i), sizeof block) == (long)sizeof block)

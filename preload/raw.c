@@ -54,7 +54,7 @@ static long again(struct call *c, int timespec, int ms)
 	const int saved = errno;
 	const uint64_t start = timespec >= 0 || ms >= 0 ? eintr_now() : 0;
 	long r;
-	struct timespec rest, *wanted = NULL;
+	struct timespec rest = { 0, 0 }, *wanted = NULL;
 	if (timespec >= 0 && (c->n == SYS_nanosleep || c->n == SYS_clock_nanosleep) && c->a[timespec + 1]) {
 		wanted = (struct timespec *)c->a[timespec + 1];
 		c->a[timespec + 1] = (long)&rest;
@@ -255,7 +255,7 @@ __attribute__((visibility("hidden"))) long raw_call(long n, long a0, long a1, lo
 	struct call call = { n, { a0, a1, a2, a3, a4, a5 } }, *c = &call;
 	switch (n) {
 #define X(number, what) case number: return what;
-	WATCHED(X)
+	WATCHED(X) /* NOLINT(bugprone-branch-clone): a table, row by row */
 #undef X
 	default:
 		return make(c);

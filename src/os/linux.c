@@ -227,7 +227,7 @@ long os_copy_self(void *buf, uintptr_t from, size_t n)
 
 uint64_t os_inode(int fd)
 {
-	struct stat st;
+	struct stat st = { .st_ino = 0 };
 	return syscall2(SYS_fstat, fd, (long)&st) == 0 ? st.st_ino : 0;
 }
 

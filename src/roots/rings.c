@@ -54,7 +54,7 @@ struct header {
 
 static bool read_header(uintptr_t at, struct header *h)
 {
-	uint32_t w[80];
+	uint32_t w[80] = { 0 };
 	if (os_copy_self(w, at, sizeof w) != (long)sizeof w)
 		return false;
 	if (w[6] && w[4] + 1 == w[6] && w[5] + 1 == w[7])
@@ -100,7 +100,7 @@ static bool add(struct kernel_row *row)
 /* Buffers behind an array of iovec that is the request's own. */
 static void add_iovecs(struct kernel_row row, uintptr_t at, uint64_t n)
 {
-	struct iovec v[8];
+	struct iovec v[8] = { { NULL, 0 } };
 	row.count = 0;
 	for (uint64_t i = 0; i < n && i < IOVECS; i += NELEM(v)) {
 		size_t part = n - i < NELEM(v) ? n - i : NELEM(v);
@@ -119,7 +119,7 @@ static void add_entry(const struct ring *r, const struct io_uring_sqe *e)
 {
 	struct kernel_row row = { .key = e->user_data, .context = id_of(r), .kind = KERNEL_URING, .count = 1,
 		                      .words = { e->user_data, e->addr, e->off } };
-	struct msghdr m;
+	struct msghdr m = { .msg_iovlen = 0 };
 	if (!add(&row))
 		return;
 	if (e->opcode == IORING_OP_READV || e->opcode == IORING_OP_WRITEV)
@@ -141,7 +141,7 @@ static void add_entry(const struct ring *r, const struct io_uring_sqe *e)
 
 static void look_at_slot(struct ring *r, uint32_t slot)
 {
-	struct io_uring_sqe e;
+	struct io_uring_sqe e = { .opcode = 0 };
 	unsigned shift = r->flags & SETUP_SQE128 ? 7 : 6;
 	if (os_copy_self(&e, r->entries + ((size_t)slot << shift), sizeof e) == (long)sizeof e)
 		add_entry(r, &e);
@@ -160,7 +160,7 @@ static void look_at_submissions(struct ring *r, const struct header *h, uint32_t
 		r->seen = tail - h->slots;
 	}
 	for (; r->seen != tail; r->seen++) {
-		uint32_t slot = r->seen & (h->slots - 1), named;
+		uint32_t slot = r->seen & (h->slots - 1), named = 0;
 		look_at_slot(r, slot);
 		if (r->flags & SETUP_NO_SQARRAY)
 			continue;
@@ -176,7 +176,7 @@ static void look_at_completions(struct ring *r, const struct header *h)
 	if (n > h->cq_slots)
 		r->done = h->cq_tail - h->cq_slots;
 	for (; r->done != h->cq_tail; r->done++) {
-		struct { uint64_t user_data; int32_t result; uint32_t flags; } c;
+		struct { uint64_t user_data; int32_t result; uint32_t flags; } c = { 0, 0, 0 };
 		uintptr_t at = r->rings + h->completions + (size_t)(r->done & (h->cq_slots - 1)) * size;
 		if (os_copy_self(&c, at, sizeof c) == (long)sizeof c && !(c.flags & CQE_MORE))
 			kernel_completed(c.user_data, id_of(r));
