@@ -11,8 +11,11 @@
  *    recv with MSG_WAITALL the part that was read. Without handlers that never happens to a program, and many do not loop.
  *    When our signal cut it (EINTR_CUT), the wrapper goes on with the rest. On a non-blocking descriptor the
  *    rest gives EAGAIN, and the part is reported as without us.
+ *
+ * Each of them also tells what it carries (flight.h): before and behind all of its attempts.
  */
 #include "preload/eintr.h"
+#include "preload/flight.h"
 #include <sys/stat.h>
 
 static uint32_t timeouts_seen; /* atomic: a socket timeout was set in this process */
@@ -104,10 +107,28 @@ static inline ssize_t ended(struct attempt *a, ssize_t result)
 	r_; \
 })
 
-ssize_t read(int fd, void *buf, size_t n) { return RECEIVE(fd, real()->read(fd, buf, n)); }
+ssize_t read(int fd, void *buf, size_t n)
+{
+	ssize_t r = RECEIVE(fd, real()->read(fd, buf, n));
+	flight_read(FLIGHT_FD, fd, buf, n, r);
+	return r;
+}
 ssize_t __read(int fd, void *buf, size_t n) __attribute__((alias("read")));
-ssize_t readv(int fd, const struct iovec *iov, int n) { return RECEIVE(fd, real()->readv(fd, iov, n)); }
-ssize_t recvmsg(int fd, struct msghdr *message, int flags) { return RECEIVE(fd, real()->recvmsg(fd, message, flags)); }
+ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	ssize_t r = RECEIVE(fd, real()->readv(fd, iov, n));
+	flight_read_vectors(FLIGHT_FD, fd, iov, (size_t)n, r);
+	return r;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	ssize_t r = RECEIVE(fd, real()->recvmsg(fd, message, flags));
+	if (flight_taken(flags))
+		flight_read_vectors(FLIGHT_SOCKET, fd, message->msg_iov, message->msg_iovlen, r);
+	return r;
+}
+
 int accept(int fd, __SOCKADDR_ARG from, socklen_t *size) { return RECEIVE(fd, real()->accept(fd, from, size)); }
 int accept4(int fd, __SOCKADDR_ARG from, socklen_t *size, int flags)
 {
@@ -127,7 +148,7 @@ static bool cut_short(struct attempt *a)
 	return yes;
 }
 
-ssize_t recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG from, socklen_t *size)
+static ssize_t receive_from(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG from, socklen_t *size)
 {
 	struct attempt a = attempt(fd, SO_RCVTIMEO, EAGAIN);
 	size_t done = 0;
@@ -147,16 +168,31 @@ ssize_t recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG from, so
 	}
 }
 
+ssize_t recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG from, socklen_t *size)
+{
+	ssize_t r = receive_from(fd, buf, n, flags, from, size);
+	if (flight_taken(flags))
+		flight_read(FLIGHT_SOCKET, fd, buf, n, r);
+	return r;
+}
+
 ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
 	if (UNLIKELY(flags & MSG_WAITALL))
 		return recvfrom(fd, buf, n, flags, (__SOCKADDR_ARG){ NULL }, NULL);
-	return RECEIVE(fd, real()->recv(fd, buf, n, flags));
+	ssize_t r = RECEIVE(fd, real()->recv(fd, buf, n, flags));
+	if (flight_taken(flags))
+		flight_read(FLIGHT_SOCKET, fd, buf, n, r);
+	return r;
 }
+
+/* When a signal ends recvmmsg behind the first message, the kernel keeps the error for the socket's next call: its own ERESTARTSYS, which
+ * programs never see otherwise (do_recvmmsg stores it in sk_err). */
+enum { LEFT_BEHIND = 512 };
 
 /* Without MSG_WAITFORONE it waits until every message is there, unless a signal comes. With a timeout of its own a signal
  * ends it in the plain program too, and the time runs from datagram to datagram only; that is left as it is. */
-int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+static int receive_messages(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
 {
 	struct attempt a = attempt(fd, SO_RCVTIMEO, EAGAIN);
 	unsigned done = 0;
@@ -164,7 +200,7 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct tim
 		eintr_arm(&a.scope);
 		int r = real()->recvmmsg(fd, messages + done, n - done, flags, timeout);
 		if (r < 0) {
-			if (again(&a))
+			if (again(&a) || (done && errno == LEFT_BEHIND))
 				continue;
 			if (done)
 				errno = a.saved;
@@ -174,6 +210,14 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct tim
 		if (r == 0 || done == n || timeout || (flags & (MSG_WAITFORONE | MSG_DONTWAIT)) || !cut_short(&a))
 			return (int)ended(&a, (ssize_t)done);
 	}
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+{
+	int r = receive_messages(fd, messages, n, flags, timeout);
+	for (int i = 0; i < r && flight_taken(flags); i++)
+		flight_read_vectors(FLIGHT_SOCKET, fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen, messages[i].msg_len);
+	return r;
 }
 
 /* A connect that was interrupted goes on in the kernel; calling again waits for it. */
@@ -211,6 +255,7 @@ static inline bool send_more(struct attempt *a, ssize_t r, size_t *done, size_t 
 
 ssize_t write(int fd, const void *buf, size_t n)
 {
+	uint32_t before = flight_before(FLIGHT_FD, fd, buf, n);
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	size_t done = 0;
 	ssize_t r;
@@ -218,12 +263,15 @@ ssize_t write(int fd, const void *buf, size_t n)
 		eintr_arm(&a.scope);
 		r = real()->write(fd, (const char *)buf + done, n - done);
 	} while (send_more(&a, r, &done, n, &r));
-	return ended(&a, r);
+	ended(&a, r);
+	flight_after(FLIGHT_FD, fd, buf, n, r, before);
+	return r;
 }
 ssize_t __write(int fd, const void *buf, size_t n) __attribute__((alias("write")));
 
 ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG to, socklen_t size)
 {
+	uint32_t before = flight_before(FLIGHT_SOCKET, fd, buf, n);
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	size_t done = 0;
 	ssize_t r;
@@ -231,11 +279,14 @@ ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_AR
 		eintr_arm(&a.scope);
 		r = real()->sendto(fd, (const char *)buf + done, n - done, flags, to, size);
 	} while (send_more(&a, r, &done, n, &r));
-	return ended(&a, r);
+	ended(&a, r);
+	flight_after(FLIGHT_SOCKET, fd, buf, n, r, before);
+	return r;
 }
 
 ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
+	uint32_t before = flight_before(FLIGHT_SOCKET, fd, buf, n);
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	size_t done = 0;
 	ssize_t r;
@@ -243,7 +294,9 @@ ssize_t send(int fd, const void *buf, size_t n, int flags)
 		eintr_arm(&a.scope);
 		r = real()->send(fd, (const char *)buf + done, n - done, flags);
 	} while (send_more(&a, r, &done, n, &r));
-	return ended(&a, r);
+	ended(&a, r);
+	flight_after(FLIGHT_SOCKET, fd, buf, n, r, before);
+	return r;
 }
 ssize_t __send(int fd, const void *buf, size_t n, int flags) __attribute__((alias("send")));
 
@@ -290,7 +343,7 @@ static ssize_t gather_rest(struct attempt *a, const struct iovec *iov, size_t n,
 	return (ssize_t)done;
 }
 
-ssize_t writev(int fd, const struct iovec *iov, int n)
+static ssize_t gather(int fd, const struct iovec *iov, int n)
 {
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	ssize_t r;
@@ -303,7 +356,15 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
 	return ended(&a, r);
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	uint32_t before = flight_before_vectors(FLIGHT_FD, fd, iov, n < 0 ? 0 : (size_t)n);
+	ssize_t r = gather(fd, iov, n);
+	flight_after_vectors(FLIGHT_FD, fd, iov, (size_t)n, r, before);
+	return r;
+}
+
+static ssize_t send_message(int fd, const struct msghdr *message, int flags)
 {
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	ssize_t r;
@@ -317,8 +378,16 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return ended(&a, r);
 }
 
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	uint32_t before = flight_before_message(fd, message);
+	ssize_t r = send_message(fd, message, flags);
+	flight_after_message(fd, message, r, before);
+	return r;
+}
+
 /* Reports how many messages were sent, in part or whole; callers look at each msg_len and loop anyway. */
-int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+static int send_messages(int fd, struct mmsghdr *messages, unsigned n, int flags)
 {
 	struct attempt a = attempt(fd, SO_SNDTIMEO, EAGAIN);
 	int r;
@@ -327,6 +396,14 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 		r = real()->sendmmsg(fd, messages, n, flags);
 	} while (UNLIKELY(r == -1) && again(&a));
 	return (int)ended(&a, r);
+}
+
+/* Messages that were not sent keep their notes: it is not told which of them had any, and the next call sends them as a rule. */
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+	for (unsigned i = 0; i < n && flight_readable(&messages[i], sizeof messages[i]); i++)
+		flight_before_message(fd, &messages[i].msg_hdr);
+	return send_messages(fd, messages, n, flags);
 }
 
 /* -- glibc's checked names: what _FORTIFY_SOURCE compiles a call with a known buffer into -- */

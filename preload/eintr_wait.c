@@ -9,6 +9,7 @@
  * before for its own time. The others have no such form: eintr.h tells what that leaves open.
  */
 #include "preload/eintr.h"
+#include "preload/flight.h"
 #include "preload/shim.h"
 #include <string.h>
 
@@ -111,11 +112,22 @@ int semtimedop(int id, struct sembuf *ops, size_t n, const struct timespec *time
 	return TIMED_AGAIN(timeout, next, real()->semtimedop(id, ops, n, next));
 }
 
-int msgsnd(int id, const void *message, size_t n, int flags) { return EINTR_AGAIN(real()->msgsnd(id, message, n, flags)); }
+/* n bytes behind the type, which may be a pointer as well. */
+int msgsnd(int id, const void *message, size_t n, int flags)
+{
+	size_t whole = n <= FLIGHT_OUT ? sizeof(long) + n : n;
+	uint32_t before = flight_before(FLIGHT_SYSV, id, message, whole);
+	int r = EINTR_AGAIN(real()->msgsnd(id, message, n, flags));
+	flight_after(FLIGHT_SYSV, id, message, whole, r == 0 ? (ssize_t)whole : -1, before);
+	return r;
+}
 
 ssize_t msgrcv(int id, void *message, size_t n, long type, int flags)
 {
-	return EINTR_AGAIN(real()->msgrcv(id, message, n, type, flags));
+	ssize_t r = EINTR_AGAIN(real()->msgrcv(id, message, n, type, flags));
+	if (r >= 0 && !(flags & MSG_COPY))
+		flight_read(FLIGHT_SYSV, id, message, sizeof(long) + (size_t)r, (ssize_t)sizeof(long) + r);
+	return r;
 }
 
 int aio_suspend(const struct aiocb *const list[], int n, const struct timespec *timeout)

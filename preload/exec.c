@@ -51,6 +51,14 @@ bool identity_own(void)
 	return known == pid;
 }
 
+/* After fork in the child: where the kernel could not wipe the page, it still says the parent's number. */
+void identity_forked(void)
+{
+	struct identity *id = load_acquire(&identity);
+	if (id)
+		store_relaxed(&id->pid, os_pid());
+}
+
 /* The first call must come from the process itself, not from a vfork child of it. */
 __attribute__((constructor)) static void know_identity(void) { identity_own(); }
 

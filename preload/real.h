@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include <aio.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <mqueue.h>
 #include <netdb.h>
 #include <poll.h>
@@ -18,9 +19,11 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/select.h>
 #include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <termios.h>
@@ -35,6 +38,8 @@
 	X(semop) X(semtimedop) X(msgrcv) X(msgsnd) X(aio_suspend) X(gai_suspend) X(tcdrain) \
 	/* eintr_socket.c */ X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(accept) X(accept4) X(connect) \
 	X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt) \
+	/* flight.c */ X(mq_send) X(mq_timedsend) X(mq_receive) X(mq_timedreceive) X(vmsplice) X(tee) \
+	X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmdt) \
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) \
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \

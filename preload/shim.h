@@ -17,6 +17,7 @@ static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t
 /* Is this process the one that the library was started in, or a true copy of it (fork)? False in a vfork child, which
  * shares our memory: nothing of ours may be touched there. */
 bool identity_own(void);
+void identity_forked(void);
 
 /* -- kernel.c, for calls that come through syscall() -- */
 /* Runs what a wrapper does after the call. */

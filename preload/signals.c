@@ -9,6 +9,7 @@
  * blocks signals (also while a handler runs, or ppoll waits) or waits for them, and sigaction and signal answer EINVAL for it,
  * as they do for 32 and 33. sighold and its old relatives are left alone: no program names a signal of the user's choice there.
  */
+#include "preload/faults.h"
 #include "preload/shim.h"
 #include "preload/real.h"
 #include "threads/threads.h"
@@ -55,9 +56,13 @@ int sigaction(int number, const struct sigaction *action, struct sigaction *old)
 		signals_stripped(&action->sa_mask, &copy.sa_mask);
 		action = &copy;
 	}
+	uint64_t mask;
+	bool aside = UNLIKELY(options.explain) && faults_step_aside(number, &mask);
 	int r = real()->sigaction(number, action, old);
 	if (r == 0 && action)
 		threads_count_handler(number);
+	if (aside)
+		faults_step_back(number, mask);
 	return r;
 }
 int __sigaction(int number, const struct sigaction *action, struct sigaction *old) { return sigaction(number, action, old); }
@@ -68,8 +73,12 @@ sighandler_t signal(int number, sighandler_t handler)
 		errno = EINVAL;
 		return SIG_ERR;
 	}
+	uint64_t mask;
+	bool aside = UNLIKELY(options.explain) && faults_step_aside(number, &mask);
 	sighandler_t before = real()->signal(number, handler);
 	if (before != SIG_ERR)
 		threads_count_handler(number);
+	if (aside)
+		faults_step_back(number, mask);
 	return before;
 }

@@ -11,12 +11,16 @@
  * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
  */
 #include "cgc.h"
+#include "cycle/audit.h"
 #include "cycle/cycle.h"
+#include "heap/harden.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
 #include "preload/end.h"
+#include "preload/faults.h"
 #include "preload/real.h"
+#include "preload/shim.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -33,6 +37,7 @@
 
 static pthread_key_t key;
 static bool keyed;
+static bool copied; /* this process came by fork, not by exec */
 
 /* ---- threads ---- */
 
@@ -54,6 +59,7 @@ static void fork_prepare(void)
 
 static void fork_child(void)
 {
+	identity_forked();
 	roots_forked(); /* first: the heap's locks rank below the one that fork_prepare took here */
 	heap_fork_child();
 	cycle_fork_child_end();
@@ -75,6 +81,9 @@ static void forked(void)
 	roots_forked();
 	cycle_fork_child();
 	report_forked();
+	audit_forked();
+	copied = true;
+	faults_forked();
 }
 
 /*
@@ -136,6 +145,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	read_options(env ? env : environ);
 	real_start();
 	heap_start();
+	if (options.harden)
+		harden_start();
 	heap_hooks.foreign_free = foreign_free;
 	heap_hooks.foreign_realloc = foreign_realloc;
 	keyed = pthread_key_create(&key, thread_end) == 0;
@@ -146,6 +157,21 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	roots_start();
 	cycle_start();
 	report_start();
+	if (options.explain)
+		faults_start();
+}
+
+/* Contradictions. A child of fork that did little says nothing: its parent's line speaks for the program. */
+static uint64_t end_audit(void)
+{
+	struct tally t;
+	audit_finish();
+	audit_tally(&t);
+	if (t.contradictions)
+		roots_list_segments();
+	if (!copied || t.contradictions || t.judgements >= TALLY_ENOUGH)
+		audit_print();
+	return t.contradictions;
 }
 
 int end_process(bool flush)
@@ -153,22 +179,23 @@ int end_process(bool flush)
 	static uint32_t ended;
 	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
-	int code = -1;
+	uint64_t found = 0;
 	if (options.mode == MODE_REPORT) {
 		roots_list_segments();
-		if (report_at_exit() && options.exitcode) {
-			code = (int)options.exitcode;
-			if (flush)
-				fflush(NULL); /* the status is replaced below, and nobody may lose output by it */
-		}
-	}
-	if (options.mode == MODE_AUDIT) {
-		cycle_collect(); /* so that a short program is judged at all; who frees in a destructor after this is not seen */
-		say("audit: %lu contradictions in %lu judgements over %lu cycles", stats.evidence, stats.condemned_blocks, stats.cycles);
+		found = report_at_exit();
+	} else if (options.mode == MODE_AUDIT) {
+		found = end_audit();
+	} else if (options.mode == MODE_COLLECT && options.sites && (!copied || load_relaxed(&stats.recycled_blocks))) {
+		roots_list_segments();
+		audit_print_recycled();
 	}
 	if (options.stats)
 		cycle_print_stats();
-	return code;
+	if (!found || !options.exitcode)
+		return -1;
+	if (flush)
+		fflush(NULL); /* the status is replaced, and nobody may lose output by it */
+	return (int)options.exitcode;
 }
 
 __attribute__((destructor)) static void end(void)

@@ -2,7 +2,9 @@
  * Test-only failures, chosen by fault=: NAME, NAME@N (the Nth time, from 1), NAME@N.. (from the Nth on); several are
  * joined by '/'. The points stand in slow paths only; without fault= each costs one load and a branch not taken.
  *
- * Failures (mmap, madvise, ...) make a call fail or come late: the program must run on correctly.
+ * Calls (mmap, open, ...) are system calls: os/syscall.h looks here before each one, and lets it fail as the kernel might.
+ * Failures (ack, maps, ...) are what goes wrong by more than one call. After either the program must run on correctly
+ * (tests/integration/faults.sh takes both lists from here).
  * Mutants (no_registers, ...) break one law or leave out one kind of root: a named test must then fail.
  */
 #ifndef CGC_BASE_FAULT_H
@@ -11,16 +13,23 @@
 #include "base/bits.h"
 
 #define FAULT_POINTS(X) \
-	X(mmap) X(munmap) X(mremap) X(madvise) X(ack) X(late_ack) X(signal) X(task_list) X(maps) X(pagemap) X(futex) \
+	/* calls: */ \
+	X(mmap) X(munmap) X(mremap) X(madvise) X(mprotect) X(mincore) \
+	X(open) X(read) X(pread) X(write) X(readlink) X(getdents) X(statx) X(fstat) X(ioctl) \
+	X(process_vm_readv) X(futex) X(clock) X(nanosleep) X(getrandom) X(uname) X(prlimit) X(arch_prctl) \
+	X(sigaction) X(sigprocmask) X(sigpending) X(sigaltstack) X(sigtimedwait) X(signal) X(tgkill) X(kill) \
+	/* failures: */ \
+	X(ack) X(late_ack) X(lost_signal) X(task_list) X(maps) X(pagemap) \
 	/* mutants: roots left out */ \
 	X(no_registers) X(no_stacks) X(no_segments) X(no_mappings) X(no_shared) X(no_epoll) X(no_tls) X(no_altstack) \
-	X(no_interior) X(no_offsets) X(no_past_end) X(no_self_stack) X(no_protected) X(no_code) \
+	X(no_interior) X(no_offsets) X(no_past_end) X(no_self_stack) X(no_protected) X(no_code) X(no_inflight) \
 	X(no_timer) X(no_notify) X(no_signal_value) X(no_aio) X(no_iocb) X(no_uring) \
 	X(no_tagged) X(no_align) X(no_mangled) X(no_files) \
 	/* mutants: laws broken */ \
 	X(law1_sweep_free) X(law2_torn_refill) X(law3_park_busy) X(law4_rebuild_list) X(law5_late_publish) \
-	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law9_no_evidence) X(law10_skip_end) \
-	X(lose_edges) X(no_alloc_lists)
+	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law8_partial_root) X(law9_no_evidence) \
+	X(law9_audit_recycles) X(law9_mortal_site) X(law10_skip_end) \
+	X(lose_edges) X(no_alloc_lists) X(no_link_check)
 
 enum fault_point {
 #define X(name) FAULT_##name,
@@ -31,7 +40,9 @@ enum fault_point {
 
 extern bool fault_armed; /* any fault at all: set once at start */
 bool fault_hit(enum fault_point p);
-static inline bool fault(enum fault_point p) { return UNLIKELY(fault_armed) && fault_hit(p); }
+static inline __attribute__((always_inline)) bool fault(enum fault_point p) { return UNLIKELY(fault_armed) && fault_hit(p); }
+
+uint64_t fault_hits(void); /* failures that happened, for the statistics */
 
 /* Arms from the option's text. NULL, or a static string that says what is wrong with it. */
 const char *fault_parse(const char *text);

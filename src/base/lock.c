@@ -7,7 +7,10 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { SPINS = 100 };
+enum {
+	SPINS = 100,
+	LOOK_AGAIN_NS = 50000000 /* a wake-up that failed costs this much, not everything */
+};
 
 #ifdef CGC_DEBUG
 /* Ranks held by this thread, one bit each: the lock order as code. */
@@ -47,7 +50,7 @@ void lock_take(struct lock *l)
 		cpu_relax();
 	}
 	while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE) != 0)
-		os_futex_wait(&l->word, 2, 0);
+		os_futex_wait(&l->word, 2, LOOK_AGAIN_NS);
 }
 
 void lock_drop(struct lock *l)

@@ -33,9 +33,14 @@ const struct option_row option_table[] = {
 	{ "tagged", OPTION_NUMBER, NULL, 46, 64, "64", "words count by this many low bits too, the others being a tag (48); 64 is no tag", AT(tagged) },
 	{ "align", OPTION_CHOICE, "8|4", 0, 1, "8", "alignment of the words that count as pointers", AT(align) },
 	{ "mangled", OPTION_NUMBER, NULL, 0, 1, "1", "pointers that setjmp mangled count as pointers (glibc, x86-64)", AT(mangled) },
+	{ "inflight", OPTION_NUMBER, NULL, 0, 86400, "10", "seconds that a pointer written to a pipe, socket or queue holds its block, unless read back; 0 is off", AT(inflight) },
 	{ "signal", OPTION_NUMBER, NULL, 0, 64, "0", "signal that stops threads; 0 is the platform's choice", AT(signal) },
 	{ "on_misuse", OPTION_CHOICE, "abort|report|ignore", 0, 2, "abort", "what follows a double, wild or interior free", AT(on_misuse) },
-	{ "exitcode", OPTION_NUMBER, NULL, 0, 255, "0", "mode=report: exit status when leaks were found; 0 leaves it alone", AT(exitcode) },
+	{ "harden", OPTION_NUMBER, NULL, 0, 1, "0", "freed memory is poisoned, reused late and in random order; writes to it are found", AT(harden) },
+	{ "explain", OPTION_NUMBER, NULL, 0, 1, "0", "on SIGSEGV and SIGBUS say whether a recycled, condemned or free block is at hand, then hand on", AT(explain) },
+	{ "exitcode", OPTION_NUMBER, NULL, 0, 255, "0", "exit status when mode=report found leaks or mode=audit hidden pointers; 0 leaves it alone", AT(exitcode) },
+	{ "audit", OPTION_CHOICE, "free|touch", 0, 1, "free", "mode=audit: only free and realloc of a lost block count, or also reads and writes of pages full of lost blocks", AT(audit) },
+	{ "sites", OPTION_NUMBER, NULL, 0, 1, "0", "mode=collect: record allocation sites: evidence ends recycling of its site only, top sites are listed at exit", AT(sites) },
 	{ "help", OPTION_NUMBER, NULL, 0, 1, "0", "print this table and run on", AT(help) },
 };
 const size_t option_count = NELEM(option_table);

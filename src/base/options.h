@@ -6,6 +6,7 @@
 
 enum mode { MODE_COLLECT, MODE_REPORT, MODE_AUDIT, MODE_OFF };
 enum on_misuse { MISUSE_ABORT, MISUSE_REPORT, MISUSE_IGNORE };
+enum audit_kind { AUDIT_FREE, AUDIT_TOUCH };
 enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS, ROOTS_FILES };
 
 struct options {
@@ -27,9 +28,14 @@ struct options {
 	unsigned tagged;       /* words count by this many low bits too, 46..64; 64: no */
 	unsigned align;        /* 0: words at a multiple of 8 count; 1: of 4 */
 	unsigned mangled;      /* 1: words that glibc's setjmp mangled count */
+	unsigned inflight;     /* seconds that a pointer written to a pipe, socket or queue is a root; 0: none is looked for */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
+	unsigned harden;       /* 1: poison, random order, delayed reuse (heap/harden.c) */
+	unsigned explain;      /* 1: a line about faults of the program (preload/faults.c) */
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */
+	unsigned audit;        /* enum audit_kind: what counts as a use of a lost block in mode=audit */
+	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */
 	unsigned help;         /* 1: print the table and run on */
 };
 extern struct options options;

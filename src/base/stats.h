@@ -28,10 +28,12 @@ struct stats {
 	uint64_t pause_max_ns, pause_total_ns, pause_histogram[PAUSE_BUCKETS];
 	uint64_t condemned_blocks, condemned_bytes;
 	uint64_t recycled_blocks, recycled_bytes;
+	uint64_t judged_blocks;      /* judgements: blocks that a completed cycle found reachable or lost, summed up over cycles */
 	uint64_t evidence, misuse;
 	uint64_t foreign_frees;      /* pointers outside the arena given to free/realloc */
 	uint64_t marked_blocks, marked_bytes; /* by the last completed mark */
 	uint64_t root_bytes;         /* scanned by the last completed mark */
+	uint64_t in_flight;          /* words in pipes, sockets and queues, as the last mark saw them */
 	uint64_t refills, remote_frees, adopted_spans;
 	uint64_t purged_bytes;
 	uint64_t eintr_hidden;       /* EINTRs of ours that a wrapper hid */

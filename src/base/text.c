@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "os/os.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -192,16 +193,33 @@ static void expand_path(char *out, size_t cap, const char *path)
 	out[s.len] = 0;
 }
 
+/*
+ * The name may lie in /tmp, where other users make files too. NOFOLLOW: a link could lead to a file of ours. NONBLOCK: a fifo
+ * without a reader must not hang the program; NOCTTY: a terminal must not become ours. What was opened is looked at before
+ * anything is written: another user's file, socket or fifo would show him our addresses, a second name of a file of ours
+ * would let him spoil that file. -1: not to be used.
+ */
+static int open_log(void)
+{
+	static uint32_t told;
+	char path[sizeof(options.log_path) + 64], line[sizeof(path) + 128];
+	expand_path(path, sizeof(path), options.log_path);
+	int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	if (fd >= 0 && os_is_safe_log(fd))
+		return fd;
+	const char *why = fd >= 0 || fd == -ELOOP || fd == -ENXIO ? "is a link, a pipe or another user's file" : "could not be opened";
+	if (fd >= 0)
+		os_close(fd);
+	if (!__atomic_exchange_n(&told, 1, __ATOMIC_RELAXED)) {
+		size_t n = text_format(line, sizeof(line), "cgc: log_path: %s %s: lines go to stderr: name a file of your own\n", path, why);
+		os_write(2, line, n);
+	}
+	return -1;
+}
+
 static void emit(const char *line, size_t n)
 {
-	int fd = -1;
-	if (options.log_path[0]) {
-		char path[sizeof(options.log_path) + 64];
-		expand_path(path, sizeof(path), options.log_path);
-		/* NOFOLLOW: the name may lie in /tmp, where another user could plant a link to a file of ours. NONBLOCK: a
-		 * fifo without a reader must not hang the program; NOCTTY: a terminal must not become ours. */
-		fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
-	}
+	int fd = options.log_path[0] ? open_log() : -1;
 	if (fd < 0) {
 		os_write(2, line, n);
 		return;

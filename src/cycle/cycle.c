@@ -17,13 +17,16 @@
  * The collector's stack is 256 KiB with a guard page, mapped before the first cycle. Everything from 2 to 5 makes raw system
  * calls only and takes no lock that a stopped thread could hold.
  */
+#include "cycle/audit.h"
 #include "cycle/cycle.h"
 #include "cycle/cycle_parts.h"
 #include "cycle/pace.h"
+#include "cycle/touch.h"
 #include "cycle/verdict.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
+#include "heap/veil.h"
 #include "mark/mark.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -32,7 +35,7 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 500, AUDIT_LINES = 20 };
+enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 500 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
@@ -103,17 +106,14 @@ static enum abort_reason mark_and_judge(void)
 
 /* ---- step 7 ---- */
 
-/* A word that was not kept stays so: told once, aloud. The others may pass. */
-static void tell_aborted(enum abort_reason reason)
+/* The one reason that lasts, told once: a table of what the kernel holds has no room. */
+static void tell_full(void)
 {
-	static bool told;
-	if (options.verbosity)
-		say("cycle given up: %s: nothing is recycled: it is tried again later", abort_names[reason]);
-	if (reason == ABORT_TABLE_FULL && !told) {
-		told = true;
-		say("%s: what only the kernel holds can't all be kept in view: nothing is recycled any more: give the process more memory",
-		    abort_names[reason]);
-	}
+	static bool told; /* under collect_lock */
+	if (!told)
+		say("more pointers stand in pipes, sockets, queues and epoll sets than can be noted: nothing is recycled until there are fewer: "
+		    "inflight= is how many seconds one counts, 0 looks for none");
+	told = true;
 }
 
 static void cycle_end(struct attempt *a)
@@ -121,11 +121,16 @@ static void cycle_end(struct attempt *a)
 	if (a->reason != ABORT_NONE) {
 		stats_add(&stats.aborted[a->reason], 1);
 		pace_aborted(a->cpu_ns);
-		tell_aborted(a->reason);
+		if (a->reason == ABORT_TABLE_FULL)
+			tell_full();
+		if (options.verbosity)
+			say("cycle given up: %s: nothing is recycled: it is tried again later", abort_names[a->reason]);
 		return;
 	}
 	const struct verdict *v = &a->verdict;
 	stats_add(&stats.cycles, 1);
+	if (!a->visit)
+		stats_add(&stats.judged_blocks, stats.marked_blocks + v->dead_blocks);
 	stats_add(&stats.condemned_blocks, v->condemned_blocks);
 	stats_add(&stats.condemned_bytes, v->condemned_bytes);
 	stats_add(&stats.recycled_blocks, v->recycled_blocks);
@@ -175,9 +180,13 @@ static void run_stopped(void *arg)
 	uint64_t began = os_now_ns();
 	a->reason = threads_stop();
 	if (a->reason == ABORT_NONE) {
+		touch_check();
+		audit_search_touched();
 		heap_reap(thread_exists);
 		heap_collect_empty();
 		a->reason = mark_and_judge();
+		if (veil_started())
+			(a->reason == ABORT_NONE ? touch_veil : touch_lift)();
 		threads_resume();
 		stats_pause(os_now_ns() - began);
 		heap_release_empty();
@@ -207,22 +216,30 @@ static bool stack_ready(void)
  * one that leaves by longjmp would keep it for ever. Who waits does so unblocked, because the holder must be able to stop it. */
 static bool collect_try(uint64_t *mask)
 {
-	threads_block_signals(mask);
+	if (!threads_block_signals(mask))
+		return false;
 	if (lock_try(&collect_lock))
 		return true;
 	threads_restore_signals(*mask);
 	return false;
 }
 
-static void collect_take(uint64_t *mask)
+/* false: signals cannot be blocked (*mask is THREADS_NO_MASK), so there can be no cycle. */
+static bool collect_take(uint64_t *mask)
 {
-	while (!collect_try(mask))
+	while (!collect_try(mask)) {
+		if (*mask == THREADS_NO_MASK)
+			return false;
 		os_sleep_ns(WAIT_NS);
+	}
+	return true;
 }
 
 static void collect_drop(uint64_t mask)
 {
 	lock_drop(&collect_lock);
+	if (heap_hooks.cycle_ended)
+		heap_hooks.cycle_ended();
 	threads_restore_signals(mask);
 }
 
@@ -268,10 +285,47 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit)
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
 		return ABORT_EXEC;
 	list_modules();
-	collect_take(&mask);
+	if (!collect_take(&mask))
+		return ABORT_SIGNAL;
 	enum abort_reason reason = run_locked(visit);
 	collect_drop(mask);
 	return reason;
+}
+
+struct errand {
+	void (*fn)(void *arg);
+	void *arg;
+	bool done;
+};
+
+static void run_errand(void *arg)
+{
+	struct errand *e = arg;
+	if (threads_stop() != ABORT_NONE)
+		return;
+	e->fn(e->arg);
+	threads_resume();
+	e->done = true;
+}
+
+bool cycle_in_stop(void (*fn)(void *arg), void *arg)
+{
+	uint64_t mask;
+	struct errand e = { .fn = fn, .arg = arg };
+	if (!load_relaxed(&running) || self.busy || self.in_collector)
+		return false;
+	for (int i = 0; !collect_try(&mask); i++) {
+		if (i == WAIT_SLICES || load_relaxed(&forking))
+			return false;
+		os_sleep_ns(WAIT_NS);
+	}
+	if (stack_ready()) {
+		self.in_collector = 1;
+		threads_run_on((char *)stack_base + STACK, run_errand, &e);
+		self.in_collector = 0;
+	}
+	collect_drop(mask);
+	return e.done;
 }
 
 void cycle_collect(void)
@@ -283,9 +337,10 @@ void cycle_collect(void)
 	/* Condemned by the first cycle that starts after the call, recycled `grace` cycles later. */
 	for (unsigned done = 0; done < options.grace + 1 && failures < COLLECT_TRIES;) {
 		list_modules();
-		collect_take(&mask);
-		enum abort_reason reason = run_locked(NULL);
-		collect_drop(mask);
+		bool taken = collect_take(&mask);
+		enum abort_reason reason = taken ? run_locked(NULL) : ABORT_SIGNAL;
+		if (taken)
+			collect_drop(mask);
 		if (reason == ABORT_NONE) {
 			done++;
 		} else {
@@ -334,18 +389,6 @@ static bool on_exhausted(size_t bytes)
 	return true;
 }
 
-static void on_evidence(const void *p, uint8_t state, const char *call)
-{
-	if (options.mode == MODE_AUDIT && load_relaxed(&stats.evidence) <= AUDIT_LINES)
-		say("%s(%p) of a block that was judged lost: the program hides a pointer to it: mode=collect is not safe for this program", call, p);
-	if (options.mode != MODE_COLLECT || heap_recycling_ended())
-		return;
-	heap_end_recycling();
-	say("%s(%p) of a block that looked lost (%s): the program hides pointers: nothing is recycled from here on; "
-	    "mode=audit tells more",
-	    call, p, state_is_condemned(state) ? "condemned" : "recycled");
-}
-
 static void on_misuse(const char *what, const char *call, const void *p, size_t block)
 {
 	if (options.on_misuse == MISUSE_IGNORE)
@@ -361,7 +404,7 @@ void cycle_enable(void) { __atomic_fetch_sub(&disabled, 1, __ATOMIC_RELAXED); }
 void cycle_start(void)
 {
 	heap_hooks.misuse = on_misuse;
-	heap_hooks.evidence = on_evidence;
+	heap_hooks.evidence = audit_evidence;
 	heap_hooks.park = threads_park;
 	heap_set_limit(options.heap_limit);
 	if (options.mode == MODE_OFF)
@@ -389,8 +432,11 @@ static uint64_t fork_mask; /* under collect_lock */
 void cycle_fork_prepare(void)
 {
 	uint64_t mask;
-	collect_take(&mask);
-	threads_restore_signals(~(3ull << 31));
+	if (collect_take(&mask))
+		threads_restore_signals(~(3ull << 31));
+	else /* the lock all the same: a cycle in flight must not be copied */
+		while (!lock_try(&collect_lock))
+			os_sleep_ns(WAIT_NS);
 	fork_mask = mask;
 	store_relaxed(&forking, true);
 	self.in_collector = 1;

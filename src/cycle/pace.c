@@ -18,12 +18,18 @@
  * stress=N overrides all of this: a cycle at every Nth refill. Only cycles that take more than 5 ms leave the program a quarter
  * of their time before the next, so that a program with a large heap comes to its end under stress too.
  *
+ * mode=audit recycles nothing, so memory asks for nothing: what counts are judgements, of programs that free all they allocate
+ * too. A cycle is due at every AUDIT_EVERYth allocation; the budget is half of the CPU until enough judgements are made to
+ * call a program safe, then cpu_limit. It does not back off.
+ *
  * The window: CPU times are summed up with a half-life of about a minute, so old thrift is not saved up for ever.
  */
 #include "cycle/pace.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "base/options.h"
+#include "base/stats.h"
+#include "base/tally.h"
 #include "os/os.h"
 
 #define MIB ((size_t)1 << 20)
@@ -33,7 +39,8 @@ enum {
 	SLACK_MIB = 16,
 	BACKOFF_MOST = 6,
 	CHECK_AGAIN_KIB = 1024,   /* growth until a cycle that had to wait is thought of again */
-	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50
+	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50,
+	AUDIT_EVERY = 256         /* a program of a thousand blocks is judged a few times; the budget thins it out for larger ones */
 };
 #define HALF_LIFE_NS (60 * 1000000000ull)
 #define DEAR_NS 5000000ull
@@ -79,6 +86,8 @@ static void arm(void)
 
 void pace_start(void)
 {
+	if (options.mode == MODE_AUDIT && !options.stress)
+		heap_stress(AUDIT_EVERY);
 	pace.last_process_ns = os_process_cpu_ns();
 	arm();
 }
@@ -96,6 +105,8 @@ bool pace_wants(void)
 		goto later;
 	if (options.stress)
 		return os_process_cpu_ns() >= pace.stress_from_ns;
+	if (options.mode == MODE_AUDIT)
+		return under(load_relaxed(&stats.judged_blocks) < TALLY_ENOUGH ? HUNGRY_PERCENT : options.cpu_limit);
 	if (under(options.cpu_limit))
 		return true;
 	if (pace_over() && under(HUNGRY_PERCENT))

@@ -1,6 +1,7 @@
 /* stats=1: the statistics block, one `name value` a line behind a heading, for people and scripts alike. */
 #include "cycle/cycle.h"
 #include "heap/heap.h"
+#include "base/fault.h"
 #include "base/options.h"
 #include "base/text.h"
 #include "os/os.h"
@@ -49,12 +50,15 @@ void cycle_print_stats(void)
 	        stats.pause_total_ns / 1000);
 	say_raw("condemned_blocks %lu\ncondemned_bytes %lu\nrecycled_blocks %lu\nrecycled_bytes %lu\n", stats.condemned_blocks,
 	        stats.condemned_bytes, stats.recycled_blocks, stats.recycled_bytes);
-	say_raw("marked_blocks %lu\nmarked_bytes %lu\nroot_bytes %lu\n", stats.marked_blocks, stats.marked_bytes, stats.root_bytes);
+	say_raw("marked_blocks %lu\nmarked_bytes %lu\nroot_bytes %lu\nin_flight %lu\n", stats.marked_blocks, stats.marked_bytes,
+	        stats.root_bytes, stats.in_flight);
 	say_raw("live_bytes %zu\nheap_bytes %zu\nfree_resident_bytes %zu\nmetadata_bytes %zu\npurged_bytes %lu\n", t.live, t.mapped, t.dirty,
 	        t.metadata, stats.purged_bytes);
 	say_raw("rss_kib %lu\nrss_peak_kib %lu\n", status_kib(status, "VmRSS:"), status_kib(status, "VmHWM:"));
-	say_raw("evidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.evidence,
+	say_raw("judged_blocks %lu\nevidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.judged_blocks, stats.evidence,
 	        stats.misuse, stats.foreign_frees, stats.remote_frees, stats.adopted_spans, stats.eintr_hidden);
+	if (fault_armed)
+		say_raw("faults %lu\n", fault_hits());
 	if (stats.degraded)
 		say_raw("degraded %s\n", stats.degraded);
 }

@@ -12,9 +12,11 @@
  * saw. It may lose to the owner's plain store of 0: then the block is free, which is all the better.
  */
 #include "cycle/verdict.h"
+#include "cycle/explain.h"
 #include "heap/heap.h"
+#include "heap/sites.h"
+#include "base/fault.h"
 #include "base/options.h"
-#include "base/text.h"
 
 /* Completed cycles since a slot was condemned: stamps run 1..63. */
 static unsigned age(uint8_t byte)
@@ -26,15 +28,21 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 {
 	uint8_t *state = &d->state[slot];
 	uint8_t seen = load_relaxed(state);
+	struct explain_block block = explain_block(d, slot);
 	if (state_is_allocated(seen) && heap_condemn(state)) {
+		explain_note(block, EXPLAIN_CONDEMNED);
 		v->condemned_blocks++;
 		v->condemned_bytes += d->block;
 		seen = load_relaxed(state);
 	}
-	if (options.mode == MODE_COLLECT && state_is_condemned(seen) && age(seen) >= options.grace
-	    && heap_recycle(d->span, slot, state, options.stress != 0)) {
+	if (!state_is_condemned(seen) || age(seen) < options.grace || (options.mode != MODE_COLLECT && !fault(FAULT_law9_audit_recycles)))
+		return;
+	uint32_t site = sites_of(d->span, slot); /* before it is somebody else's. It holds if the block is still condemned below */
+	if (!sites_immortal(site) && heap_recycle(d->span, slot, state, options.stress || options.harden)) {
+		explain_note(block, EXPLAIN_RECYCLED);
 		v->recycled_blocks++;
 		v->recycled_bytes += d->block;
+		sites_recycled(site, d->block);
 	}
 }
 

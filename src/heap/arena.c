@@ -2,7 +2,7 @@
  * Windows, page map, runs of pages.
  *
  * Four windows of address space grow upward from random bases, each step by a MAP_FIXED_NOREPLACE that touches the last, so
- * that the kernel keeps one mapping for each:
+ * that the kernel keeps one mapping for each, between guard pages (window.c):
  *
  *   arena      64 KiB pages that hold blocks           0x2800_0000_0000 .. 0x2fff_0000_0000
  *   page map   one u32 a page                          0x2000_0000_0000 .. 0x27ff_0000_0000
@@ -22,6 +22,7 @@
  * last; the page map covers [0, limit); limit is released after the entries exist.
  */
 #include "heap/arena.h"
+#include "heap/veil.h"
 #include "heap/window.h"
 #include "base/config.h"
 #include "base/fault.h"
@@ -250,6 +251,7 @@ static bool arena_grow(size_t pages)
 				return false;
 			holes[hole_count++] = arena.base + blocks.mapped;
 			blocks.mapped += ARENA_STEP;
+			blocks.guarded = false; /* the last guard stays where it is, before the hole */
 			arena_extend_limit(ARENA_STEP, SPAN_HOLE);
 			continue;
 		}
@@ -426,7 +428,8 @@ static size_t purge_runs(uint64_t now, bool all)
 				next = next && next < at ? next : at;
 				continue;
 			}
-			if (!os_purge(s->start, s->pages * (size_t)PAGE)) {
+			/* A veiled page in it holds what its file holds, not zeros. */
+			if (!(veil_started() ? os_map_over : os_purge)(s->start, s->pages * (size_t)PAGE)) {
 				s->freed_at = (uint32_t)(now / 1000000); /* mlocked or refused: later */
 				next = next && next < now + PURGE_AFTER_NS ? next : now + PURGE_AFTER_NS;
 				continue;
@@ -499,19 +502,24 @@ void arena_fork_child(void)
 
 bool arena_start(void)
 {
-	uint64_t r[3];
+	uint64_t r[6];
 	os_random(r, sizeof r);
-	/* Bases on 1 GiB boundaries. The arena leaves 512 GiB above its lowest possible base even at the top of its region. */
-	uintptr_t base = 0x280000000000 + (r[0] % 7680) * GIB; /* 8192 GiB less 512 */
-	uintptr_t side = 0x200000000000 + (r[1] % 7424) * GIB;
+	/* The arena begins on any of its pages (26.9 random bits) and leaves 512 GiB above even at the top of its region. Side windows
+	 * lie in one region, each at a place of its own (12.9 bits together, and 18 bits each): who learns the address of one does
+	 * not know the others. */
+	uintptr_t base = 0x280000000000 + r[0] % (7680 * GIB / PAGE) * PAGE + PAGE; /* 8192 GiB less 512 */
+	uintptr_t side = 0x200000000000 + (1 + r[1] % 7424) * GIB;
+	uintptr_t shift[3];
+	for (unsigned i = 0; i < NELEM(shift); i++)
+		shift[i] = r[3 + i] % (GIB / OS_PAGE) * OS_PAGE;
 	arena.key = r[2] & ~((uintptr_t)1 << KEY_ZERO_BIT);
 	arena.stamp = 1;
 	size_t most = CONFIG_RESERVE ? 16 * GIB : 0x2fff00000000 - base < 4096 * GIB ? 0x2fff00000000 - base : 4096 * GIB;
 	size_t pages = most >> PAGE_SHIFT;
 	for (int attempt = 0; attempt < 8; attempt++, side += 64 * GIB) {
-		if (!window_place(&blocks, base, most) || !window_place(&map, side, pages * 4)
-		    || !window_place(&descriptors, side + 8 * GIB, CONFIG_RESERVE ? GIB : 24 * GIB)
-		    || !window_place(&meta, side + 40 * GIB, CONFIG_RESERVE ? GIB : 24 * GIB))
+		if (!window_place(&blocks, base, most) || !window_place(&map, side + shift[0], pages * 4)
+		    || !window_place(&descriptors, side + 8 * GIB + shift[1], CONFIG_RESERVE ? GIB : 24 * GIB)
+		    || !window_place(&meta, side + 40 * GIB + shift[2], CONFIG_RESERVE ? GIB : 24 * GIB))
 			return false;
 		if (window_cover(&map, OS_PAGE, 16 << 10) && window_cover(&descriptors, SPAN_FIRST * sizeof(struct span), 64 << 10)
 		    && window_cover(&meta, OS_PAGE, 256 << 10)) {

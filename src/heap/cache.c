@@ -11,6 +11,7 @@
  */
 #include "heap/arena.h"
 #include "heap/cache.h"
+#include "heap/harden.h"
 #include "heap/hooks.h"
 #include "base/fault.h"
 #include "base/stats.h"
@@ -241,7 +242,7 @@ bool cache_refill(struct cache *c, unsigned k)
 
 /* One slot with byte 0 goes back to its span, which may thereby become avail or empty. A stop may have taken the span from this
  * thread meanwhile (heap_disown): then as a remote free. */
-static void give_back(struct cache *c, struct slot *slot)
+void cache_give_back(struct cache *c, struct slot *slot)
 {
 	struct span *s = arena_span((uintptr_t)slot);
 	if (UNLIKELY(load_relaxed(&s->owner) != c)) {
@@ -258,6 +259,7 @@ void cache_flush(struct cache *c, unsigned k, uint32_t keep)
 {
 	struct bin *b = &c->bins[k];
 	struct slot **tail = &b->freed;
+	keep = harden_on() ? 0 : keep;
 	uint32_t kept = 0;
 	for (; *tail && kept < keep; kept++)
 		tail = &(*tail)->next;
@@ -265,7 +267,10 @@ void cache_flush(struct cache *c, unsigned k, uint32_t keep)
 	*tail = NULL;
 	for (struct slot *next; slot; slot = next) {
 		next = slot->next;
-		give_back(c, slot);
+		if (harden_on())
+			harden_free(c, slot);
+		else
+			cache_give_back(c, slot);
 	}
 	b->room = (int32_t)class_info[k].room - (int32_t)kept;
 }
@@ -316,11 +321,12 @@ void cache_abandon(struct cache *c)
 			next = slot->next;
 			struct span *s = arena_span((uintptr_t)slot);
 			store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], STATE_FREE);
-			give_back(c, slot);
+			cache_give_back(c, slot);
 		}
 		cache_flush(c, k, 0);
 		b->look = 0;
 	}
+	harden_drain(c);
 	cache_publish(c->growth);
 	c->growth = 0;
 	stats_add(&stats.refills, c->refills);

@@ -35,6 +35,7 @@ struct cache {
 	uint64_t refills;     /* owner */
 	bool live;            /* under caches lock: belongs to a thread */
 	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
+	struct delay *delay;  /* owner: harden=1, freed slots that wait (harden.c); NULL none yet */
 	struct self *self;    /* the owner's; read in a forked child to see whether it was busy */
 	int tid;              /* the owner's */
 	struct cache *next;   /* list of all caches; atomic, only ever grows at the head */
@@ -44,7 +45,7 @@ extern struct cache empty_cache; /* no thread's own: every list empty, so both f
 extern struct lock caches_lock;  /* RANK_CACHES: list of caches, abandoned spans */
 
 void *heap_malloc_slow(size_t size, const void *caller);
-void heap_free_slow(void *p, const char *call);
+void heap_free_slow(void *p, const void *caller);
 
 typedef uint64_t slot_words __attribute__((vector_size(16), may_alias));
 
@@ -99,7 +100,7 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 			}
 		}
 	}
-	heap_free_slow(p, "free");
+	heap_free_slow(p, __builtin_return_address(0));
 }
 
 /* -- between cache.c and span.c -- */
@@ -108,10 +109,13 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got);
 /* Gives one slot with byte 0 back to its span. */
 void span_take_back(struct span *s, struct slot *slot);
+/* In a forked child: which slots were received back is not known any more. */
+void span_forget_free(struct span *s);
 /* Moves the remote list to the free list. Result: slots moved. */
 uint32_t span_absorb(struct span *s);
 bool span_has_slots(const struct span *s);
-bool span_is_empty(const struct span *s);
+/* By whoever may hand out its slots, inside a stop or in a forked child. */
+bool span_is_empty(struct span *s);
 /* A fresh span of class k owned by c, or NULL. */
 struct span *span_fresh(unsigned k, struct cache *c);
 /* An empty span goes back to the arena. */

@@ -26,18 +26,24 @@ bool cache_publish(int64_t bytes);
  * is gone. Takes caches_lock. */
 void cache_abandon(struct cache *c);
 
+/* One slot with byte 0 goes back to its span. */
+void cache_give_back(struct cache *c, struct slot *slot);
 struct cache *cache_own(void);
 void cache_flush(struct cache *c, unsigned k, uint32_t keep);
 bool cache_refill(struct cache *c, unsigned k);
 size_t cache_live(void);
 void cache_fork_child(void);
 void cache_reclaim(void);
-/* A dormant span got slots: adopters find it from now on. Takes caches_lock, so the caller holds neither that nor a higher
- * one. */
+/* An abandoned span got slots: adopters find it from now on. Takes caches_lock, so the caller holds neither that nor a higher
+ * one; whoever is abandoning or adopting the span at the moment holds it, and has not decided yet where it goes. */
 void cache_promote(struct span *s);
-bool span_is_dormant(const struct span *s); /* a peek, for the one above */
+bool span_is_ready(const struct span *s); /* a peek, for the one above: adopters find it already */
 void cache_stress(struct cache *c);
 
 void span_fork_child(void);
+
+/* -- heap.c -- */
+/* Counts a wrong use of the heap and tells the hook, which may not return. */
+void heap_misuse(const char *what, const char *call, const void *p, size_t block);
 
 #endif

@@ -11,6 +11,7 @@
  */
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
+#include "heap/harden.h"
 #include "heap/hooks.h"
 #include "heap/sites.h"
 #include "base/fault.h"
@@ -170,18 +171,18 @@ void *heap_calloc_from(size_t count, size_t size, const void *caller)
 
 /* ---- free ---- */
 
-static void misuse(const char *what, const char *call, const void *p, size_t block)
+void heap_misuse(const char *what, const char *call, const void *p, size_t block)
 {
 	stats_add(&stats.misuse, 1);
 	if (heap_hooks.misuse)
 		heap_hooks.misuse(what, call, p, block);
 }
 
-static void evidence(const void *p, uint8_t state, const char *call)
+static void evidence(const struct evidence *e)
 {
 	stats_add(&stats.evidence, 1);
 	if (heap_hooks.evidence && !fault(FAULT_law9_no_evidence))
-		heap_hooks.evidence(p, state, call);
+		heap_hooks.evidence(e);
 }
 
 /* What kind of wrong a pointer in the window is that starts no live block; NULL: it was recycled (evidence). Busy. */
@@ -211,7 +212,7 @@ static uint8_t state_free(uint8_t *byte)
 	return seen;
 }
 
-void heap_free_slow(void *p, const char *call)
+void heap_free_slow(void *p, const void *caller)
 {
 	uintptr_t a = (uintptr_t)p;
 	if (!p) { /* also the end of a free that filled its bin */
@@ -241,6 +242,7 @@ void heap_free_slow(void *p, const char *call)
 	}
 	uint32_t i = s->slots ? span_slot(s, a) : 0;
 	uint8_t seen = 0;
+	uint32_t site = 0;
 	const char *wrong = NULL;
 	struct slot *slot = p;
 	size_t block = s->slots ? s->block : 0;
@@ -251,6 +253,7 @@ void heap_free_slow(void *p, const char *call)
 			seen = STATE_ALLOCATED;
 			wrong = "is free already (and cached for reuse)";
 		} else {
+			site = sites_of(s, i); /* before anybody can have the slot next */
 			seen = state_free(&s->state[i]);
 			done = state_is_block(seen);
 		}
@@ -266,15 +269,18 @@ void heap_free_slow(void *p, const char *call)
 			cache_flush(self.cache, s->class, class_info[s->class].batch);
 	} else if (done) {
 		stats_add(&stats.remote_frees, 1);
-		span_push_remote(s, slot);
+		if (harden_on())
+			harden_free(self.cache, slot);
+		else
+			span_push_remote(s, slot);
 	} else if (!wrong) {
 		wrong = diagnose(a, s, i, seen);
 	}
 	leave();
 	if (UNLIKELY(!done && wrong))
-		misuse(wrong, call, p, block);
+		heap_misuse(wrong, "free", p, block);
 	else if (UNLIKELY(!done || state_is_condemned(seen)))
-		evidence(p, seen, call);
+		evidence(&(struct evidence){ p, block, seen, site, caller, "free" });
 }
 
 void heap_free(void *p)
@@ -353,14 +359,16 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		const char *wrong = diagnose(a, s, s->slots ? span_slot(s, a) : 0, cached ? STATE_ALLOCATED : found == FOUND_FREE ? info.state : 0);
 		busy_leave();
 		if (wrong)
-			misuse(wrong, "realloc", p, s->slots ? s->block : 0);
+			heap_misuse(wrong, "realloc", p, s->slots ? s->block : 0);
 		else
-			evidence(p, STATE_RECYCLED, "realloc");
+			evidence(&(struct evidence){ p, s->slots ? s->block : 0, STATE_RECYCLED, found == FOUND_FREE ? sites_of(s, info.slot) : 0,
+			                             caller, "realloc" });
 		return NULL;
 	}
 	if (UNLIKELY(state_is_condemned(info.state))) {
+		uint32_t site = sites_of(info.span, info.slot);
 		bool alive = revive(&info.span->state[info.slot]);
-		evidence(p, info.state, "realloc");
+		evidence(&(struct evidence){ p, info.span->block, info.state, site, caller, "realloc" });
 		if (!alive)
 			return NULL;
 	}
@@ -415,9 +423,11 @@ size_t heap_purge(bool all)
 	busy_enter();
 	heap_start();
 	struct cache *c = self.cache;
-	if (all && c != &empty_cache)
+	if (all && c != &empty_cache) {
 		for (unsigned k = 0; k < CLASSES; k++)
 			cache_flush(c, k, 0);
+		harden_drain(c);
+	}
 	if (all)
 		cache_reclaim();
 	size_t bytes = arena_purge(all);

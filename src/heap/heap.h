@@ -7,6 +7,7 @@
  * A state byte is one of
  *   0x00          free: on a list of free slots, or never handed out
  *   0x01          recycled: judged dead twice; handed out again by sweep, which alone may change it
+ *                 (or back into a block, when its allocation site turned out to hide pointers)
  *   0x02          being filled with the stress pattern on its way to recycled
  *   0x40 | stamp  condemned: found unreachable by the cycle whose stamp it carries
  *   0x80 | stamp  allocated (the stamp is that of its refill, or any older one)

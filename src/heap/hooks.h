@@ -5,13 +5,23 @@
 
 #include "base/bits.h"
 
+/* The program freed or reallocated a block that was judged lost: it had hidden a pointer to it. */
+struct evidence {
+	const void *p;
+	size_t block;         /* bytes of its slot; 0: not known any more */
+	uint8_t state;        /* what its byte said: condemned or recycled */
+	uint32_t site;        /* who allocated it; 0: not recorded, or its memory went back meanwhile */
+	const void *caller;   /* return address of the call */
+	const char *call;
+};
+
 struct heap_hooks {
 	/* After a refill, outside busy, no lock held: `live` grew past the mark set by heap_watch_growth, or stress asks. */
 	void (*pressure)(void);
 	/* No memory for `bytes`: free some. Outside busy. true: worth another try. */
 	bool (*exhausted)(size_t bytes);
-	/* Evidence (law 9): the program freed or reallocated `p`, whose byte was `state` (condemned or recycled). */
-	void (*evidence)(const void *p, uint8_t state, const char *call);
+	/* Evidence (law 9), outside busy. The block may be somebody else's already. */
+	void (*evidence)(const struct evidence *e);
 	/* Misuse: one finished reason, the call, the pointer, bytes of its class (0: unknown). May not return. */
 	void (*misuse)(const char *what, const char *call, const void *p, size_t block);
 	/* A pointer outside the arena given to free, realloc (size > 0) or usable_size. */
@@ -22,6 +32,8 @@ struct heap_hooks {
 	void (*park)(void);
 	/* A thread's cache was made (so that the shim can arm a destructor). Outside busy. */
 	void (*thread_seen)(void);
+	/* A cycle is over, whatever came of it; the collect lock was dropped, signals are still blocked. */
+	void (*cycle_ended)(void);
 	/* The process was copied by a raw fork or clone: everything that names threads or descriptors is void. */
 	void (*forked)(void);
 };

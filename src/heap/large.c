@@ -7,6 +7,8 @@
  */
 #include "heap/arena.h"
 #include "heap/cache.h"
+#include "heap/veil.h"
+#include "heap/harden.h"
 #include "base/fault.h"
 #include "os/os.h"
 
@@ -46,7 +48,10 @@ void *large_malloc(size_t size, size_t align, bool *zero)
 void large_free(struct span *s, bool recycled)
 {
 	heap_account(-(int64_t)s->block);
-	arena_give(s, recycled, false);
+	if (harden_on() && !recycled) /* a late free of a recycled block must find that it was recycled */
+		harden_free_large(s);
+	else
+		arena_give(s, recycled, false);
 }
 
 void *large_realloc(struct span *s, size_t size)
@@ -58,7 +63,7 @@ void *large_realloc(struct span *s, size_t size)
 		s->exact = size % OS_PAGE == 0;
 		return (void *)s->start;
 	}
-	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST)
+	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST || veil_started())
 		return NULL;
 	bool zero;
 	void *to = large_malloc(size, 1, &zero);
@@ -73,6 +78,7 @@ void *large_realloc(struct span *s, size_t size)
 			large_free(fresh, false);
 		return NULL;
 	}
+	store_relaxed(&arena_span((uintptr_t)to)->site, s->site);
 	store_relaxed(&s->byte, STATE_FREE);
 	heap_account(-(int64_t)s->block);
 	arena_give(s, false, true); /* the move left fresh pages */

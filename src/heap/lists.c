@@ -31,7 +31,8 @@ void span_list_add(struct span *s, struct cache *c, uint32_t list)
 /* An abandoned span: under caches_lock, in a stop or in a forked child. */
 void span_list_abandon(struct span *s)
 {
-	span_list_add(s, NULL, span_has_slots(s) || load_relaxed(&s->remote) ? LIST_READY : LIST_DORMANT);
+	/* After the owner was written: see span_notify. */
+	span_list_add(s, NULL, span_has_slots(s) || __atomic_load_n(&s->remote, __ATOMIC_SEQ_CST) ? LIST_READY : LIST_DORMANT);
 }
 
 void span_list_remove(struct span *s, struct cache *c)

@@ -13,7 +13,9 @@
  */
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
+#include "heap/harden.h"
 #include "heap/hooks.h"
+#include "heap/sites.h"
 #include "base/fault.h"
 
 #include <string.h>
@@ -22,7 +24,36 @@ struct state_box {
 	uint8_t *bytes;
 	uint32_t *sites;
 	struct state_box *next;
+	uint16_t *bag;      /* harden=1: the free slots, in no order; NULL: they are linked from span.free */
+	uint32_t bag_count; /* owner */
 };
+
+/*
+ * Links between free slots (span.free, span.remote) lie in memory that the program may still write to. Each is stored xor the
+ * secret and its own address, and believed only if it leads to a slot of the same span: who overwrites a free block neither learns
+ * an address from it nor chooses what malloc returns next.
+ */
+static struct slot *link_hidden(const struct slot *at, const struct slot *next)
+{
+	return (struct slot *)((uintptr_t)next ^ arena.key ^ (uintptr_t)at);
+}
+
+/* What follows `at` in a list of s. A damaged link ends the list: what hung off it is never handed out again. */
+static struct slot *link_next(const struct span *s, const struct slot *at)
+{
+	struct slot *next = link_hidden(at, at->next);
+	bool start = true;
+	if (fault(FAULT_no_link_check))
+		return next;
+	if (UNLIKELY(next && (span_slot_start(s, (uintptr_t)next, &start) >= s->slots || !start))) {
+		heap_misuse("was written to after it was freed", "block", at, s->block);
+		return NULL;
+	}
+	return next;
+}
+
+/* An entry of a bag: 4096 slots a span at most. */
+enum { BAG_SLOT = 0x0FFF, BAG_POISONED = 0x8000 };
 
 static struct state_box *spare[CLASSES]; /* under box_lock */
 static struct lock box_lock = LOCK_INIT(RANK_META);
@@ -71,6 +102,14 @@ struct span *span_fresh(unsigned k, struct cache *c)
 		return NULL;
 	}
 	s->box = box;
+	if (harden_on() && !box->bag)
+		box->bag = meta_take(info->slots * sizeof *box->bag, 16); /* NULL: this span is not hardened */
+	if (box->bag) {
+		for (uint32_t i = 0; i < info->slots; i++)
+			box->bag[i] = (uint16_t)i;
+		box->bag_count = info->slots;
+		s->virgin = info->slots;
+	}
 	s->state = box->bytes;
 	s->sites = box->sites;
 	s->magic = info->magic;
@@ -78,7 +117,7 @@ struct span *span_fresh(unsigned k, struct cache *c)
 	s->slots = info->slots;
 	s->class = (uint8_t)k;
 	s->exact = info->exact;
-	store_relaxed(&s->kind, SPAN_SMALL);
+	store_release(&s->kind, SPAN_SMALL); /* a child of fork may find the span like this: all above must hold */
 	store_relaxed(&s->owner, c);
 	arena_publish(s);
 	return s;
@@ -101,17 +140,34 @@ void span_release(struct span *s)
 	box_drop(k, box);
 }
 
+/* Evidence came in for the site of recycled slot i: it may be somebody's block after all, and is one again. */
+static bool revive_immortal(struct span *s, uint32_t i)
+{
+	uint8_t seen = STATE_RECYCLED;
+	if (!sites_immortal(sites_of(s, i)) || !cas(&s->state[i], &seen, STATE_ALLOCATED | arena.stamp))
+		return false;
+	__atomic_fetch_sub(&s->recycled, 1, __ATOMIC_RELAXED);
+	cache_publish((int64_t)s->block);
+	return true;
+}
+
 /* acquire: pairs with heap_recycle's count, which follows its last touch of the slot's byte. */
-bool span_is_empty(const struct span *s)
+bool span_is_empty(struct span *s)
 {
 	/* Once evidence came in, a recycled slot may be somebody's block after all. */
 	uint32_t recycled = heap_recycling_ended() ? 0 : (uint32_t)load_acquire(&s->recycled);
-	return load_relaxed(&s->out) == recycled;
+	if (LIKELY(load_relaxed(&s->out) != recycled || !recycled || !sites_any_immortal()))
+		return load_relaxed(&s->out) == recycled;
+	for (uint32_t i = 0; i < s->slots; i++)
+		if (load_relaxed(&s->state[i]) == STATE_RECYCLED && revive_immortal(s, i))
+			return false;
+	return true;
 }
 
 bool span_has_slots(const struct span *s)
 {
-	return s->free || s->virgin < s->slots || (load_relaxed(&s->recycled) > 0 && !heap_recycling_ended());
+	return s->free || s->virgin < s->slots || (s->box->bag && s->box->bag_count)
+	       || (__atomic_load_n(&s->recycled, __ATOMIC_SEQ_CST) > 0 /* see span_notify */ && !heap_recycling_ended());
 }
 
 /* The next recycled slot from sweep_at on, made allocated: the only way out of STATE_RECYCLED. NULL: none left. */
@@ -123,6 +179,8 @@ static struct slot *sweep(struct span *s, uint8_t allocated)
 		uint8_t seen = load_relaxed(&s->state[i]);
 		if (fault(FAULT_law1_sweep_free) && seen == STATE_FREE && i < s->virgin)
 			seen = STATE_RECYCLED, store_relaxed(&s->state[i], STATE_RECYCLED); /* the mutant: collects free bytes too */
+		if (seen == STATE_RECYCLED && UNLIKELY(sites_any_immortal()) && revive_immortal(s, i))
+			continue;
 		if (seen == STATE_RECYCLED && cas(&s->state[i], &seen, allocated)) {
 			__atomic_fetch_sub(&s->recycled, 1, __ATOMIC_RELAXED);
 			return (struct slot *)span_address(s, i);
@@ -131,14 +189,28 @@ static struct slot *sweep(struct span *s, uint8_t allocated)
 	return NULL;
 }
 
+/* Any of the slots in the bag, with equal chances. One that was poisoned must be so still. */
+static struct slot *draw(struct span *s)
+{
+	struct state_box *box = s->box;
+	uint32_t i = harden_random(box->bag_count);
+	uint16_t drawn = box->bag[i];
+	box->bag[i] = box->bag[--box->bag_count];
+	struct slot *slot = (struct slot *)span_address(s, drawn & BAG_SLOT);
+	if ((drawn & BAG_POISONED) && UNLIKELY(!harden_intact(slot, s->block)))
+		heap_misuse("was written to after it was freed", "block", slot, s->block);
+	return slot;
+}
+
 struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got)
 {
 	uint8_t allocated = STATE_ALLOCATED | arena.stamp;
 	struct slot *list = NULL, **tail = &list;
 	uint32_t taken = 0, swept = 0;
-	for (; taken < n && s->free; taken++) {
-		struct slot *slot = s->free;
-		s->free = slot->next;
+	for (; taken < n && (s->free || (s->box->bag && s->box->bag_count)); taken++) {
+		struct slot *slot = s->free ? s->free : draw(s);
+		if (s->free)
+			s->free = link_next(s, slot);
 		uint8_t *byte = &s->state[span_slot(s, (uintptr_t)slot)];
 		store_relaxed(byte, allocated);
 		slot->key = slot_key(byte);
@@ -172,51 +244,71 @@ struct slot *span_hand_out(struct span *s, uint32_t n, uint32_t *got)
 
 void span_take_back(struct span *s, struct slot *slot)
 {
-	slot->next = s->free;
-	s->free = slot;
+	struct state_box *box = s->box;
+	if (box->bag) {
+		box->bag[box->bag_count++] = (uint16_t)(span_slot(s, (uintptr_t)slot) | BAG_POISONED);
+	} else {
+		slot->next = link_hidden(slot, s->free);
+		s->free = slot;
+	}
 	store_relaxed(&s->out, s->out - 1);
+}
+
+void span_forget_free(struct span *s)
+{
+	s->free = NULL;
+	s->box->bag_count = 0;
 }
 
 uint32_t span_absorb(struct span *s)
 {
-	if (!load_relaxed(&s->remote))
+	if (!__atomic_load_n(&s->remote, __ATOMIC_SEQ_CST)) /* after the owner or the flag was written: see span_notify */
 		return 0;
 	struct slot *slot = __atomic_exchange_n(&s->remote, NULL, __ATOMIC_ACQUIRE); /* pairs with span_push_remote */
 	uint32_t n = 0;
 	for (struct slot *next; slot; slot = next, n++) {
-		next = slot->next;
+		next = link_next(s, slot);
+		if (s->box->bag)
+			slot->next = (struct slot *)HARDEN_WORD; /* where the link was; the rest is poison already */
 		span_take_back(s, slot);
 	}
 	return n;
 }
 
+/* Slots came to s (a remote push, a verdict): its owner shall look, or adopters if it has none.
+ *
+ * Three words decide, all sequentially consistent. The slot was there before `owner` is read, and whoever becomes owner, or gives
+ * the span up, looks for slots after writing `owner`: one of the two sees the other. The owner clears `queued` before it looks,
+ * so a set flag means that it will. But only an owner will: the note may lie in the inbox of a former one, which may never look
+ * there again, so `queued` says nothing about an abandoned span. And a flag that was set for an owner who left meanwhile may
+ * have kept others from telling the next one: hence the loop. */
 void span_notify(struct span *s)
 {
-	if (__atomic_exchange_n(&s->queued, 1, __ATOMIC_SEQ_CST))
-		return;
-	/* The owner is read after the slot was pushed, an adopter sets itself as owner before it absorbs: one of the two sees
-	 * the other (both sequentially consistent). */
-	struct cache *owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
-	if (!owner) {
-		if (span_is_dormant(s))
-			cache_promote(s);
-		store_release(&s->queued, 0);
-		return;
+	struct cache *owner;
+	while ((owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST))) {
+		if (__atomic_load_n(&s->queued, __ATOMIC_SEQ_CST) || __atomic_exchange_n(&s->queued, 1, __ATOMIC_SEQ_CST))
+			return;
+		owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
+		if (owner) {
+			uint32_t head = load_relaxed(&owner->inbox);
+			do
+				s->inbox_next = head;
+			while (!__atomic_compare_exchange_n(&owner->inbox, &head, s->index, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+			return;
+		}
+		__atomic_store_n(&s->queued, 0, __ATOMIC_SEQ_CST);
 	}
-	uint32_t head = load_relaxed(&owner->inbox);
-	do
-		s->inbox_next = head;
-	while (!__atomic_compare_exchange_n(&owner->inbox, &head, s->index, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	if (!span_is_ready(s))
+		cache_promote(s);
 }
 
 void span_push_remote(struct span *s, struct slot *slot)
 {
 	struct slot *head = load_relaxed(&s->remote);
 	do
-		slot->next = head;
+		slot->next = link_hidden(slot, head);
 	while (!__atomic_compare_exchange_n(&s->remote, &head, slot, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-	if (!__atomic_load_n(&s->queued, __ATOMIC_SEQ_CST))
-		span_notify(s);
+	span_notify(s);
 }
 
 /* ---- verdicts ---- */
@@ -231,9 +323,6 @@ bool heap_condemn(uint8_t *state)
 	return state_is_allocated(seen) && (seen & STATE_STAMP) != stamp && cas(state, &seen, STATE_CONDEMNED | stamp);
 }
 
-/* How the memory of blocks that stress recycles looks, so that a wrong verdict shows at once. */
-enum { PATTERN = 0xDB };
-
 bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
 {
 	uint8_t seen = load_relaxed(state);
@@ -244,7 +333,7 @@ bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
 	if (s->kind == SPAN_LARGE) {
 		if (cas(state, &seen, STATE_FILLING)) {
 			if (fill)
-				memset((void *)s->start, PATTERN, s->block);
+				memset((void *)s->start, HARDEN_POISON, s->block);
 			store_release(state, STATE_FREE);
 			large_free(s, true);
 			done = true;
@@ -252,7 +341,7 @@ bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
 	} else if (cas(state, &seen, fill ? STATE_FILLING : STATE_RECYCLED)) {
 		/* FILLING belongs to this thread alone: sweep and free leave it. */
 		if (fill) {
-			memset((void *)span_address(s, slot), PATTERN, s->block);
+			memset((void *)span_address(s, slot), HARDEN_POISON, s->block);
 			store_release(state, STATE_RECYCLED);
 		}
 		heap_account(-(int64_t)s->block);

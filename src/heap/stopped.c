@@ -78,7 +78,7 @@ void heap_disown(struct span *s)
 	span_list_abandon(s);
 }
 
-bool span_is_dormant(const struct span *s) { return load_relaxed(&s->list) == LIST_DORMANT; }
+bool span_is_ready(const struct span *s) { return load_relaxed(&s->list) == LIST_READY; }
 
 void cache_promote(struct span *s)
 {
@@ -152,20 +152,29 @@ static void forget_torn(struct cache *c)
 {
 	for (unsigned k = 0; k < CLASSES; k++)
 		c->bins[k] = (struct bin){ 0 };
+	c->delay = NULL;
 	uint32_t count = span_count();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
 		if (s->kind != SPAN_SMALL || s->owner != c)
 			continue;
-		s->free = NULL;
+		span_forget_free(s);
 		s->remote = NULL;
-		s->recycled = 0;
-		for (uint32_t slot = 0; slot < s->slots; slot++)
-			s->recycled += s->state[slot] == STATE_RECYCLED;
 		s->out = NEVER_EMPTY;
 		s->owner = NULL;
 		s->list = LIST_NONE;
 	}
+}
+
+/* A span without an owner in no list: it was in somebody's hand, perhaps on its way into the page map or out of it (a block of it
+ * would be nobody's), perhaps with some of its recycled bytes cleared already (a count too high would be swept for for ever). */
+static void mend(struct span *s)
+{
+	int32_t recycled = 0;
+	for (uint32_t i = 0; i < s->slots; i++)
+		recycled += s->state[i] == STATE_RECYCLED;
+	s->recycled = recycled;
+	arena_publish(s);
 }
 
 /* Was the owner of c, which is gone, inside a slow path? Its TLS may be unmapped: then nobody knows. */
@@ -195,8 +204,11 @@ void cache_fork_child(void)
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
 		s->queued = 0;
-		if (s->kind == SPAN_SMALL && !s->owner)
-			span_list_abandon(s);
+		if (s->kind != SPAN_SMALL || s->owner)
+			continue;
+		if (s->list == LIST_NONE)
+			mend(s);
+		span_list_abandon(s);
 	}
 	for (struct cache *c = cache_all; c; c = c->next)
 		if (c->live && c != self.cache)

@@ -7,6 +7,7 @@
 struct window {
 	uintptr_t base;
 	size_t mapped, max;
+	bool guarded; /* [base + mapped, one page more) is ours, without access */
 	bool torn; /* forked while somebody extended it: the next step may be mapped already, and unused */
 };
 

@@ -79,8 +79,7 @@ static bool mem_ready(void)
 	uintptr_t *page = os_map(OS_PAGE), seen = 0;
 	if (page) {
 		page[0] = (uintptr_t)page;
-		os_guard(page, OS_PAGE);
-		mem_proven = os_pread(mem_fd, &seen, sizeof seen, (uintptr_t)page) == (long)sizeof seen && seen == (uintptr_t)page;
+		mem_proven = os_guard(page, OS_PAGE) && os_pread(mem_fd, &seen, sizeof seen, (uintptr_t)page) == (long)sizeof seen && seen == (uintptr_t)page;
 		os_unmap(page, OS_PAGE);
 	}
 	return mem_proven;
@@ -98,8 +97,11 @@ static bool read_page(uint8_t *to, uintptr_t at, size_t n, enum copy_rule rule)
 	}
 	if (!mem_ready())
 		return false;
-	if (os_pread(mem_fd, to, n, at) == (long)n)
+	got = os_pread(mem_fd, to, n, at);
+	if (got == (long)n)
 		return true;
+	if (got != -EIO) /* the kernel's word for a page that cannot be had (mem_rw); any other (ENOMEM) says nothing about it */
+		return false;
 	__builtin_memset(to, 0, n);
 	return rule != COPY_WHOLE;
 }

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -28,8 +29,6 @@ static bool failed(long r) { return r < 0 && r >= -4095; }
 
 static long map(uintptr_t addr, size_t size, int prot, int flags)
 {
-	if (fault(FAULT_mmap))
-		return -ENOMEM;
 	return syscall6(SYS_mmap, (long)addr, (long)size, prot, flags, -1, 0);
 }
 
@@ -55,6 +54,19 @@ bool os_map_over(uintptr_t addr, size_t size)
 	return map(addr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == (long)addr;
 }
 
+bool os_map_file_over(uintptr_t addr, size_t size, int fd, uint64_t at)
+{
+	if (fault(FAULT_mmap))
+		return false;
+	return syscall6(SYS_mmap, (long)addr, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (long)at) == (long)addr;
+}
+
+bool os_pages_mapped(uintptr_t addr, size_t size)
+{
+	uint8_t pages[64];
+	return size <= sizeof pages * 4096 && os_resident(addr, size, pages) == 0;
+}
+
 void *os_reserve(size_t size)
 {
 	long r = map(0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
@@ -63,29 +75,22 @@ void *os_reserve(size_t size)
 
 bool os_commit(uintptr_t addr, size_t size)
 {
-	if (fault(FAULT_mmap))
-		return false;
 	return syscall3(SYS_mprotect, (long)addr, (long)size, PROT_READ | PROT_WRITE) == 0;
 }
 
 void os_unmap(void *p, size_t size)
 {
-	if (!fault(FAULT_munmap))
-		syscall2(SYS_munmap, (long)p, (long)size);
+	syscall2(SYS_munmap, (long)p, (long)size);
 }
 
 void *os_remap(void *p, size_t old, size_t size)
 {
-	if (fault(FAULT_mremap))
-		return NULL;
 	long r = syscall4(SYS_mremap, (long)p, (long)old, (long)size, MREMAP_MAYMOVE);
 	return failed(r) ? NULL : (void *)r;
 }
 
 bool os_move(uintptr_t from, uintptr_t to, size_t size)
 {
-	if (fault(FAULT_mremap))
-		return false;
 	/* DONTUNMAP (5.7): `from` stays mapped, empty, so nobody else can land in the arena's window. Older kernels: EINVAL. */
 	return syscall6(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED | 4 /* DONTUNMAP */, (long)to, 0)
 	       == (long)to;
@@ -93,20 +98,27 @@ bool os_move(uintptr_t from, uintptr_t to, size_t size)
 
 bool os_purge(uintptr_t addr, size_t size)
 {
-	if (fault(FAULT_madvise))
-		return false;
 	return syscall3(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED) == 0;
 }
 
-void os_wipeonfork(void *p, size_t size) { syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */); }
-void os_guard(void *p, size_t size) { syscall3(SYS_mprotect, (long)p, (long)size, PROT_NONE); }
+bool os_wipeonfork(void *p, size_t size) { return syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */) == 0; }
+bool os_guard(void *p, size_t size) { return syscall3(SYS_mprotect, (long)p, (long)size, PROT_NONE) == 0; }
 
-/* clock_gettime goes through the vdso: it takes no lock, sets errno only on failure (none with these clocks). */
+/* clock_gettime goes through the vdso: it takes no lock. Where it fails after all (a filter, an emulator), time goes on by a
+ * millisecond a look: whoever waits for an answer until some time must come to an end. */
 static uint64_t clock_ns(clockid_t clock)
 {
+	static uint64_t last[8]; /* atomic; by clock */
+	uint64_t *seen = &last[clock & 7];
 	struct timespec t;
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	int saved = errno;
+	if (LIKELY(!fault(FAULT_clock) && clock_gettime(clock, &t) == 0)) {
+		uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+		store_relaxed(seen, now);
+		return now;
+	}
+	errno = saved;
+	return 1000000 + add_relaxed(seen, 1000000);
 }
 
 uint64_t os_now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
@@ -145,8 +157,15 @@ void os_random(void *buf, size_t n)
 			break;
 		done += (size_t)r;
 	}
+	if (done == n)
+		return;
+	/* Early boot or a filter: xorshift of what differs between runs, first of all the sixteen bytes that the kernel gives each
+	 * program. libc's secrets are made of those, so they go in multiplied. */
 	uint64_t x = os_now_ns() ^ (uintptr_t)buf << 20 ^ (uint64_t)os_pid() << 40;
-	for (; done < n; done++) { /* early boot or a filter: xorshift of what differs between runs */
+	const uint8_t *given = (const uint8_t *)getauxval(AT_RANDOM);
+	for (unsigned i = 0; given && i < 16; i++)
+		x = (x ^ given[i]) * 0x9E3779B97F4A7C15u + (x >> 29);
+	for (; done < n; done++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		((uint8_t *)buf)[done] = (uint8_t)(x >> 32);
 	}
@@ -155,8 +174,6 @@ void os_random(void *buf, size_t n)
 int os_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 {
 	struct timespec t = { (time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u) };
-	if (fault(FAULT_futex))
-		return -EINTR;
 	return (int)syscall4(SYS_futex, (long)word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, (long)expected, timeout_ns ? (long)&t : 0);
 }
 
@@ -193,6 +210,23 @@ long os_pread(int fd, void *buf, size_t n, uint64_t at)
 	while (r == -EINTR);
 	return r;
 }
+long os_pwrite(int fd, const void *buf, size_t n, uint64_t at)
+{
+	long r;
+	do
+		r = syscall4(SYS_pwrite64, fd, (long)buf, (long)n, (long)at);
+	while (r == -EINTR);
+	return r;
+}
+
+int os_memfd(const char *name) { return (int)syscall2(SYS_memfd_create, (long)name, 1 /* MFD_CLOEXEC */); }
+
+bool os_files_unlimited(void)
+{
+	struct rlimit limit = { 0, 0 };
+	return syscall4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
+}
+
 long os_write(int fd, const void *buf, size_t n)
 {
 	size_t done = 0;
@@ -207,6 +241,13 @@ long os_write(int fd, const void *buf, size_t n)
 	return (long)done;
 }
 void os_close(int fd) { syscall1(SYS_close, fd); }
+bool os_is_safe_log(int fd)
+{
+	struct stat st = { 0 };
+	if (syscall2(SYS_fstat, fd, (long)&st) != 0)
+		return false;
+	return S_ISCHR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == (uid_t)syscall0(SYS_geteuid));
+}
 long os_readlink(const char *path, char *buf, size_t n)
 {
 	return syscall4(SYS_readlinkat, AT_FDCWD, (long)path, (long)buf, (long)n);
@@ -230,6 +271,8 @@ uint64_t os_inode(int fd)
 	struct stat st = { .st_ino = 0 };
 	return syscall2(SYS_fstat, fd, (long)&st) == 0 ? st.st_ino : 0;
 }
+
+bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }
 
 long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_ioctl, fd, (long)request, (long)arg); }
 

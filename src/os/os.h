@@ -1,7 +1,7 @@
 /*
  * Everything cgc asks of the operating system. Raw system calls: no errno, no cancellation point, no libc lock, no
  * allocation, so each may be called from a signal handler, inside a stop and in a forked child. Failures are negative errno
- * values or NULL. Each honours the fault point of its name.
+ * values or NULL. fault= makes each fail (os/syscall.h).
  */
 #ifndef CGC_OS_OS_H
 #define CGC_OS_OS_H
@@ -21,8 +21,11 @@ bool os_map_over(uintptr_t addr, size_t size);      /* exactly there, in place o
 bool os_move(uintptr_t from, uintptr_t to, size_t size); /* moves pages onto mapped ones; `from` is left mapped and zero;
                                                        false: nothing moved, but `to` may be unmapped */
 bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads as zero afterwards; false: still there */
-void os_wipeonfork(void *p, size_t size);
-void os_guard(void *p, size_t size);                /* no access */
+/* Private pages of a file, exactly there; what they hold is the file's until it is written. false: see os_pages_mapped. */
+bool os_map_file_over(uintptr_t addr, size_t size, int fd, uint64_t at);
+bool os_pages_mapped(uintptr_t addr, size_t size);  /* every page of it is mapped */
+bool os_wipeonfork(void *p, size_t size);           /* false: children of fork see the contents */
+bool os_guard(void *p, size_t size);                /* no access; false: still accessible */
 
 /* -- time -- */
 uint64_t os_now_ns(void);          /* monotonic */
@@ -51,14 +54,22 @@ int os_open(const char *path, int flags, int mode); /* always O_CLOEXEC; descrip
 int os_open_proc(const char *name);
 long os_read(int fd, void *buf, size_t n);
 long os_pread(int fd, void *buf, size_t n, uint64_t at);
+long os_pwrite(int fd, const void *buf, size_t n, uint64_t at);
+int os_memfd(const char *name);                     /* a file in memory; descriptor or -errno */
+bool os_files_unlimited(void);                      /* RLIMIT_FSIZE is not set: writing a file cannot end in SIGXFSZ */
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
 void os_close(int fd);
+/* Is this open file one that nobody else can have put in our way: a regular file of our own (effective user) with no other
+ * name, or a device, which only root makes? */
+bool os_is_safe_log(int fd);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);
 /* The same for memory that only plain loads can read (mappings of devices and rings). */
 long os_copy_self(void *buf, uintptr_t from, size_t n);
 uint64_t os_inode(int fd);                          /* 0: no such descriptor */
+/* Is the aligned word at `at` readable? One cheap call that every sandbox allows (the kernel looks at the set before it refuses the rest). */
+bool os_readable(uintptr_t at);
 long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);

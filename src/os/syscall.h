@@ -1,12 +1,69 @@
-/* Raw system calls for this machine: no errno, no cancellation. Results below 0 are -errno. Included by src/os and
- * src/threads only. Always inlined: the stop handler must not call what a sanitizer instruments. */
+/*
+ * Raw system calls for this machine: no errno, no cancellation. Results below 0 are -errno. Included by src/os and
+ * src/threads only. Always inlined: the stop handler must not call what a sanitizer instruments.
+ *
+ * Every call of the library passes syscall6, so this is where fault= makes one fail: call_failure names the point and the error of
+ * each. The number is a constant at each place, so what is left there is one load and a branch beside a system call.
+ */
 #ifndef CGC_OS_SYSCALL_H
 #define CGC_OS_SYSCALL_H
 
+#include "base/fault.h"
+#include <errno.h>
 #include <sys/syscall.h>
 
+struct call_failure {
+	int point; /* enum fault_point; -1: this call cannot fail */
+	int error;
+};
+
+/*
+ * The errors are such as the kernel or a seccomp filter gives for a correct call. Not EFAULT for process_vm_readv, nor EIO for
+ * reads of /proc/self/mem: those are answers (nothing can be read there), which must not be given for memory that is there.
+ *
+ * Left out are getpid, gettid, sched_yield and exit_group, which have no failure, and close, which closes whatever it answers.
+ */
+static inline __attribute__((always_inline)) struct call_failure call_failure(long n)
+{
+	switch (n) {
+	case SYS_mmap: return (struct call_failure){ FAULT_mmap, ENOMEM };
+	case SYS_munmap: return (struct call_failure){ FAULT_munmap, ENOMEM };
+	case SYS_mremap: return (struct call_failure){ FAULT_mremap, ENOMEM };
+	case SYS_madvise: return (struct call_failure){ FAULT_madvise, EINVAL };
+	case SYS_mprotect: return (struct call_failure){ FAULT_mprotect, ENOMEM };
+	case SYS_mincore: return (struct call_failure){ FAULT_mincore, ENOMEM };
+	case SYS_openat: return (struct call_failure){ FAULT_open, EMFILE };
+	case SYS_read: return (struct call_failure){ FAULT_read, EIO };
+	case SYS_pread64: return (struct call_failure){ FAULT_pread, ENOMEM };
+	case SYS_write: return (struct call_failure){ FAULT_write, ENOSPC };
+	case SYS_readlinkat: return (struct call_failure){ FAULT_readlink, EACCES };
+	case SYS_getdents64: return (struct call_failure){ FAULT_getdents, ENOENT };
+	case SYS_statx: return (struct call_failure){ FAULT_statx, ENOSYS };
+	case SYS_fstat: return (struct call_failure){ FAULT_fstat, EIO };
+	case SYS_ioctl: return (struct call_failure){ FAULT_ioctl, ENOTTY };
+	case SYS_process_vm_readv: return (struct call_failure){ FAULT_process_vm_readv, EPERM };
+	case SYS_futex: return (struct call_failure){ FAULT_futex, EINTR };
+	case SYS_nanosleep: return (struct call_failure){ FAULT_nanosleep, EINTR };
+	case SYS_getrandom: return (struct call_failure){ FAULT_getrandom, ENOSYS };
+	case SYS_uname: return (struct call_failure){ FAULT_uname, EPERM };
+	case SYS_prlimit64: return (struct call_failure){ FAULT_prlimit, EPERM };
+#ifdef SYS_arch_prctl
+	case SYS_arch_prctl: return (struct call_failure){ FAULT_arch_prctl, EPERM };
+#endif
+	case SYS_rt_sigaction: return (struct call_failure){ FAULT_sigaction, EPERM };
+	case SYS_rt_sigprocmask: return (struct call_failure){ FAULT_sigprocmask, EPERM };
+	case SYS_rt_sigpending: return (struct call_failure){ FAULT_sigpending, EPERM };
+	case SYS_sigaltstack: return (struct call_failure){ FAULT_sigaltstack, EPERM };
+	case SYS_rt_sigtimedwait: return (struct call_failure){ FAULT_sigtimedwait, EPERM };
+	case SYS_rt_tgsigqueueinfo: return (struct call_failure){ FAULT_signal, EPERM };
+	case SYS_tgkill: return (struct call_failure){ FAULT_tgkill, EPERM };
+	case SYS_kill: return (struct call_failure){ FAULT_kill, EPERM };
+	default: return (struct call_failure){ -1, 0 };
+	}
+}
+
 #if defined(__x86_64__)
-static inline __attribute__((always_inline)) long syscall6(long n, long a, long b, long c, long d, long e, long f)
+static inline __attribute__((always_inline)) long syscall_kernel(long n, long a, long b, long c, long d, long e, long f)
 {
 	long result;
 	register long r10 __asm__("r10") = d;
@@ -19,7 +76,7 @@ static inline __attribute__((always_inline)) long syscall6(long n, long a, long 
 	return result;
 }
 #elif defined(__aarch64__)
-static inline __attribute__((always_inline)) long syscall6(long n, long a, long b, long c, long d, long e, long f)
+static inline __attribute__((always_inline)) long syscall_kernel(long n, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = n;
 	register long x0 __asm__("x0") = a;
@@ -34,6 +91,14 @@ static inline __attribute__((always_inline)) long syscall6(long n, long a, long 
 #else
 #error "cgc runs on x86-64 and aarch64"
 #endif
+
+static inline __attribute__((always_inline)) long syscall6(long n, long a, long b, long c, long d, long e, long f)
+{
+	const struct call_failure failure = call_failure(n);
+	if (failure.point >= 0 && fault((enum fault_point)failure.point))
+		return -failure.error;
+	return syscall_kernel(n, a, b, c, d, e, f);
+}
 
 static inline __attribute__((always_inline)) long syscall0(long n) { return syscall6(n, 0, 0, 0, 0, 0, 0); }
 static inline __attribute__((always_inline)) long syscall1(long n, long a) { return syscall6(n, a, 0, 0, 0, 0, 0); }

@@ -12,6 +12,7 @@
 #include "cycle/cycle_parts.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
+#include "heap/veil.h"
 #include "roots/roots.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -25,24 +26,20 @@ static struct {
 
 void report_start(void)
 {
-	if (options.mode == MODE_REPORT && !sites_start())
-		say("no memory for the table of allocation sites: the leak report cannot name callers: the program runs on");
+	if (options.mode == MODE_AUDIT && options.audit == AUDIT_TOUCH)
+		veil_start();
+	bool wanted = options.mode == MODE_REPORT || options.mode == MODE_AUDIT || (options.mode == MODE_COLLECT && options.sites);
+	if (wanted && !sites_start())
+		say("no memory for the table of allocation sites: reports cannot name callers: the program runs on");
 }
 
 void report_forked(void) { result.blocks = 0; }
 
 static void print_leak(const struct leak *leak)
 {
-	const char *module;
-	uintptr_t offset, address = sites_address(leak->site);
-	if (!address)
-		say_raw("  %lu bytes in %lu blocks (%lu direct), allocated before the library was ready\n", leak->bytes, leak->blocks,
-		        leak->direct_blocks);
-	else if (roots_module_of(address - 1, &module, &offset)) /* a return address: the call is before it */
-		say_raw("  %lu bytes in %lu blocks (%lu direct), allocated at %s+0x%lx\n", leak->bytes, leak->blocks, leak->direct_blocks,
-		        module, offset);
-	else
-		say_raw("  %lu bytes in %lu blocks (%lu direct), allocated at 0x%lx\n", leak->bytes, leak->blocks, leak->direct_blocks, address);
+	char place[300];
+	say_raw("  %lu bytes in %lu blocks (%lu direct), allocated at %s\n", leak->bytes, leak->blocks, leak->direct_blocks,
+	        roots_place(place, sizeof place, sites_address(leak->site)));
 }
 
 static void print(struct leak *leaks, uint32_t count)

@@ -73,5 +73,11 @@ bool rings_mapping(const struct mapping *m);
 bool rings_look(const struct maps *maps);
 /* Gives a copy of each page of a ring's mapping to fn. false: one can't be read. */
 bool rings_scan(const struct mapping *m, void (*fn)(uintptr_t low, uintptr_t high));
+/* -- flight.c -- */
+/* Words could not be noted less than `life` before `now`. */
+bool flight_full(uint32_t now);
+/* Ends the notes that are older than `life`, gives the words of the others to fn. Result: their number. */
+size_t flight_each(void (*fn)(uintptr_t word), uint32_t now);
+void flight_memory(void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

@@ -172,7 +172,7 @@ static bool take_line(struct maps *list, const char *line, size_t length)
 	return true;
 }
 
-static bool read_lines(struct maps *list, int fd)
+bool maps_read_lines(struct maps *list, int fd)
 {
 	size_t filled = 0;
 	list->count = 0;
@@ -217,7 +217,7 @@ bool maps_read(struct maps *list, const char *name)
 		int fd = os_open_proc(name);
 		if (fd < 0)
 			return false;
-		bool ok = read_lines(list, fd);
+		bool ok = maps_read_lines(list, fd);
 		os_close(fd);
 		if (!ok)
 			return false;

@@ -6,7 +6,7 @@
  * 2. Parts of the arena's window that are no longer plain memory are told to the marker as doubtful.
  * 3. Two sets of ranges are built: what is left out (the arena, cgc's own memory, the dead part of each thread's stack as far
  *    as the mapping of its stack pointer reaches) and what is a live stack or signal frame.
- * 4. Registers, and words that only the kernel holds, go to the marker one by one.
+ * 4. Registers, and words that only the kernel holds or that are in flight, go to the marker one by one.
  * 5. Each mapping, minus what is left out, page by page where there are contents; words in live stacks are marked as such.
  *    Sub-ranges are left out, never whole mappings: the kernel merges neighbours, ours with the program's.
  *
@@ -22,8 +22,10 @@
 #include "base/fault.h"
 #include "base/options.h"
 #include "heap/heap.h"
+#include "heap/veil.h"
 #include "mark/mark.h"
 #include "os/os.h"
+#include "roots/flight.h"
 #include "roots/inside.h"
 #include "threads/threads.h"
 
@@ -37,10 +39,11 @@ static struct ranges left_out, stacks;
 static uint64_t scanned;
 static bool from_smaps;
 static bool files; /* roots=+file: mapped files count, as far as they are in memory */
+static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
-	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code;
+	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight;
 	unsigned kernel; /* kinds of kernel.c, by bit */
 } no;
 
@@ -56,6 +59,7 @@ static void exclude_now(uintptr_t low, uintptr_t high) { ranges_add(&left_out, l
 
 void roots_start(void)
 {
+	flight_start(options.mode == MODE_OFF ? 0 : options.inflight);
 	segments_start();
 	segments_own(roots_exclude);
 }
@@ -84,6 +88,7 @@ static void arm_mutants(void)
 	no.kernel = (unsigned)fault(FAULT_no_timer) << KERNEL_TIMER | (unsigned)fault(FAULT_no_notify) << KERNEL_NOTIFY |
 	            (unsigned)fault(FAULT_no_signal_value) << KERNEL_SIGNAL | (unsigned)fault(FAULT_no_aio) << KERNEL_AIO |
 	            (unsigned)fault(FAULT_no_iocb) << KERNEL_IOCB | (unsigned)fault(FAULT_no_uring) << KERNEL_URING;
+	no.inflight = fault(FAULT_no_inflight);
 }
 
 /* -- step 2 -- */
@@ -91,6 +96,12 @@ static void arm_mutants(void)
 static bool plain(const struct mapping *m)
 {
 	return m->kind == MAPPING_ANON && (m->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ;
+}
+
+bool roots_plain(uintptr_t low, uintptr_t high)
+{
+	const struct mapping *m = maps_find(&maps, low);
+	return m && plain(m) && m->flags & MAPPING_WRITE && !(m->flags & MAPPING_EXEC) && high <= m->high;
 }
 
 /* One mapped part of the arena. Gaps count too: a block in one was unmapped by the program. */
@@ -107,7 +118,7 @@ static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 		if (m->low > at)
 			mark_doubtful(at, m->low);
 		uintptr_t low = m->low > at ? m->low : at, high = m->high < end ? m->high : end;
-		if (!plain(m))
+		if (!plain(m) && !veil_covers(low)) /* each veiled page is a mapping of its own */
 			mark_doubtful(low, high);
 		at = high;
 	}
@@ -160,6 +171,7 @@ static void build_ranges(void)
 	mark_own_ranges(exclude_now);
 	tables_memory(exclude_now);
 	kernel_memory(exclude_now);
+	flight_memory(exclude_now);
 	segments_memory(exclude_now);
 	int tid = os_tid();
 	for (size_t i = 0, n = threads_count(); i < n; i++) {
@@ -195,6 +207,10 @@ static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bo
 {
 	scanned += high - low;
 	bool readable = m->flags & MAPPING_READ;
+	if (UNLIKELY(looker != NULL)) {
+		looker(low, high);
+		return true;
+	}
 	if (m->kind == MAPPING_SECRET && !readable)
 		return !present; /* nothing but plain loads reads it */
 	if (readable && present && (m->kind == MAPPING_SECRET || !(m->flags & MAPPING_SHARED))) {
@@ -263,7 +279,9 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
 		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
 		scanned += high - low;
-		if (!mark_range_copied(low, high, true, COPY_PROTECTED))
+		if (UNLIKELY(looker != NULL))
+			looker(low, high);
+		else if (!mark_range_copied(low, high, true, COPY_PROTECTED))
 			return false;
 	}
 	return true;
@@ -281,7 +299,10 @@ static bool is_root(const struct mapping *m)
 static void mark_copy(uintptr_t low, uintptr_t high)
 {
 	scanned += high - low;
-	mark_range(low, high, false);
+	if (UNLIKELY(looker != NULL))
+		looker(low, high);
+	else
+		mark_range(low, high, false);
 }
 
 static enum abort_reason mark_mappings(void)
@@ -347,6 +368,8 @@ static enum abort_reason mark_all(void)
 		return ABORT_UNSEEN;
 	mark_threads();
 	scanned += 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel));
+	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
+	scanned += 8 * stats.in_flight;
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
 }
 
@@ -354,7 +377,7 @@ enum abort_reason roots_mark(uint64_t *bytes)
 {
 	scanned = 0;
 	*bytes = 0;
-	if (tables_full())
+	if (tables_full() || flight_full(flight_now()))
 		return ABORT_TABLE_FULL;
 	arm_mutants();
 	files = options.roots == ROOTS_FILES && !fault(FAULT_no_files);
@@ -362,4 +385,33 @@ enum abort_reason roots_mark(uint64_t *bytes)
 	pages_end();
 	*bytes = scanned;
 	return why;
+}
+
+/* -- the same for somebody who looks for something -- */
+
+static void look_at_word(uintptr_t w) { looker((uintptr_t)&w, (uintptr_t)(&w + 1)); }
+
+static bool look_at_all(void)
+{
+	from_smaps = pages_begin() == PAGES_SMAPS;
+	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
+		return false;
+	build_ranges();
+	if (left_out.failed || stacks.failed)
+		return false;
+	for (size_t i = 0, n = threads_count(); i < n; i++)
+		looker((uintptr_t)threads_root(i)->words, (uintptr_t)(threads_root(i)->words + threads_root(i)->word_count));
+	tables_each(look_at_word, true);
+	kernel_each(look_at_word, no.kernel);
+	return mark_mappings() == ABORT_NONE;
+}
+
+bool roots_look(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	looker = fn;
+	arm_mutants();
+	bool complete = look_at_all();
+	pages_end();
+	looker = NULL;
+	return complete;
 }

@@ -20,6 +20,13 @@ void roots_forked(void);
  * ABORT_NONE, or why the view is incomplete: then nothing may be recycled (law 8). */
 enum abort_reason roots_mark(uint64_t *bytes);
 
+/* Inside a stop, on the collector's stack, while no mark runs: shows every range of words that roots_mark would give to the marker.
+ * Reading one may fault: copy it (os_read_self). false: something could not be listed. */
+bool roots_look(void (*fn)(uintptr_t low, uintptr_t high));
+
+/* After roots_mark, in the same stop: is [low, high), inside one page, ordinary private memory that can be read and written? */
+bool roots_plain(uintptr_t low, uintptr_t high);
+
 /* What must not be scanned: cgc's own memory. Kept in a small table; set before the first cycle. */
 void roots_exclude(uintptr_t low, uintptr_t high);
 
@@ -27,6 +34,8 @@ void roots_exclude(uintptr_t low, uintptr_t high);
 void roots_list_segments(void);
 /* Writes the name of the module that holds `address` and the offset in it. false: none. Async-signal-safe. */
 bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset);
+/* The place of a call in words, from its return address: "app+0x1139" as addr2line takes it. Result: buf. */
+const char *roots_place(char *buf, size_t cap, uintptr_t caller);
 
 /* -- what only the kernel holds -- */
 /* epoll_ctl of descriptor fd on epfd with this data word. `op` is EPOLL_CTL_*. Called after the system call succeeded:

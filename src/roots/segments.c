@@ -11,6 +11,7 @@
  * end, so the cycle lists before its stop, and a dlopen that slips in between ends that cycle.
  */
 #include "roots/inside.h"
+#include "base/text.h"
 #include "os/os.h"
 #include "roots/roots.h"
 
@@ -170,6 +171,19 @@ bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset)
 		return __atomic_fetch_add(&generation, 0, __ATOMIC_ACQ_REL) - before < 2;
 	}
 	return false;
+}
+
+const char *roots_place(char *buf, size_t cap, uintptr_t caller)
+{
+	const char *module;
+	uintptr_t offset;
+	if (!caller)
+		text_format(buf, cap, "a place that was not recorded");
+	else if (roots_module_of(caller - 1, &module, &offset)) /* a return address: the call is before it */
+		text_format(buf, cap, "%s+0x%lx", module, offset);
+	else
+		text_format(buf, cap, "0x%lx", caller);
+	return buf;
 }
 
 void segments_start(void) { roots_list_segments(); }

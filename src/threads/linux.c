@@ -27,6 +27,7 @@ enum {
 	SLICE_NS = 300000,           /* first wait before we look why somebody is silent; doubles */
 	STAT_MAX = 16,               /* silent threads whose stat is read at one look: each costs 10-20 us */
 	CROWDED_NS = 300000000,      /* on a crowded machine: all silent threads are runnable, and each will answer when its turn comes */
+	RESTORE_TRIES = 3,
 	PASSES_MAX = 200,            /* a program that makes threads faster than this is left alone */
 	STOP_MAX_NS = 100000000      /* and so is one that keeps a stop from ending for so long */
 };
@@ -68,8 +69,10 @@ static bool handler_install(void)
 static long signal_send(uint32_t tid)
 {
 	static siginfo_t info; /* one sender at a time */
-	if (fault(FAULT_signal))
-		return -EPERM;
+	if (fault(FAULT_lost_signal)) {
+		last_signal = os_now_ns();
+		return 0;
+	}
 	info.si_signo = stop.signal;
 	info.si_code = SI_QUEUE;
 	info.si_value.sival_ptr = &stop;
@@ -82,12 +85,22 @@ static long signal_send(uint32_t tid)
 	return r;
 }
 
-void threads_block_signals(uint64_t *saved)
+bool threads_block_signals(uint64_t *saved)
 {
 	uint64_t all = ~0ull;
-	syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)saved, 8);
+	if (syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)saved, 8) == 0)
+		return true;
+	*saved = THREADS_NO_MASK;
+	return false;
 }
-void threads_restore_signals(uint64_t saved) { syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&saved, 0, 8); }
+
+/* A call that a moment ago succeeded: the program must not stay without its signals for one failure. */
+void threads_restore_signals(uint64_t saved)
+{
+	for (int tries = 0; saved != THREADS_NO_MASK && tries < RESTORE_TRIES; tries++)
+		if (syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&saved, 0, 8) == 0)
+			return;
+}
 
 bool threads_restore_signals_felt(uint64_t saved)
 {
@@ -261,9 +274,10 @@ static enum abort_reason everybody_stops(uint64_t started)
 	return ABORT_THREAD_SILENT;
 }
 
-/* The records of the stopped come first, so that threads_root can count through them. */
-static void gather(void)
+/* The records of the stopped come first, so that threads_root can count through them. false: somebody's root is partial. */
+static bool gather(void)
 {
+	bool whole = !collector_root.partial;
 	tasks_drop_gone();
 	parked = tasks_active;
 	parked_count = 0;
@@ -273,9 +287,11 @@ static void gather(void)
 		if (r->state != TASK_AWAITED)
 			continue;
 		r->root.tid = (int)r->tid;
+		whole &= !r->root.partial;
 		tasks_active[i] = tasks_active[parked_count];
 		tasks_active[parked_count++] = index;
 	}
+	return whole || fault(FAULT_law8_partial_root); /* the mutant: as if it were whole */
 }
 
 /* Even again: whoever sleeps for the old epoch wakes, and late signals find nothing to do. Pairs with the acquire in
@@ -300,7 +316,7 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 
 	if (os_pid() != stop.pid) /* a vfork child in our memory: /proc would show its own threads and not those that run here */
 		return ABORT_TASK_LIST;
-	if (!handler_install())
+	if (load_relaxed(&stop.refused) || !handler_install())
 		return ABORT_SIGNAL;
 	store_relaxed(&stop.collector, tid);
 	last_signal = started;
@@ -309,10 +325,10 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 	/* seq_cst with `execs`, as in threads_exec_enter: one of the two sees the other. */
 	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
 	enum abort_reason reason = __atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) ? ABORT_EXEC : everybody_stops(started);
-	if (reason == ABORT_NONE) {
-		gather();
+	if (reason == ABORT_NONE && gather())
 		return ABORT_NONE;
-	}
+	if (reason == ABORT_NONE)
+		reason = ABORT_ROOT_UNREADABLE;
 	/* Whoever stayed silent is looked at anew next time: its TID may have changed hands. */
 	for (uint32_t i = 0; i < tasks_count; i++) {
 		struct record *r = task_record(tasks_active[i]);

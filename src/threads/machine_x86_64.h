@@ -18,22 +18,20 @@ static inline __attribute__((always_inline)) uintptr_t machine_sp(void)
 	return sp;
 }
 
-/* Base of thread-local storage; 0: this thread has none, and touching a _Thread_local variable would fault. */
-static inline __attribute__((always_inline)) uintptr_t machine_tls(void)
+/* Base of thread-local storage; 0: this thread has none, and touching a _Thread_local variable would fault. false: the
+ * kernel does not say. */
+static inline __attribute__((always_inline)) bool machine_tls(uintptr_t *base)
 {
-	uintptr_t base = 0;
-	syscall2(SYS_arch_prctl, ARCH_GET_FS, (long)&base);
-	return base;
+	*base = 0;
+	return syscall2(SYS_arch_prctl, ARCH_GET_FS, (long)base) == 0;
 }
 
 /* The bases of fs and gs: the thread's control block, and whatever a program keeps in gs. */
-static inline __attribute__((always_inline)) unsigned machine_bases(uintptr_t *words)
+enum { MACHINE_BASES = 2 };
+static inline __attribute__((always_inline)) bool machine_bases(uintptr_t *words)
 {
-	uintptr_t gs = 0;
-	words[0] = machine_tls();
-	syscall2(SYS_arch_prctl, ARCH_GET_GS, (long)&gs);
-	words[1] = gs;
-	return 2;
+	words[1] = 0;
+	return machine_tls(&words[0]) && syscall2(SYS_arch_prctl, ARCH_GET_GS, (long)&words[1]) == 0;
 }
 
 /* Registers that a function call preserves: at a call they may hold what the callers' frames do not. */
@@ -105,6 +103,10 @@ void machine_counting_restorer(void); /* the same behind an addition to self.han
 void machine_switch(void *stack_top, void (*fn)(uintptr_t sp, void *a, void *b), void *a, void *b);
 
 #ifdef MACHINE_DEFINE
+/* Names of the registers, in the order of machine_registers. */
+static const char machine_names[][4] = { "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax",
+	                                 "rcx", "rsp", "rip" };
+
 /* Exactly these nine bytes: debuggers and unwinders know a signal frame by them. The byte before belongs to no function,
  * because unwinders look up the return address minus one. */
 __asm__(".text\n\t.p2align 4\n\tnop\n\t"

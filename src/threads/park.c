@@ -92,14 +92,14 @@ BARE void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *wor
 	for (unsigned i = 0; i < count; i++)
 		add_word(t, words[i]);
 	add_word(t, sp);
-	uintptr_t bases[2];
-	unsigned n = machine_bases(bases);
-	for (unsigned i = 0; i < n; i++)
+	uintptr_t bases[MACHINE_BASES];
+	bool bases_known = machine_bases(bases);
+	for (unsigned i = 0; i < MACHINE_BASES; i++)
 		add_word(t, bases[i]);
-	syscall2(SYS_sigaltstack, 0, (long)&alt);
+	t->partial = syscall2(SYS_sigaltstack, 0, (long)&alt) != 0 || !bases_known;
 	if (!(alt.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
 		add_word(t, (uintptr_t)alt.ss_sp);
-	place(t, sp, sp, sp, &alt, bases[0] != 0);
+	place(t, sp, sp, sp, &alt, bases[0] != 0 && !t->partial);
 }
 
 /* Answers stop E and sleeps until it is over. The root is written. */
@@ -112,7 +112,7 @@ BARE static void answer(struct record *r, uint32_t e)
 		room_wake(&stop.bell);
 	}
 	while (load_acquire(&stop.epoch) == e)
-		room_wait(&stop.epoch, e, 0);
+		room_wait(&stop.epoch, e, LOOK_AGAIN_NS);
 }
 
 /* Would the kernel interrupt anything for one of these pending signals? Those that are ignored wait only because
@@ -256,7 +256,8 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 	if (fault_here(FAULT_no_registers)) /* the mutant: the frame, which holds them too, is no root */
 		own_sp = frame_end = sp;
 	t->word_count = machine_registers(uc, t->words);
-	t->word_count += machine_bases(t->words + t->word_count);
+	t->partial = !machine_bases(t->words + t->word_count);
+	t->word_count += MACHINE_BASES;
 	if (!(uc->uc_stack.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
 		add_word(t, (uintptr_t)uc->uc_stack.ss_sp);
 	place(t, sp, own_sp, frame_end, &uc->uc_stack, has_self);
@@ -266,14 +267,17 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 BARE void park_handler(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
-	bool has_self = machine_tls() != 0; /* a bare clone may have no TLS: then it was never in the heap either */
+	uintptr_t tls;
+	bool known = machine_tls(&tls), has_self = known && tls != 0; /* a bare clone may have no TLS: then it was never in the heap either */
 	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &stop;
 	uint32_t e;
 
 	if (fault_here(FAULT_late_ack))
 		room_wait(&stop.bell, load_relaxed(&stop.bell), 50000000);
 	e = load_acquire(&stop.epoch);
-	if ((e & 1) && !fault_here(FAULT_ack))
+	if (UNLIKELY(!known)) /* may be busy in the heap, and nobody can tell: it does not answer */
+		store_relaxed(&stop.refused, 1);
+	else if ((e & 1) && !fault_here(FAULT_ack))
 		park_interrupted(e, uc, machine_sp(), has_self);
 	void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
 	if (!ours && chain)
@@ -293,7 +297,8 @@ BARE __attribute__((noinline)) void threads_park(void)
 	uint64_t saved;
 	unsigned n = machine_saved_registers(words);
 	self.park_wanted = 0;
-	threads_block_signals(&saved);
+	if (!threads_block_signals(&saved))
+		return;
 	uint32_t e = load_acquire(&stop.epoch);
 	struct record *r = e & 1 ? task_find((uint32_t)syscall0(SYS_gettid)) : NULL;
 	if (r && load_relaxed(&r->answered) != e && !fault(FAULT_ack)) {

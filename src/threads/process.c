@@ -68,11 +68,18 @@ const char *threads_unsupported(void)
 {
 	siginfo_t info = { .si_code = SI_QUEUE };
 	struct task_pass pass;
+	uintptr_t bases[MACHINE_BASES];
+	uint64_t mask;
 #ifndef __GLIBC__
 	return "threads cannot be stopped: this C library keeps no signal that reaches every thread";
 #endif
 	if (syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), 0, (long)&info) < 0)
 		return "threads cannot be stopped: the kernel refuses rt_tgsigqueueinfo";
+	if (!machine_bases(bases))
+		return "threads cannot be stopped: the kernel refuses arch_prctl";
+	if (!threads_block_signals(&mask))
+		return "threads cannot be stopped: the kernel refuses rt_sigprocmask";
+	threads_restore_signals(mask);
 	if (tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
 		return "threads cannot be stopped: /proc/self/task is missing or belongs to another PID namespace";
 	return NULL;
@@ -100,7 +107,7 @@ void threads_exec_enter(void)
 			break;
 		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
 		while (load_acquire(&stop.epoch) == e)
-			room_wait(&stop.epoch, e, 0);
+			room_wait(&stop.epoch, e, LOOK_AGAIN_NS);
 	}
 	/* A signal of an earlier stop may be pending still. What is this thread's own is delivered at the end of a system call;
 	 * what kill() left for the process is taken out here, for it would outlive the exec. */
@@ -143,6 +150,32 @@ void threads_count_handler(int signal_number)
 		syscall4(SYS_rt_sigaction, signal_number, (long)&was, 0, 8);
 		now = was;
 	}
+}
+
+bool threads_action(int signal_number, const struct kernel_action *set, struct kernel_action *old)
+{
+	return syscall4(SYS_rt_sigaction, signal_number, (long)set, (long)old, 8) == 0;
+}
+
+bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *), struct kernel_action *old)
+{
+	struct kernel_action ours = { (void *)handler, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER, (void *)machine_restorer,
+		                      ~stop.open };
+	return threads_action(signal_number, &ours, old);
+}
+
+bool threads_resend(const siginfo_t *info)
+{
+	return syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), info->si_signo, (long)info) == 0;
+}
+
+const char *threads_register(const void *context, unsigned i, uintptr_t *word)
+{
+	uintptr_t words[NELEM(((struct thread_root *)0)->words)];
+	if (i >= NELEM(machine_names) || i >= machine_registers(context, words))
+		return NULL;
+	*word = words[i];
+	return machine_names[i];
 }
 
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high)) { tasks_own_ranges(fn); }

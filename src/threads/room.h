@@ -47,6 +47,7 @@ struct stop {
 	uint32_t bell;       /* atomic, futex: rung by the answer that reaches `wanted` */
 	uint32_t execs;      /* atomic: threads between exec_enter and exec_leave */
 	uint32_t collector;  /* atomic: TID of the collecting thread, 0 outside a stop */
+	uint32_t refused;    /* atomic: a handler was refused what it needs to know its own thread: no stop is tried again */
 	uint32_t drain;      /* atomic: a stop used kill(), which may leave a signal pending for the process */
 	int pid;             /* constant but for fork */
 	int signal;          /* constant after threads_start */
@@ -78,21 +79,18 @@ struct task_signs {
 	bool runnable; /* on a CPU or waiting for one: it will answer when it gets there */
 };
 enum task_state task_classify(uint32_t tid, struct task_signs *signs);
+/* The same for n bytes of such a file; exposed for the fuzzer. */
+enum task_state task_parse_stat(const char *text, size_t n, struct task_signs *signs);
 void tasks_start(void);
 
-/* The kernel's struct sigaction. */
-struct kernel_action {
-	void *handler;
-	unsigned long flags;
-	void *restorer;
-	uint64_t mask;
-};
 #define KERNEL_SA_RESTORER 0x04000000ul
 
 /* -- park.c: the thread's side -- */
 void park_handler(int sig, siginfo_t *info, void *context);
 bool park_acts(uint64_t signals); /* does any of these do anything when it is delivered? */
 void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *words, unsigned count);
+
+enum { LOOK_AGAIN_NS = 50000000 }; /* for waits that end by a wake-up: one that failed must not hold a thread for ever */
 
 /* -- futex with the private flag on both sides, without libc. BARE callers. -- */
 static inline __attribute__((always_inline)) void room_wait(uint32_t *word, uint32_t expected, uint64_t ns)

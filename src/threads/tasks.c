@@ -18,6 +18,7 @@
 
 #include <fcntl.h>
 #include <linux/stat.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 enum { FIRST_CHUNK = 64, CHUNKS = 17, FIRST_TABLE = 512 };
@@ -235,9 +236,13 @@ static uint32_t number_of(const char *s)
 static uint32_t thread_count(int fd)
 {
 	struct statx x;
+	struct stat st = { 0 };
 	x.stx_nlink = 0;
-	if (syscall6(SYS_statx, fd, (long)"", 0x1000 /* AT_EMPTY_PATH */, STATX_NLINK, (long)&x, 0) < 0)
-		return 0;
+	if (syscall6(SYS_statx, fd, (long)"", 0x1000 /* AT_EMPTY_PATH */, STATX_NLINK, (long)&x, 0) < 0) {
+		if (syscall2(SYS_fstat, fd, (long)&st) < 0) /* old kernels and filters do not know statx */
+			return 0;
+		x.stx_nlink = (uint32_t)st.st_nlink;
+	}
 	return x.stx_nlink > 2 ? x.stx_nlink - 2 : 0;
 }
 
@@ -271,35 +276,42 @@ enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uin
 }
 
 /* "TID (name) S ppid pgrp session tty tpgid flags ...": the name may hold anything, so count from the last ')'. */
+enum task_state task_parse_stat(const char *text, size_t n, struct task_signs *signs)
+{
+	const char *s = text + n, *end = s;
+	*signs = (struct task_signs){ false, false };
+	while (s > text && s[-1] != ')')
+		s--;
+	if (s == text || end - s < 3)
+		return TASK_AWAITED;
+	char state = s[1];
+	unsigned field = 0;
+	unsigned long flags = 0;
+	for (s++; s < end && field <= 6; s++) {
+		if (*s == ' ')
+			field++;
+		else if (field == 6)
+			flags = flags * 10 + (unsigned long)(*s - '0');
+	}
+	if (field <= 6) /* cut off: half a number says nothing */
+		flags = 0;
+	if (state == 'Z' || state == 'X' || (flags & worker_flags))
+		return TASK_SKIPPED;
+	signs->exiting = flags & FLAG_EXITING;
+	signs->runnable = state == 'R';
+	return TASK_AWAITED;
+}
+
 enum task_state task_classify(uint32_t tid, struct task_signs *signs)
 {
 	char text[512];
 	*signs = (struct task_signs){ false, false };
 	text_format(text, sizeof text, "/proc/self/task/%u/stat", tid);
 	int fd = os_open(text, O_RDONLY, 0);
-	long n = fd < 0 ? -1 : os_read(fd, text, sizeof text - 1);
+	long n = fd < 0 ? -1 : os_read(fd, text, sizeof text);
 	if (fd >= 0)
 		os_close(fd);
 	if (n <= 0)
 		return fd == -2 /* ENOENT */ || n == -3 /* ESRCH */ ? TASK_GONE : TASK_AWAITED;
-	text[n] = 0;
-	char *s = text + n;
-	while (s > text && *s != ')')
-		s--;
-	if (s == text || s + 3 >= text + n)
-		return TASK_AWAITED;
-	char state = s[2];
-	unsigned field = 0;
-	unsigned long flags = 0;
-	for (s += 2; *s && field <= 6; s++) {
-		if (*s == ' ')
-			field++;
-		else if (field == 6)
-			flags = flags * 10 + (unsigned long)(*s - '0');
-	}
-	if (state == 'Z' || state == 'X' || (flags & worker_flags))
-		return TASK_SKIPPED;
-	signs->exiting = flags & FLAG_EXITING;
-	signs->runnable = state == 'R';
-	return TASK_AWAITED;
+	return task_parse_stat(text, (size_t)n, signs);
 }

@@ -11,6 +11,8 @@
 #include "base/bits.h"
 #include "base/stats.h"
 
+#include <signal.h>
+
 struct range {
 	uintptr_t low, high; /* [low, high) */
 };
@@ -25,6 +27,7 @@ struct thread_root {
 	                          of this thread's stack are known for certain and sp lies inside them */
 	uintptr_t words[40];   /* general registers, sp included, and the fs/gs bases (TCB) */
 	unsigned word_count;
+	bool partial;          /* the kernel refused some of this: no judgement may stand on it (law 8) */
 };
 
 /* Installs nothing yet; remembers the main thread. Called from the constructor, single-threaded. */
@@ -35,9 +38,12 @@ const char *threads_unsupported(void);
 /* The new thread tells its stack bounds (from the shim's pthread_create trampoline); thread exit forgets them. */
 void threads_stack_known(uintptr_t low, uintptr_t high);
 
-/* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. */
-void threads_block_signals(uint64_t *saved);
+/* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. false: the kernel refused, *saved is
+ * THREADS_NO_MASK. */
+bool threads_block_signals(uint64_t *saved);
+/* THREADS_NO_MASK, which no thread can have (KILL and STOP are never blocked), changes nothing. */
 void threads_restore_signals(uint64_t saved);
+#define THREADS_NO_MASK (~0ull)
 /* The same; true: a signal that was waiting for it has done something to the program, so a call it could have ended ends. */
 bool threads_restore_signals_felt(uint64_t saved);
 
@@ -57,6 +63,22 @@ void threads_run_on(void *stack_top, void (*fn)(void *), void *arg);
 /* A handler of the program was installed for this signal: from now on its returns are counted in self.handled. Without that an
  * EINTR that is the program's looks like ours when our signal comes at the very return of its handler. */
 void threads_count_handler(int signal_number);
+
+/* The kernel's struct sigaction. */
+struct kernel_action {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+/* Signal actions by raw call: what the kernel has, whatever the program was told. */
+bool threads_action(int signal_number, const struct kernel_action *set, struct kernel_action *old);
+/* A handler of ours: with information, on the alternate stack, everything but 32 and 33 blocked. */
+bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *), struct kernel_action *old);
+/* Sends the calling thread a signal with just this information. */
+bool threads_resend(const siginfo_t *info);
+/* Register i of the context that a handler was given, and its name; NULL: there is none such. */
+const char *threads_register(const void *context, unsigned i, uintptr_t *word);
 
 /* heap_hooks.park: the calling thread left its slow path while a stop waits. */
 void threads_park(void);

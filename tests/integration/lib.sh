@@ -57,8 +57,10 @@ plain() { local seconds=$1; shift; timeout -k 3 "$seconds" "$@"; }
 
 # stat NAME FILE...: the sum of one counter over the statistics that processes left (`name value` lines), 0 when none.
 stat_sum() { local name=$1; shift; cat "$@" /dev/null 2>/dev/null | awk -v n="$name" '$1 == n { s += $2 } END { printf "%d\n", s }'; }
-# Lines that name misuse, evidence or a violation, from logs; counters of zero don't count.
-complaints() { grep -hE 'misuse|evidence|violation|verify|internal error|double free|invalid free' "$@" 2>/dev/null | grep -vE '^[a-z_]+ 0$'; }
+# Lines that name misuse, evidence or a violation, from logs; counters of zero don't count, nor does an audit that saw little.
+complaints() {
+  grep -hE 'misuse|evidence|violation|verify|internal error|double free|invalid free|not safe' "$@" 2>/dev/null | grep -vE '^[a-z_]+ 0$|not enough evidence'
+}
 # Is cgc what is being tested, and does it collect? Other allocators serve to check the scripts only.
 is_cgc() { nm -D "$LIB" 2>/dev/null | grep -q ' T cgc_collect$'; }
 # A port of this run: 17500..17999, by process number, so that parallel runs rarely meet; the caller retries on a clash.

@@ -10,6 +10,8 @@ for source in "$root"/tests/zoo/*.c; do
     tagged) options+=:tagged=48 ;;
     packed) options+=:align=4 ;;
     file_mapped) options+=:roots=+file ;;
+    immortal) options+=:sites=1 ;;
+    audited) options+=:mode=audit ;;
   esac
   under 60 "$options:log_path=$T/$name.log.%p" "$(program "zoo_$name")" >"$T/out" 2>"$T/err"
   status=$?

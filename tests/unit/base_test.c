@@ -183,13 +183,14 @@ static void say_into_a_link(void)
 
 Test(text, a_log_path_that_is_a_link_is_not_followed_and_stderr_is_used)
 {
-	char target[] = "/tmp/cgc-base-target-XXXXXX", buf[128];
+	char target[] = "/tmp/cgc-base-target-XXXXXX", buf[512];
 	int fd = mkstemp(target), status;
 	cr_assert_geq(fd, 0);
 	snprintf(link_path, sizeof(link_path), "%s.link", target);
 	cr_assert_eq(symlink(target, link_path), 0);
 	heard(say_into_a_link, buf, sizeof(buf), &status);
-	cr_expect_str_eq(buf, "cgc: not through the link\n");
+	cr_expect_not_null(strstr(buf, "is a link"), "%s", buf);
+	cr_expect_not_null(strstr(buf, "own\ncgc: not through the link\n"), "%s", buf);
 	cr_expect_eq(lseek(fd, 0, SEEK_END), 0);
 	close(fd);
 	unlink(link_path);
@@ -236,7 +237,7 @@ Test(options, defaults_are_those_of_the_header)
 	cr_expect_eq(o.markers, 1);
 	cr_expect_eq(o.on_misuse, MISUSE_ABORT);
 	cr_expect_eq(o.roots, ROOTS_ALL);
-	cr_expect_eq(o.stats + o.verbosity + o.stress + o.verify + o.cycle + o.signal + o.exitcode + o.help, 0);
+	cr_expect_eq(o.stats + o.verbosity + o.stress + o.verify + o.cycle + o.signal + o.harden + o.explain + o.exitcode + o.help, 0);
 	cr_expect_eq(o.heap_limit + o.watch, 0);
 	cr_expect_eq(o.log_path[0] + o.fault[0], 0);
 }

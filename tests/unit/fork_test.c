@@ -5,6 +5,8 @@
  */
 #include "heap_watch.h"
 
+#include "heap/cache_slow.h"
+
 #include <sys/wait.h>
 
 TestSuite(fork, .init = heap_begin, .fini = no_complaints, .timeout = 120);
@@ -217,4 +219,98 @@ Test(fork, the_childs_memory_is_bounded_over_generations)
 		}
 	}
 	_exit(mapped_bytes() == first ? life_of_a_child() : CHILD_NO_MEMORY);
+}
+
+/* -- threads that vanish at one certain instruction -- */
+
+enum { RARE = 5000 }; /* a class that nothing else here uses */
+static pthread_barrier_t cut;
+static struct span *in_hand;
+
+/* Stands still, busy, while the main thread forks. */
+static void vanish(void)
+{
+	pthread_barrier_wait(&cut);
+	pthread_barrier_wait(&cut);
+}
+
+static void *cut_before_publishing(void *arg)
+{
+	(void)arg;
+	heap_free(heap_malloc(24));
+	busy_enter();
+	in_hand = span_fresh(class_of(RARE), self.cache);
+	uint32_t *entry = &arena.page_map[(in_hand->start - arena.base) >> PAGE_SHIFT];
+	uint32_t index = *entry;
+	*entry = SPAN_SENTINEL; /* span_fresh, just before its last line */
+	vanish();
+	*entry = index;
+	span_list_add(in_hand, self.cache, LIST_AVAIL);
+	busy_leave();
+	heap_thread_exit();
+	return NULL;
+}
+
+static void *cut_while_releasing(void *arg)
+{
+	uint8_t *first = &in_hand->state[0];
+	(void)arg;
+	heap_free(heap_malloc(24));
+	busy_enter();
+	lock_take(&caches_lock);
+	span_list_remove(in_hand, NULL);
+	must(*first == STATE_RECYCLED, "the test's span is not what it should be");
+	store_relaxed(first, STATE_FREE); /* span_release, in its loop */
+	vanish();
+	store_relaxed(first, STATE_RECYCLED);
+	span_list_abandon(in_hand);
+	lock_drop(&caches_lock);
+	busy_leave();
+	heap_thread_exit();
+	return NULL;
+}
+
+static void fork_while(void *(*fn)(void *))
+{
+	pthread_t t;
+	pthread_barrier_init(&cut, NULL, 2);
+	must(pthread_create(&t, NULL, fn, NULL) == 0, "no thread");
+	pthread_barrier_wait(&cut);
+	pid_t child = fork_heap();
+	if (child == 0) {
+		void *p[200];
+		for (unsigned i = 0; i < NELEM(p); i++)
+			if (!(p[i] = heap_malloc(RARE)))
+				_exit(CHILD_NO_MEMORY);
+		for (unsigned i = 0; i < NELEM(p); i++)
+			heap_free(p[i]);
+		_exit(load_relaxed(&seen.misuse) || load_relaxed(&seen.evidence) ? CHILD_COMPLAINT : CHILD_FINE);
+	}
+	pthread_barrier_wait(&cut);
+	pthread_join(t, NULL);
+	child_was_fine(child);
+}
+
+Test(fork, a_span_on_its_way_into_the_page_map_serves_the_child)
+{
+	fork_while(cut_before_publishing);
+}
+
+Test(fork, a_span_on_its_way_out_does_not_keep_the_childs_refill_for_ever)
+{
+	void *p = heap_malloc(RARE);
+	in_hand = span_of(p);
+	for (unsigned i = 1; i < in_hand->slots; i++)
+		heap_malloc(RARE);
+	heap_advance_stamp();
+	for (uint32_t i = 0; i < in_hand->slots; i++)
+		must(heap_condemn(&in_hand->state[i]), "not condemned");
+	heap_advance_stamp();
+	for (uint32_t i = 0; i < in_hand->slots; i++)
+		must(heap_recycle(in_hand, i, &in_hand->state[i], false), "not recycled");
+	/* Nobody's, as after its owner's end, and not yet given back. */
+	span_list_remove(in_hand, self.cache);
+	store_relaxed(&in_hand->owner, NULL);
+	span_list_abandon(in_hand);
+	fork_while(cut_while_releasing);
 }

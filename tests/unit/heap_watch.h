@@ -53,6 +53,8 @@ static struct {
 	char what[160], call[40];
 	size_t block;
 	uint8_t state;
+	uint32_t site;
+	const void *caller;
 } seen;
 static char foreign_block[64]; /* what the foreign hooks answer with */
 
@@ -73,11 +75,13 @@ static inline void on_misuse(const char *what, const char *call, const void *p, 
 	if (what)
 		snprintf(seen.what, sizeof seen.what, "%s", what);
 }
-static inline void on_evidence(const void *p, uint8_t state, const char *call)
+static inline void on_evidence(const struct evidence *e)
 {
 	add_relaxed(&seen.evidence, 1);
-	note_call(p, call);
-	store_relaxed(&seen.state, state);
+	note_call(e->p, e->call);
+	store_relaxed(&seen.state, e->state);
+	store_relaxed(&seen.site, e->site);
+	store_relaxed(&seen.caller, e->caller);
 }
 static inline void on_foreign_free(void *p) { add_relaxed(&seen.foreign_free, 1); note_call(p, "free"); }
 static inline void *on_foreign_realloc(void *p, size_t size)

@@ -1,7 +1,7 @@
 /* Caches between threads: remote frees, abandoned spans and their adoption, exits, and a hammer on all of it at once. */
 #include "heap_watch.h"
 
-#include "heap/cache.h"
+#include "heap/cache_slow.h"
 
 TestSuite(remote, .init = heap_begin, .fini = no_complaints, .timeout = 240);
 
@@ -455,4 +455,50 @@ Test(remote, hammer_of_eight_threads_keeps_every_block_whole)
 	heap_thread_exit();
 	no_claim_failed();
 	cr_assert_leq(live_bytes(), before + (8u << 20), "%zu bytes are left of everything freed", live_bytes() - before);
+}
+
+/* -- notes -- */
+
+/* Caches that take turns on one thread, so that each step comes when the test says. */
+static struct cache *turn(struct cache *c)
+{
+	struct cache *before = self.cache;
+	self.cache = c;
+	return before;
+}
+
+Test(remote, a_note_that_lies_with_a_former_owner_hides_no_later_free)
+{
+	enum { SIZE = 3000, MOST = 64 };
+	void *p[MOST];
+	struct cache *idle, *next;
+	/* The first owner fills a span; another thread frees one slot of it: the span's note lies in the first owner's inbox,
+	 * and stays there, for that thread allocates no more. */
+	p[0] = heap_malloc(SIZE);
+	struct span *s = span_of(p[0]);
+	for (unsigned i = 1; i < s->slots; i++)
+		must(i < MOST && span_of(p[i] = heap_malloc(SIZE)) == s, "the class does not fill its span in order");
+	while (heap_malloc(SIZE) && s->list != LIST_FULL) {
+	}
+	idle = turn(&empty_cache);
+	heap_free(heap_malloc(SIZE)); /* the second thread's cache is born */
+	heap_free(p[0]);
+	must(load_relaxed(&s->queued) == 1, "no note was left");
+	/* A stop receives the slot and takes the span away from its owner. The second thread adopts it, takes its slot, and ends. */
+	heap_collect_empty();
+	heap_disown(s);
+	must(s->list == LIST_READY, "the span was not given up");
+	for (unsigned tries = 0; load_relaxed(&s->owner) != self.cache || s->free; tries++)
+		must(heap_malloc(SIZE) && tries < 100, "the span was not adopted");
+	while (self.cache->bins[s->class].alloc) /* what the refill took of it is the program's */
+		heap_malloc(SIZE);
+	while (s->list != LIST_FULL)
+		heap_malloc(SIZE);
+	heap_thread_exit();
+	must(!load_relaxed(&s->owner) && s->list == LIST_DORMANT, "the span was not abandoned full");
+	/* Somebody frees a block of it: whoever needs slots next must find it. */
+	heap_free(p[1]);
+	heap_malloc(SIZE);
+	next = turn(idle);
+	must(load_relaxed(&s->owner) == next, "an abandoned span with a free slot is found by nobody");
 }

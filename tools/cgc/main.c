@@ -26,6 +26,8 @@ int main(int argc, char **argv)
 		return library_report_loaded();
 	if (!strcmp(name, "run"))
 		return command_run(argc - 1, argv + 1);
+	if (!strcmp(name, "audit"))
+		return command_audit(argc - 1, argv + 1);
 	if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
 		return command_help(argc - 1, argv + 1);
 	if (!strcmp(name, "version") || !strcmp(name, "--version") || !strcmp(name, "-V"))

@@ -5,12 +5,12 @@ _cgc() {
   # "=" splits words: --mode=re arrives as "--mode" "=" "re".
   if [[ $word == = ]]; then word=""; i=$((COMP_CWORD - 1)); elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then i=$((COMP_CWORD - 2)); else i=-1; fi
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'run help --help --version' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'run audit help --help --version' -- "$word")
     return
   fi
   case ${COMP_WORDS[1]} in
-    help) mapfile -t COMPREPLY < <(compgen -W 'options run' -- "$word"); return ;;
-    run) ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'options run audit' -- "$word"); return ;;
+    run | audit) ;;
     *) return ;;
   esac
   # Behind the program's name: its own completion.

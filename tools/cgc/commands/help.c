@@ -10,10 +10,11 @@ static const char usage[] =
 	"cgc: a malloc with a garbage collector behind it, for programs that were never written for one\n"
 	"\n"
 	"  cgc run [OPTION...] -- PROGRAM [ARGUMENT...]   run a program under cgc\n"
+	"  cgc audit [OPTION...] -- PROGRAM [ARGUMENT...] is collect safe for it? Answered by evidence, at its end\n"
 	"  cgc help options                               all options\n"
 	"  cgc --version\n"
 	"\n"
-	"Options of run:\n"
+	"Options of run and audit:\n"
 	"  --mode=collect     (default) lost memory is recycled while the program runs\n"
 	"  --mode=report      lost memory is listed at exit, nothing is recycled\n"
 	"  --mode=audit       shows whether collect is safe for this program\n"
@@ -54,7 +55,7 @@ static void print_row(const struct option_row *row)
 
 int command_help(int argc, char **argv)
 {
-	if (argc > 1 && strcmp(argv[1], "options") != 0 && strcmp(argv[1], "run") != 0) {
+	if (argc > 1 && strcmp(argv[1], "options") != 0 && strcmp(argv[1], "run") != 0 && strcmp(argv[1], "audit") != 0) {
 		complain("there is no help on \"%s\": `cgc help` and `cgc help options` are there", argv[1]);
 		return STATUS_USAGE;
 	}

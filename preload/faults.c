@@ -1,0 +1,129 @@
+/*
+ * explain=1: one line before the program's own fate.
+ *
+ *   fault ──▶ on_fault: the line; the program's action is put back; return
+ *         ──▶ the instruction faults again: the kernel does what it would have done, with the same siginfo and registers
+ *             (the program's handler on its stack with its mask, or the default action with its core)
+ *
+ * A signal that was sent (kill, sigqueue, a memory error reported later) would not come again by itself: it is sent again, with
+ * the same siginfo, and is delivered when the handler returns.
+ *
+ * sigaction and signal run between step_aside and step_back, with the program's action in the kernel, so the program sees and
+ * changes its own. An ignored signal is left ignored: exec hands that on. After the program's handler has run once the
+ * action is the program's until the next cycle ends (heap_hooks.cycle_ended), or until it calls sigaction for that signal.
+ *
+ * What is still seen: sigset, siginterrupt and raw system calls find our handler; a debugger sees each fault twice.
+ */
+#include "preload/faults.h"
+#include "cycle/explain.h"
+#include "heap/hooks.h"
+#include "preload/shim.h"
+#include "threads/threads.h"
+#include "base/text.h"
+#include "os/os.h"
+
+enum { SIGNALS = 2, LINES_MOST = 20, PATIENCE = 1000 };
+
+static const int numbers[SIGNALS] = { SIGSEGV, SIGBUS };
+static struct kernel_action theirs[SIGNALS]; /* under lock, all signals blocked: the program's action where ours is armed */
+static bool armed[SIGNALS];                  /* under lock */
+static uint32_t lock;                        /* atomic: no rank, a handler takes it wherever the program was */
+static bool started;
+static uint32_t lines;                       /* atomic: programs that live by faults (a JVM) are not to fill the log */
+static bool ending;                          /* atomic: the default action was handed on to, once and for all */
+
+static void on_fault(int number, siginfo_t *info, void *context);
+
+static int index_of(int number) { return number == SIGSEGV ? 0 : number == SIGBUS ? 1 : -1; }
+
+static bool take(unsigned tries)
+{
+	while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE)) {
+		if (tries && --tries == 0)
+			return false;
+		os_yield();
+	}
+	return true;
+}
+static void drop(void) { store_release(&lock, 0); }
+
+/* Under lock. */
+static void arm(int i)
+{
+	struct kernel_action was;
+	if (i < 0 || load_relaxed(&ending) || !threads_handler(numbers[i], on_fault, &was) || was.handler == (void *)on_fault)
+		return;
+	armed[i] = was.handler != (void *)SIG_IGN;
+	if (armed[i])
+		theirs[i] = was;
+	else
+		threads_action(numbers[i], &was, NULL);
+}
+
+/* Under lock. */
+static void disarm(int i)
+{
+	if (armed[i])
+		threads_action(numbers[i], &theirs[i], NULL);
+	armed[i] = false;
+}
+
+static bool was_sent(const siginfo_t *info) { return info->si_code <= 0 || (info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO); }
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+	int i = index_of(number);
+	if (!was_sent(info) && add_relaxed(&lines, 1) < LINES_MOST)
+		explain_fault(number == SIGSEGV ? "SIGSEGV" : "SIGBUS", (uintptr_t)info->si_addr, context);
+	bool taken = take(PATIENCE); /* whoever holds it does so for a few calls; should it not let go, the hand-on matters more */
+	if (theirs[i].handler == (void *)SIG_DFL)
+		store_relaxed(&ending, true);
+	threads_action(number, &theirs[i], NULL);
+	armed[i] = false;
+	if (taken)
+		drop();
+	if (was_sent(info))
+		threads_resend(info);
+}
+
+static void arm_again(void)
+{
+	if (!take(1))
+		return; /* somebody is between aside and back: that arms it */
+	for (int i = 0; i < SIGNALS; i++)
+		if (!armed[i])
+			arm(i);
+	drop();
+}
+
+void faults_start(void)
+{
+	uint64_t mask;
+	if (!explain_start())
+		say("explain=1: no memory for the table of cycles and sites: faults are explained without them");
+	threads_block_signals(&mask);
+	started = true;
+	heap_hooks.cycle_ended = arm_again;
+	arm_again();
+	threads_restore_signals(mask);
+}
+
+void faults_forked(void) { store_relaxed(&lock, 0); }
+
+bool faults_step_aside(int number, uint64_t *mask)
+{
+	int i = index_of(number);
+	if (i < 0 || !started || !identity_own())
+		return false;
+	threads_block_signals(mask);
+	take(0);
+	disarm(i);
+	return true;
+}
+
+void faults_step_back(int number, uint64_t mask)
+{
+	arm(index_of(number));
+	drop();
+	threads_restore_signals(mask);
+}

@@ -1,0 +1,234 @@
+/*
+ * The slow side of the look (flight.h): something that looks like a pointer is written or read. Also the calls that nothing else
+ * here wraps: POSIX queues (the kernel restarts them, so there is no EINTR to hide), vmsplice and tee, and those that take pages away.
+ *
+ * fstat tells what a descriptor is. Numbers are closed and used again without a word to us, so the answer is believed until the tick
+ * changes (100 ms), and that something is a file, for which nothing is noted, is never believed. What an old answer can do: a word is
+ * noted for a pipe that it is not in, and stays for its time, because nobody reads it there.
+ */
+#include "preload/flight.h"
+#include "os/os.h"
+#include "preload/real.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+enum { NOT_ASKED = -2, NOT_A_CHANNEL = -1, VECTORS = 16, LONG_WAIT = 4 /* of `life`: the share that a call may have waited */ };
+
+/* Channel of a descriptor by its number, one 64-bit atomic each: tick (20 bits) | number + 1 (24) | channel (20). */
+static uint64_t answers[256];
+
+static uint64_t answer_key(int fd, uint32_t now) { return (uint64_t)(now & 0xfffff) << 44 | (uint64_t)((uint32_t)fd + 1) << 20; }
+
+/* The channel that `id` is, as roots/flight.h counts them, or NOT_A_CHANNEL: files keep what is written. */
+static int32_t channel_of(enum flight_by by, int id, uint32_t now)
+{
+	struct stat st;
+	if (by == FLIGHT_SOCKET)
+		return FLIGHT_SOCKETS;
+	if (by == FLIGHT_SYSV)
+		return (int32_t)flight_channel(~0ull, (uint64_t)id);
+	uint64_t *answer = &answers[(unsigned)id % NELEM(answers)], key = answer_key(id, now), known = load_relaxed(answer);
+	bool small = (unsigned)id < (1u << 24) - 1;
+	if (small && (known & ~0xfffffull) == key)
+		return (int32_t)(known & 0xfffff);
+	uint32_t channel = FLIGHT_KEPT;
+	if (fstat(id, &st) != 0)
+		return FLIGHT_KEPT;
+	if (S_ISFIFO(st.st_mode) || by == FLIGHT_MQ)
+		channel = flight_channel(st.st_dev, st.st_ino);
+	else if (S_ISSOCK(st.st_mode))
+		channel = FLIGHT_SOCKETS;
+	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
+		return NOT_A_CHANNEL;
+	if (small)
+		store_relaxed(answer, key | channel);
+	return (int32_t)channel;
+}
+
+/* -- readable pages -- */
+
+uint64_t flight_pages[FLIGHT_PAGES];
+uint32_t flight_epoch;
+
+bool flight_probe(uintptr_t low, uintptr_t last)
+{
+	uint32_t epoch = load_acquire(&flight_epoch); /* before the question */
+	for (uintptr_t p = low;; p = last) {
+		if (!os_readable(p))
+			return false;
+		store_relaxed(&flight_pages[(p >> FLIGHT_PAGE_SHIFT) % FLIGHT_PAGES], flight_page_key(p, epoch));
+		if (p == last)
+			return true;
+	}
+}
+
+/* Behind the call: whoever asked before or during it asked too early. What a call of libc's own takes away (a thread's stack) is not
+ * told: such an address must then be given to write within the epoch to do harm. */
+static void pages_changed(void) { __atomic_fetch_add(&flight_epoch, 1, __ATOMIC_RELEASE); }
+
+int munmap(void *at, size_t size)
+{
+	int r = real()->munmap(at, size);
+	pages_changed();
+	return r;
+}
+int mprotect(void *at, size_t size, int protection)
+{
+	int r = real()->mprotect(at, size, protection);
+	pages_changed();
+	return r;
+}
+int pkey_mprotect(void *at, size_t size, int protection, int key)
+{
+	int r = real()->pkey_mprotect(at, size, protection, key);
+	pages_changed();
+	return r;
+}
+void *mremap(void *at, size_t old, size_t size, int flags, ...)
+{
+	va_list more;
+	va_start(more, flags);
+	void *to = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? va_arg(more, void *) : NULL;
+	va_end(more);
+	void *r = real()->mremap(at, old, size, flags, to);
+	pages_changed();
+	return r;
+}
+int shmdt(const void *at)
+{
+	int r = real()->shmdt(at);
+	pages_changed();
+	return r;
+}
+
+/* -- words of a call -- */
+
+enum what { NOTE, READ, UNDO };
+
+/* Each word in the first `bytes` bytes. One that came in at no multiple of 8 is not dropped: the collector would not see it there until
+ * the program has unpacked it. false: there is none, or the channel is none. */
+static bool each_word(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes, uint32_t now, enum what what)
+{
+	int32_t channel = NOT_ASKED;
+	for (size_t v = 0; v < count && bytes >= sizeof(uintptr_t); v++) {
+		size_t n = iov[v].iov_len < bytes ? iov[v].iov_len : bytes;
+		uintptr_t word;
+		for (size_t at = 0; (at = flight_next(iov[v].iov_base, n, at, &word)) < n; at++) {
+			if (channel == NOT_ASKED)
+				channel = channel_of(by, id, now);
+			if (channel == NOT_A_CHANNEL)
+				return false;
+			if (what == NOTE)
+				flight_note(word, (uint32_t)channel, now);
+			else if (what == UNDO || ((uintptr_t)iov[v].iov_base + at) % sizeof word == 0)
+				flight_drop(word, (uint32_t)channel);
+		}
+		bytes -= n;
+	}
+	return channel != NOT_ASKED;
+}
+
+uint32_t flight_out(enum flight_by by, int id, const struct iovec *iov, size_t count)
+{
+	int saved = errno;
+	uint32_t now = flight_now();
+	bool noted = each_word(by, id, iov, count, FLIGHT_OUT, now, NOTE);
+	errno = saved;
+	return noted ? now : FLIGHT_NOTHING;
+}
+
+/* The vectors, and all that they lead to, are readable and together small. */
+static bool vectors_small(const struct iovec *iov, size_t count)
+{
+	size_t bytes = 0;
+	if (count == 0 || count > VECTORS || !flight_readable(iov, count * sizeof *iov))
+		return false;
+	for (size_t v = 0; v < count; v++) {
+		if (iov[v].iov_len > FLIGHT_OUT || (bytes += iov[v].iov_len) > FLIGHT_OUT)
+			return false;
+		if (iov[v].iov_len && !flight_readable(iov[v].iov_base, iov[v].iov_len))
+			return false;
+	}
+	return true;
+}
+
+uint32_t flight_before_vectors(enum flight_by by, int id, const struct iovec *iov, size_t count)
+{
+	return flight.life && vectors_small(iov, count) ? flight_out(by, id, iov, count) : FLIGHT_NOTHING;
+}
+
+uint32_t flight_before_message(int fd, const struct msghdr *m)
+{
+	return flight.life && flight_readable(m, sizeof *m) ? flight_before_vectors(FLIGHT_SOCKET, fd, m->msg_iov, m->msg_iovlen) : FLIGHT_NOTHING;
+}
+
+/* What waited for long has used up the time of its notes: they are made again, and stay a little longer should somebody have read the
+ * words already. Is the buffer still there? Whoever got the message may have unmapped it. */
+void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t count, ssize_t result, uint32_t before)
+{
+	int saved = errno;
+	uint32_t now = flight_now();
+	if ((result < 0 || now - before > flight.life / LONG_WAIT) && vectors_small(iov, count))
+		each_word(by, id, iov, count, FLIGHT_OUT, now, result < 0 ? UNDO : NOTE);
+	errno = saved;
+}
+
+void flight_in(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes)
+{
+	int saved = errno;
+	each_word(by, id, iov, count, bytes < FLIGHT_IN ? bytes : FLIGHT_IN, flight_now(), READ);
+	errno = saved;
+}
+
+/* -- POSIX queues -- */
+
+int mq_timedsend(mqd_t queue, const char *message, size_t n, unsigned priority, const struct timespec *until)
+{
+	uint32_t before = flight_before(FLIGHT_MQ, queue, message, n);
+	int r = real()->mq_timedsend(queue, message, n, priority, until);
+	flight_after(FLIGHT_MQ, queue, message, n, r == 0 ? (ssize_t)n : -1, before);
+	return r;
+}
+
+int mq_send(mqd_t queue, const char *message, size_t n, unsigned priority)
+{
+	uint32_t before = flight_before(FLIGHT_MQ, queue, message, n);
+	int r = real()->mq_send(queue, message, n, priority);
+	flight_after(FLIGHT_MQ, queue, message, n, r == 0 ? (ssize_t)n : -1, before);
+	return r;
+}
+
+ssize_t mq_timedreceive(mqd_t queue, char *message, size_t n, unsigned *priority, const struct timespec *until)
+{
+	ssize_t r = real()->mq_timedreceive(queue, message, n, priority, until);
+	flight_read(FLIGHT_MQ, queue, message, n, r);
+	return r;
+}
+
+ssize_t mq_receive(mqd_t queue, char *message, size_t n, unsigned *priority)
+{
+	ssize_t r = real()->mq_receive(queue, message, n, priority);
+	flight_read(FLIGHT_MQ, queue, message, n, r);
+	return r;
+}
+
+/* -- pages and copies in pipes -- */
+
+/* Into a pipe, or out of one: what stood there before is noted needlessly then. */
+ssize_t vmsplice(int fd, const struct iovec *iov, size_t count, unsigned flags)
+{
+	uint32_t before = flight_before_vectors(FLIGHT_FD, fd, iov, count);
+	ssize_t r = real()->vmsplice(fd, iov, count, flags);
+	flight_after_vectors(FLIGHT_FD, fd, iov, count, r, before);
+	return r;
+}
+
+ssize_t tee(int from, int to, size_t n, unsigned flags)
+{
+	ssize_t r = real()->tee(from, to, n, flags);
+	if (r > 0)
+		flight_duplicated();
+	return r;
+}
