@@ -38,11 +38,13 @@ enum {
 static struct row {
 	uint64_t key;            /* atomic; 0: free */
 	uint64_t count;          /* atomic */
-	uint32_t site;
-	size_t block;
+	size_t block;            /* of the first; atomic */
 	uintptr_t caller;
-	const char *call;
-	struct trace trace;
+	const char *call;        /* NULL: a touched page */
+	struct trace trace;      /* written inside a stop */
+	uint32_t site;
+	bool mixed;              /* atomic: others had another size */
+	bool ready;              /* atomic: released after block, caller, call and site; threads may still run at exit */
 } rows[ROWS];
 static uint32_t row_count;       /* atomic: contradictions that found no row, or rows, whichever is more than ROWS */
 static uint32_t lines;           /* atomic */
@@ -98,13 +100,18 @@ static struct row *note(const struct evidence *e)
 	if (!r)
 		return NULL;
 	add_relaxed(&r->count, 1);
-	if (!fresh)
+	if (!fresh) {
+		size_t first = load_relaxed(&r->block);
+		if (first && first != e->block)
+			store_relaxed(&r->mixed, true);
 		return NULL;
+	}
 	r->site = e->site;
-	r->block = e->block;
+	store_relaxed(&r->block, e->block);
 	r->caller = (uintptr_t)e->caller;
 	r->call = e->call;
 	r->trace.how = HIDDEN_UNSOUGHT;
+	store_release(&r->ready, true);
 	return r;
 }
 
@@ -162,14 +169,15 @@ static void print_row(const struct row *r)
 {
 	char allocated[300], freed[300], how[128];
 	uint64_t count = load_relaxed(&r->count);
+	const char *more = load_relaxed(&r->mixed) ? " and other sizes" : "";
 	if (!r->call) {
-		say_raw("  %lu page%s with blocks of %zu bytes, allocated at %s, judged lost, then read or written: likely %s\n", count,
-		        count == 1 ? "" : "s", r->block, roots_place(allocated, sizeof allocated, sites_address(r->site)),
+		say_raw("  %lu page%s with blocks of %zu bytes%s, allocated at %s, judged lost, then read or written: likely %s\n", count,
+		        count == 1 ? "" : "s", r->block, more, roots_place(allocated, sizeof allocated, sites_address(r->site)),
 		        hidden_text(how, sizeof how, &r->trace));
 		return;
 	}
-	say_raw("  %lu block%s of %zu bytes, allocated at %s, judged lost, then given to %s at %s: likely %s\n", count, count == 1 ? "" : "s",
-	        r->block, roots_place(allocated, sizeof allocated, sites_address(r->site)), r->call, roots_place(freed, sizeof freed, r->caller),
+	say_raw("  %lu block%s of %zu bytes%s, allocated at %s, judged lost, then given to %s at %s: likely %s\n", count, count == 1 ? "" : "s",
+	        r->block, more, roots_place(allocated, sizeof allocated, sites_address(r->site)), r->call, roots_place(freed, sizeof freed, r->caller),
 	        hidden_text(how, sizeof how, &r->trace));
 }
 
@@ -187,11 +195,13 @@ void audit_print(void)
 	tally_text(line, sizeof line, &t);
 	say("%s", line);
 	for (const struct row *r = rows; r < rows + ROWS && load_acquire(&r->key); r++) {
+		if (!load_acquire(&r->ready))
+			continue;
 		listed += load_relaxed(&r->count);
 		print_row(r);
 	}
 	if (listed < t.contradictions)
-		say_raw("  and %lu more, from places beyond the first %u\n", t.contradictions - listed, ROWS);
+		say_raw("  and %lu more, from other places\n", t.contradictions - listed);
 }
 
 void audit_forked(void)
@@ -252,8 +262,8 @@ static uint32_t most_recycled(uint32_t *top, uint32_t n)
 void audit_print_recycled(void)
 {
 	uint32_t top[TOP], places = sites_on() ? most_recycled(top, TOP) : 0;
-	say("%lu blocks of %lu bytes were lost and recycled, from %u places", load_relaxed(&stats.recycled_blocks),
-	    load_relaxed(&stats.recycled_bytes), places);
+	say("%lu blocks of %lu bytes were lost and recycled, from %u place%s", load_relaxed(&stats.recycled_blocks),
+	    load_relaxed(&stats.recycled_bytes), places, places == 1 ? "" : "s");
 	for (uint32_t i = 0; i < places && i < TOP; i++) {
 		char place[300];
 		const struct site *s = sites_get(top[i]);

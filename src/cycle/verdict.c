@@ -37,7 +37,7 @@ static void judge(const struct dead_span *d, uint32_t slot, struct verdict *v)
 	}
 	if (!state_is_condemned(seen) || age(seen) < options.grace || (options.mode != MODE_COLLECT && !fault(FAULT_law9_audit_recycles)))
 		return;
-	uint32_t site = sites_of(d->span, slot); /* before it is somebody else's. It holds if the block is still condemned below */
+	uint32_t site = sites_on() ? sites_of(d->span, slot) : 0; /* before it is somebody else's. It holds if the block is still condemned below */
 	if (!sites_immortal(site) && heap_recycle(d->span, slot, state, options.stress || options.harden)) {
 		explain_note(block, EXPLAIN_RECYCLED);
 		v->recycled_blocks++;

@@ -35,7 +35,7 @@ void roots_list_segments(void);
 /* Writes the name of the module that holds `address` and the offset in it. false: none. Async-signal-safe. */
 bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset);
 /* The place of a call in words, from its return address: "app+0x1139" as addr2line takes it. Result: buf. */
-const char *roots_place(char *buf, size_t cap, uintptr_t caller);
+const char *roots_place(char *buf, size_t cap, uintptr_t caller); /* cap >= 64 */
 
 /* -- what only the kernel holds -- */
 /* epoll_ctl of descriptor fd on epfd with this data word. `op` is EPOLL_CTL_*. Called after the system call succeeded:

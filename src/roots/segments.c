@@ -177,12 +177,14 @@ const char *roots_place(char *buf, size_t cap, uintptr_t caller)
 {
 	const char *module;
 	uintptr_t offset;
-	if (!caller)
+	if (!caller) {
 		text_format(buf, cap, "a place that was not recorded");
-	else if (roots_module_of(caller - 1, &module, &offset)) /* a return address: the call is before it */
-		text_format(buf, cap, "%s+0x%lx", module, offset);
-	else
+	} else if (roots_module_of(caller - 1, &module, &offset)) { /* a return address: the call is before it */
+		size_t length = strlen(module), most = cap - 24; /* of a long path the end is what tells most, and the offset must fit */
+		text_format(buf, cap, "%s%s+0x%lx", length > most ? "..." : "", length > most ? module + length - most : module, offset);
+	} else {
 		text_format(buf, cap, "0x%lx", caller);
+	}
 	return buf;
 }
 

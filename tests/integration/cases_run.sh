@@ -1,6 +1,8 @@
 # Runs cases of ../shared/corpus/run.sh under one set of options and judges the logs; sourced by corpus.sh and programs.sh.
 #
-# run_case MODE CASE, with $cases the cases file. MODE is off, report, collect, or plant: collect with libplant.so in front.
+# run_case MODE CASE, with $cases the cases file. MODE is off, report, audit, collect, hard (collect that recycles at the
+# first verdict and has a cycle at every refill) or plant: collect with libplant.so in front. OPTIONS=a=b:c=d is added to
+# every mode's own options and wins.
 #
 # run.sh compares output and exit status. Beyond that a case fails when a process left a line of misuse, evidence or a
 # violation; in collect and plant also with 0 cycles or more than 5 % aborted ones; in plant with nothing recycled
@@ -20,13 +22,15 @@ options_of() {
   case $1 in
     off) echo mode=off ;;
     report) echo mode=report:stress=100 ;; # each malloc is a refill there: more cycles than stress=10 makes elsewhere
+    audit) echo mode=audit:stress=10 ;;
+    hard) echo mode=collect:stress=1:grace=0:verify=1 ;;
     *) echo mode=collect:stress=10:verify=1 ;;
   esac
 }
 
 run_case() {
   local mode=$1 name=$2 tag="$T/logs/$1.$2" options verdict log
-  options=$(options_of "$mode"):stats=1:log_path=$tag.%p
+  options=$(options_of "$mode"):${OPTIONS:+$OPTIONS:}stats=1:log_path=$tag.%p
   # run.sh writes `env LD_PRELOAD=... CGC_OPTIONS=$options` without quotes, so a further assignment rides along and wins.
   [[ $mode == plant ]] && options="$options LD_PRELOAD=$plant:$LIB PLANT_LOG=$tag-plant"
   CASES=$cases KEEP=$T/keep.$mode.$name bash "$corpus" "$LIB" "$options" "$name" >"$tag-out" 2>&1
@@ -57,7 +61,7 @@ judge() {
       if ((gone * 100 < bytes * 80)); then bad "$mode $name: less than 80 % of the planted bytes was recycled$planted"; return; fi
     fi
   fi
-  if is_cgc && [[ $mode == collect || $mode == plant ]] && ((cycles == 0 || aborted * 20 > cycles)); then
+  if is_cgc && [[ $mode == collect || $mode == hard || $mode == plant ]] && ((cycles == 0 || aborted * 20 > cycles)); then
     bad "$mode $name: $cycles cycles, $aborted aborted ($(cat "$tag".[0-9]* | awk '/^aborted_/ { print $1; exit }'))$planted"
     return
   fi

@@ -33,6 +33,8 @@ says 'was recycled in cycle [0-9]+ of [0-9]+ and handed out again since'
 same free 1
 says 'is free: the program used it after its free'
 same recycled 1 harden=1
+same recycled 1 sites=1
+says 'was recycled in cycle [0-9]+ of [0-9]+, allocated at .*faulty\+0x'
 same sent 0
 same thread 1
 same bus 1
@@ -46,7 +48,7 @@ same sent-handled 0
 same ignored 0
 same forked 1
 same condemned 1 mode=audit
-says 'was condemned in cycle 1 of [0-9]+:'
+says 'was condemned in cycle 1 of [0-9]+, allocated at .*faulty\+0x'
 same free 1 mode=off
 
 under 20 "" "$p" quiet && ok "without explain=1 no handler is installed" || bad "a handler is installed without explain=1"
