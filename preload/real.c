@@ -13,6 +13,8 @@ struct real real_functions;
 __attribute__((visibility("hidden"))) void *real_dlopen;      /* read by the jump in dl.c */
 __attribute__((visibility("hidden"))) void *real_makecontext; /* read by the jump in context.c */
 
+__attribute__((visibility("hidden"))) long (*real_syscall)(long n, ...); /* read by the jump in raw.c */
+
 static long missing(void)
 {
 	errno = ENOSYS;
@@ -30,6 +32,7 @@ void real_start(void)
 	int saved = errno;
 	real_dlopen = find("dlopen");
 	real_makecontext = find("makecontext");
+	*(void **)&real_syscall = find("syscall");
 #define X(name) *(void **)&real_functions.name = find(#name);
 	REAL_FUNCTIONS(X)
 #undef X

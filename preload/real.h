@@ -44,6 +44,8 @@
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
 	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl) \
+	/* kernel.c */ X(timer_create) X(timer_delete) X(sigqueue) X(pthread_sigqueue) X(mq_notify) X(mq_close) \
+	X(aio_read) X(aio_write) X(aio_fsync) X(lio_listio) \
 	/* start.c */ X(__register_atfork)
 
 /* What pthread_atfork, which is linked into each library, calls. */
@@ -56,6 +58,10 @@ struct real {
 	bool ready; /* released after the pointers; acquired by whoever reads them */
 };
 extern struct real real_functions;
+
+/* Read by the jump in raw.c; set before real_functions.ready. */
+extern long (*real_syscall)(long n, ...);
+extern void *real_dlopen;
 
 void real_start(void);
 

@@ -3,6 +3,7 @@
 #define CGC_PRELOAD_SHIM_H
 
 #include "base/options.h"
+#include "roots/roots.h"
 #include <signal.h>
 
 /* A program's set without the signal that the user chose for stops (signal=N). The default on glibc, 33, can't be in a set
@@ -17,5 +18,23 @@ static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t
  * shares our memory: nothing of ours may be touched there. */
 bool identity_own(void);
 void identity_forked(void);
+
+/* -- kernel.c, for calls that come through syscall() -- */
+/* Runs what a wrapper does after the call. */
+#define KEEPING_ERRNO(...) do { int saved_ = errno; __VA_ARGS__; errno = saved_; } while (0)
+void tell_timer_created(uint64_t id, const struct sigevent *event);
+/* Before a timer is deleted, and after. */
+bool tell_timer_deletes(uint64_t id, struct kernel_row *row);
+void tell_timer_deleted(const struct kernel_row *row, bool done);
+void tell_signal_sent(int target, bool thread, int number, const siginfo_t *info);
+
+/* -- kaio.c: blocks of the kernel's asynchronous input and output -- */
+struct io_event;
+/* Before they are submitted; then for those from `taken` on that the kernel did not take. `list` need not be readable. */
+void tell_iocbs(uint64_t context, long n, const uintptr_t *list);
+void tell_iocbs_refused(uint64_t context, long taken, long n, const uintptr_t *list);
+void tell_context_ends(uint64_t context); /* before io_destroy, and after */
+void tell_context_ended(uint64_t context, bool done);
+void tell_events(uint64_t context, long n, const struct io_event *events); /* fetched */
 
 #endif

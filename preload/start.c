@@ -60,6 +60,7 @@ static void fork_prepare(void)
 static void fork_child(void)
 {
 	identity_forked();
+	roots_forked(); /* first: the heap's locks rank below the one that fork_prepare took here */
 	heap_fork_child();
 	cycle_fork_child_end();
 }

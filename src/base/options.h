@@ -7,7 +7,7 @@
 enum mode { MODE_COLLECT, MODE_REPORT, MODE_AUDIT, MODE_OFF };
 enum on_misuse { MISUSE_ABORT, MISUSE_REPORT, MISUSE_IGNORE };
 enum audit_kind { AUDIT_FREE, AUDIT_TOUCH };
-enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS };
+enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS, ROOTS_FILES };
 
 struct options {
 	unsigned mode;         /* enum mode, default collect */
@@ -25,6 +25,9 @@ struct options {
 	unsigned markers;      /* marker threads; only 1 until marking runs in a snapshot child */
 	unsigned cycle;        /* 0 stop: the marker runs inside the stop (the only kind yet) */
 	unsigned roots;        /* enum roots_policy */
+	unsigned tagged;       /* words count by this many low bits too, 46..64; 64: no */
+	unsigned align;        /* 0: words at a multiple of 8 count; 1: of 4 */
+	unsigned mangled;      /* 1: words that glibc's setjmp mangled count */
 	unsigned inflight;     /* seconds that a pointer written to a pipe, socket or queue is a root; 0: none is looked for */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */
 	unsigned on_misuse;    /* enum on_misuse, default abort */
@@ -36,6 +39,12 @@ struct options {
 	unsigned help;         /* 1: print the table and run on */
 };
 extern struct options options;
+
+/* The bits of a word that tagged= leaves; all where no options were read. */
+static inline uintptr_t options_tag_mask(void)
+{
+	return options.tagged && options.tagged < 64 ? ((uintptr_t)1 << options.tagged) - 1 : UINTPTR_MAX;
+}
 
 enum option_kind { OPTION_NUMBER, OPTION_SIZE, OPTION_CHOICE, OPTION_TEXT, OPTION_ADDRESS };
 

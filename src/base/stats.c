@@ -22,6 +22,7 @@ const char *const abort_names[ABORT_REASONS] = {
 	[ABORT_TABLE_FULL] = "a table of roots is full",
 	[ABORT_NO_MEMORY] = "no memory for the collector",
 	[ABORT_CORRUPT_LIST] = "a cached list is damaged",
+	[ABORT_UNSEEN] = "io_uring was entered unseen",
 	[ABORT_EXEC] = "a thread is inside exec",
 };
 
@@ -34,6 +35,7 @@ const char *const abort_keys[ABORT_REASONS] = {
 	[ABORT_TABLE_FULL] = "table_full",
 	[ABORT_NO_MEMORY] = "no_memory",
 	[ABORT_CORRUPT_LIST] = "corrupt_list",
+	[ABORT_UNSEEN] = "io_uring_unseen",
 	[ABORT_EXEC] = "exec",
 };
 

@@ -14,6 +14,7 @@ enum abort_reason {
 	ABORT_TABLE_FULL,     /* a table of roots has no room */
 	ABORT_NO_MEMORY,      /* our own mapping failed */
 	ABORT_CORRUPT_LIST,   /* a cached list leads nowhere: the program wrote past a block */
+	ABORT_UNSEEN,         /* the kernel holds what we could not see go there */
 	ABORT_EXEC,           /* a thread is inside exec */
 	ABORT_REASONS
 };

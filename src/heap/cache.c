@@ -360,3 +360,10 @@ void heap_thread_exit(void)
 	self.cache = &empty_cache;
 	busy_leave();
 }
+
+/* Made sure of by a block that is taken and given back: frees go to the other list. */
+void *heap_next(size_t size)
+{
+	heap_free(heap_malloc(size));
+	return self.cache->bins[class_table[size >> 4]].alloc;
+}

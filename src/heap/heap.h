@@ -165,6 +165,7 @@ void *heap_aligned_from(size_t align, size_t size, const void *caller);
 void *heap_realloc_from(void *p, size_t size, const void *caller);
 void *heap_realloc(void *p, size_t size);       /* size > 0; p stays valid on NULL */
 void heap_free(void *p);                        /* NULL is ignored */
+void *heap_next(size_t size);                   /* what the calling thread's next malloc(size) below TABLE_MAX will return; NULL: unknown */
 /* Usable bytes of the block that starts at p; 0 when p is none of ours. */
 size_t heap_usable(const void *p);
 /* heap_realloc and heap_free of pointers outside the window go to heap_hooks.foreign_* */

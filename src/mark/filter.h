@@ -1,11 +1,12 @@
 /*
  * Which words of a piece of memory lead into the arena: the loops that see every byte of the live heap. For mark.c alone, which
- * inlines them. Scalar for small blocks; AVX2 from 256 bytes up, chosen once a mark.
+ * inlines them. Scalar for small blocks; AVX2 from 256 bytes up, chosen once a mark. The vector loops also see whether any word may
+ * be a mangled one (extra.c); where the scalar loops run, that is a second pass.
  */
 #ifndef CGC_MARK_FILTER_H
 #define CGC_MARK_FILTER_H
 
-#include "mark/inside.h"
+#include "mark/extra.h"
 
 #ifdef __x86_64__ /* the vector filter is the only code of a machine here; others run the scalar one */
 #include <immintrin.h>
@@ -13,7 +14,7 @@
 
 enum {
 	SLOT_STEP = 16,        /* every block begins and ends at a multiple of this */
-	VECTOR_FROM = 256      /* below this the vector loop's set-up costs more than it saves */
+	VECTOR_FROM = 200      /* below this the vector loop's set-up costs more than it saves, and no jmp_buf fits */
 };
 
 #define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
@@ -40,10 +41,14 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 	const __m256i flip = _mm256_set1_epi64x(INT64_MIN);
 	const __m256i base = _mm256_set1_epi64x((long long)(marker.base ^ (uintptr_t)INT64_MIN));
 	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
+	const __m256i low_bits = _mm256_set1_epi64x(MANGLED_LOW), mark = _mm256_set1_epi64x(marker.mangled_mark);
+	__m256i mangled = _mm256_setzero_si256();
+	const word_t *first = p;
 	for (; p + 16 <= end; p += 16) {
 		unsigned hits = 0;
 		for (int i = 0; i < 4; i++) {
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(p + 4 * i));
+			mangled = _mm256_or_si256(mangled, _mm256_cmpeq_epi64(_mm256_and_si256(w, low_bits), mark));
 			/* (w - base) ^ flip == w - (base ^ flip): adding the top bit is flipping it */
 			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
 			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
@@ -51,6 +56,10 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 		for (; hits; hits &= hits - 1)
 			*top++ = p[__builtin_ctz(hits)];
 	}
+	if (UNLIKELY(!_mm256_testz_si256(mangled, mangled)))
+		top = extra_mangled(first, p, top);
+	if (marker.mangled)
+		top = extra_mangled(p, end, top);
 	return filter(p, end, top, marker.base, marker.limit);
 }
 #else
@@ -115,9 +124,10 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_av
 	const __m256i base = _mm256_set1_epi64x((long long)(marker.base ^ (uintptr_t)INT64_MIN));
 	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
 	const __m256i shift = _mm256_set1_epi64x((long long)(delta ^ (uintptr_t)INT64_MIN));
-	const __m256i low_bits = _mm256_set1_epi64x(SLOT_STEP - 1);
+	const __m256i step_bits = _mm256_set1_epi64x(SLOT_STEP - 1);
+	const __m256i low_bits = _mm256_set1_epi64x(MANGLED_LOW), mark = _mm256_set1_epi64x(marker.mangled_mark);
 	const __m256i zero = _mm256_setzero_si256();
-	__m256i offsets = _mm256_setzero_si256();
+	__m256i offsets = zero, mangled = zero;
 	const word_t *q = p;
 	for (; q + 16 <= end; q += 16) {
 		unsigned hits = 0;
@@ -125,15 +135,18 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_av
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(q + 4 * i));
 			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
 			__m256i target = _mm256_cmpgt_epi64(limit, _mm256_add_epi64(w, shift));
-			__m256i round = _mm256_cmpeq_epi64(_mm256_and_si256(w, low_bits), zero);
+			__m256i round = _mm256_cmpeq_epi64(_mm256_and_si256(w, step_bits), zero);
 			target = _mm256_andnot_si256(_mm256_cmpeq_epi64(w, zero), _mm256_and_si256(target, round));
 			offsets = _mm256_or_si256(offsets, target);
+			mangled = _mm256_or_si256(mangled, _mm256_cmpeq_epi64(_mm256_and_si256(w, low_bits), mark));
 			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
 		}
 		for (; hits; hits &= hits - 1)
 			*top++ = q[__builtin_ctz(hits)];
 	}
 	bool some = !_mm256_testz_si256(offsets, offsets);
+	if (UNLIKELY(!_mm256_testz_si256(mangled, mangled))) /* the last 136 bytes of a jmp_buf are a signal mask: not of the words behind q */
+		top = extra_mangled(p, q, top);
 	top = filter_block(q, end, top, marker.base, marker.limit, delta);
 	return UNLIKELY(some) ? push_offsets(p, q, top, delta) : top;
 }

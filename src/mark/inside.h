@@ -25,7 +25,7 @@ struct wide { /* the rest of a block above PIECE bytes; low and high lie in the 
 struct marker {
 	uintptr_t base;                 /* copies of the arena's window, constant during a mark */
 	size_t limit;
-	uintptr_t *edges, *top, *full;  /* edges <= top <= full; room for PIECE_WORDS + 1 more behind `full` */
+	uintptr_t *edges, *top, *full;  /* edges <= top <= full; room for a piece's words and one more behind `full` */
 	size_t edge_bytes;              /* of the mapping */
 	struct wide *wide;
 	size_t wide_top, wide_room;     /* entries */
@@ -33,6 +33,11 @@ struct marker {
 	bool unreadable;                /* a block could not be read: the view is incomplete (law 8) */
 	bool odd;                       /* doubtful ranges or a mutant: the careful loop runs */
 	bool avx2;
+	bool mangled, odd_words;        /* options, see extra.c */
+	uintptr_t tag_mask, guard;
+	int64_t mangled_mark;           /* the low bits of words that may be mangled; -1: none */
+	size_t mangled_from;            /* blocks from this size up may hold a jmp_buf; SIZE_MAX: none */
+	bool extra;                     /* all is scanned a second time */
 	bool no_interior, no_offsets, no_past_end, no_return, lose_edges; /* mutants */
 	uint64_t lost;                  /* edges seen by the mutant lose_edges */
 	uint64_t blocks, bytes, overflows;

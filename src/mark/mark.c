@@ -14,6 +14,7 @@
  * again, each with an empty stack (one piece always fits), until a whole pass drops nothing. Each pass that drops has
  * marked a new block, so this ends, and no work is ever lost.
  */
+#include "mark/extra.h"
 #include "mark/filter.h"
 #include "mark/inside.h"
 #include "base/fault.h"
@@ -33,12 +34,15 @@ struct entry {
 
 /* -- stacks -- */
 
+/* What one piece may push at most. */
+static size_t piece_edges(void) { return (size_t)PIECE_WORDS * (marker.extra ? EXTRA_FACTOR : marker.mangled ? 2 : 1); }
+
 static void set_edges(uintptr_t *edges, size_t bytes, size_t used)
 {
 	marker.edges = edges;
 	marker.edge_bytes = bytes;
 	marker.top = edges + used;
-	marker.full = edges + bytes / sizeof *edges - (PIECE_WORDS + 1);
+	marker.full = edges + bytes / sizeof *edges - (piece_edges() + 1);
 }
 
 /* Room for one more piece. false: the stack can't grow, the caller drops what it wanted to scan. */
@@ -77,11 +81,26 @@ READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr
 {
 	if (marker.avx2 && (size_t)(end - p) >= VECTOR_FROM / 8)
 		return filter_avx2(p, end, top);
+	if (marker.mangled)
+		top = extra_mangled(p, end, top);
 	return filter(p, end, top, marker.base, marker.limit);
 }
 
-/* One piece of a block, at most PIECE bytes; the stack has room for it. */
-INLINE uintptr_t *scan_piece(uintptr_t block, uintptr_t low, uintptr_t high, uintptr_t *top, bool careful)
+/* The second pass over one piece of a block, where options ask for it; `words` is the piece or its copy. */
+static __attribute__((noinline)) READS_ANYTHING uintptr_t *scan_extra(const word_t *words, uintptr_t low, uintptr_t high, uintptr_t end,
+                                                                      uintptr_t *top)
+{
+	top = extra_scan(words, words + (high - low) / 8, top);
+	if (!marker.odd_words || high >= end)
+		return top;
+	const void *seam = (uintptr_t)words == low ? (const void *)(high - 4) : doubtful_read(high - 4, high + 4, COPY_PROTECTED);
+	if (!seam)
+		marker.unreadable = true;
+	return seam ? extra_seam(seam, top) : top;
+}
+
+/* One piece of a block of `size` bytes, at most PIECE bytes; the stack has room for it. */
+INLINE uintptr_t *scan_piece(uintptr_t block, size_t size, uintptr_t low, uintptr_t high, uintptr_t *top, bool careful)
 {
 	uintptr_t delta = relative_to(block);
 	if (careful && doubtful_overlaps(low, high)) {
@@ -90,11 +109,18 @@ INLINE uintptr_t *scan_piece(uintptr_t block, uintptr_t low, uintptr_t high, uin
 			marker.unreadable = true;
 			return top;
 		}
-		return filter_block(copy, copy + (high - low) / 8, top, marker.base, marker.limit, delta);
+		top = filter_block(copy, copy + (high - low) / 8, top, marker.base, marker.limit, delta);
+		if (size >= marker.mangled_from)
+			top = extra_mangled(copy, copy + (high - low) / 8, top);
+		return marker.extra ? scan_extra(copy, low, high, block + size, top) : top;
 	}
-	if (high - low < VECTOR_FROM || !marker.avx2)
-		return filter_block((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit, delta);
-	return filter_block_avx2((const word_t *)low, (const word_t *)high, top, delta);
+	if (high - low < VECTOR_FROM || !marker.avx2) {
+		top = filter_block((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit, delta);
+		if (UNLIKELY(size >= marker.mangled_from)) /* no vectors here, or the end of a block above PIECE */
+			top = extra_mangled((const word_t *)low, (const word_t *)high, top);
+	} else
+		top = filter_block_avx2((const word_t *)low, (const word_t *)high, top, delta);
+	return UNLIKELY(marker.extra) ? scan_extra((const word_t *)low, low, high, block + size, top) : top;
 }
 
 /* Takes the next piece of a large block. Edges and ring are empty, so there is room. false: nothing is left. */
@@ -109,7 +135,7 @@ static READS_ANYTHING bool next_piece(void)
 	else
 		marker.wide_top--;
 	const struct span *s = arena_span(low);
-	marker.top = scan_piece(span_address(s, span_slot(s, low)), low, high, marker.top, marker.odd);
+	marker.top = scan_piece(span_address(s, span_slot(s, low)), s->block, low, high, marker.top, marker.odd);
 	return true;
 }
 
@@ -181,7 +207,7 @@ INLINE void drain_loop(bool careful)
 			if (!room)
 				continue;
 		}
-		top = scan_piece(e->block, e->block, end, top, careful);
+		top = scan_piece(e->block, e->size, e->block, end, top, careful);
 	}
 }
 
@@ -210,7 +236,7 @@ static READS_ANYTHING void scan_all_marked(void)
 				continue;
 			uintptr_t block = span_address(s, slot), low = block, end = low + align_up(s->block, 8);
 			for (; low < end; low += PIECE) {
-				marker.top = scan_piece(block, low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
+				marker.top = scan_piece(block, s->block, low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
 				drain();
 			}
 		}
@@ -248,6 +274,8 @@ void mark_word(uintptr_t w)
 		drain(); /* leaves the stack empty; what it drops is found by the passes of mark_drain */
 	if (w - marker.base < marker.limit)
 		*marker.top++ = w;
+	if (marker.extra || marker.mangled)
+		marker.top = extra_mangled(&w, &w + 1, extra_scan(&w, &w + 1, marker.top));
 	mark_left(w);
 }
 
@@ -255,6 +283,8 @@ void mark_word(uintptr_t w)
 static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool on_stack)
 {
 	marker.top = scan_words(p, end, marker.top);
+	if (marker.extra)
+		marker.top = extra_scan(p, end, marker.top);
 	if (!on_stack)
 		return;
 	for (; p < end; p++)
@@ -275,6 +305,8 @@ void mark_range(uintptr_t low, uintptr_t high, bool on_stack)
 		uintptr_t end = high - low > PIECE ? low + PIECE : high;
 		drain_if_deep();
 		push_piece((const word_t *)low, (const word_t *)end, on_stack);
+		if (marker.odd_words && end < high)
+			marker.top = extra_seam((const void *)(end - 4), marker.top);
 		low = end;
 	}
 }
@@ -299,6 +331,8 @@ bool mark_range_copied(uintptr_t low, uintptr_t high, bool on_stack, enum copy_r
 		if (!copy)
 			return false;
 		push_piece(copy, copy + (end - low) / 8, on_stack);
+		if (marker.odd_words && end < high && (copy = doubtful_read(end - 4, end + 4, rule)))
+			marker.top = extra_seam(copy, marker.top);
 		low = end;
 	}
 	return true;
@@ -319,9 +353,11 @@ bool mark_cached(void) { return fault(FAULT_no_alloc_lists) || heap_each_cached(
 
 bool mark_begin(void)
 {
+	extra_begin();
 	size_t bytes = align_up(mark_stack_bytes ? mark_stack_bytes : EDGE_BYTES, OS_PAGE);
-	if (bytes < 2 * PIECE)
-		bytes = 2 * PIECE;
+	size_t least = 2 * 8 * piece_edges();
+	if (bytes < least)
+		bytes = least;
 	if (marker.edges && marker.edge_bytes != bytes) {
 		os_unmap(marker.edges, marker.edge_bytes);
 		marker.edges = NULL;

@@ -135,7 +135,18 @@ void os_sleep_ns(uint64_t ns)
 void os_yield(void) { syscall0(SYS_sched_yield); }
 int os_pid(void) { return (int)syscall0(SYS_getpid); }
 int os_tid(void) { return (int)syscall0(SYS_gettid); }
+bool os_own_thread(int tid) { return syscall3(SYS_tgkill, os_pid(), tid, 0) == 0; }
 bool os_secure(void) { return getauxval(AT_SECURE) != 0; }
+
+/* tcbhead_t.pointer_guard of glibc's x86-64 TLS block (sysdeps/x86_64/nptl/tls.h); the same in all threads. */
+uintptr_t os_pointer_guard(void)
+{
+	uintptr_t guard = 0;
+#if defined __x86_64__ && defined __GLIBC__
+	__asm__("movq %%fs:0x30, %0" : "=r"(guard));
+#endif
+	return guard;
+}
 
 void os_random(void *buf, size_t n)
 {
@@ -246,6 +257,19 @@ long os_read_self(void *buf, uintptr_t from, size_t n)
 {
 	struct iovec to = { buf, n }, at = { (void *)from, n };
 	return syscall6(SYS_process_vm_readv, os_pid(), (long)&to, 1, (long)&at, 1, 0);
+}
+
+/* We are the other process: its memory, buf, is looked up; ours, from, is loaded. */
+long os_copy_self(void *buf, uintptr_t from, size_t n)
+{
+	struct iovec to = { buf, n }, at = { (void *)from, n };
+	return syscall6(SYS_process_vm_writev, os_pid(), (long)&at, 1, (long)&to, 1, 0);
+}
+
+uint64_t os_inode(int fd)
+{
+	struct stat st = { .st_ino = 0 };
+	return syscall2(SYS_fstat, fd, (long)&st) == 0 ? st.st_ino : 0;
 }
 
 bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }

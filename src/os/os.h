@@ -38,7 +38,9 @@ void os_yield(void);
 /* -- identity -- */
 int os_pid(void);
 int os_tid(void);
+bool os_own_thread(int tid);       /* a thread of this process has this id */
 bool os_secure(void);              /* AT_SECURE: setuid, setgid or capabilities were gained */
+uintptr_t os_pointer_guard(void);  /* what glibc's setjmp mixes into rbp, rsp and pc; 0: none, or unknown */
 void os_random(void *buf, size_t n); /* never fails: falls back to time and addresses, which is enough for layout */
 
 /* -- waiting. timeout_ns 0: for ever. Spurious wake-ups happen. -- */
@@ -63,6 +65,9 @@ bool os_is_safe_log(int fd);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);
+/* The same for memory that only plain loads can read (mappings of devices and rings). */
+long os_copy_self(void *buf, uintptr_t from, size_t n);
+uint64_t os_inode(int fd);                          /* 0: no such descriptor */
 /* Is the aligned word at `at` readable? One cheap call that every sandbox allows (the kernel looks at the set before it refuses the rest). */
 bool os_readable(uintptr_t at);
 long os_ioctl(int fd, unsigned long request, void *arg);

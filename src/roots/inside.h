@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/stats.h"
 #include "roots/maps.h"
+#include "roots/roots.h"
 #include "threads/threads.h"
 
 /* -- pages.c: which pages of a mapping have contents -- */
@@ -17,6 +18,9 @@ void pages_end(void);
  * false: could not be found out, or fn said false. */
 bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high,
                 bool (*fn)(const struct mapping *m, uintptr_t low, uintptr_t high, bool present));
+/* The same for pages of a mapped file that the kernel has in memory, whether the program wrote them or not. */
+bool pages_each_of_file(const struct mapping *m, uintptr_t low, uintptr_t high,
+                        bool (*fn)(const struct mapping *m, uintptr_t low, uintptr_t high, bool present));
 
 /* -- ranges.c: sets of address ranges -- */
 struct ranges {
@@ -44,10 +48,31 @@ bool tables_full(void);
 /* Gives every word that only the kernel or a thread not yet born holds to fn. Result: their number. */
 size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll);
 void tables_memory(void (*fn)(uintptr_t low, uintptr_t high));
+void tables_enter(void); /* busy, and with the lock of all tables of this room */
+void tables_leave(void);
+void tables_set_full(void); /* with the lock: a word could not be kept, no cycle may judge any more */
 void tables_lock(void);
 void tables_unlock(void);
 void tables_forked(void);
 
+/* -- kernel.c: with the lock of tables.c, or inside the stop -- */
+bool kernel_ours(uintptr_t word);
+bool kernel_add(const struct kernel_row *row); /* false: no room */
+bool kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *out);
+/* A request of KERNEL_URING; one more of the same words is counted. And the completion of one by this user_data. */
+bool kernel_add_counted(const struct kernel_row *row);
+void kernel_completed(uint64_t user_data, uint64_t ring);
+void kernel_drop_where(bool (*fn)(const struct kernel_row *row, uint64_t what), uint64_t what);
+/* Ends rows that are over, gives the words of the others to fn; not those whose kind's bit is in `without`. Result: words. */
+size_t kernel_each(void (*fn)(uintptr_t word), unsigned without);
+void kernel_memory(void (*fn)(uintptr_t low, uintptr_t high));
+
+/* -- rings.c -- */
+bool rings_mapping(const struct mapping *m);
+/* Inside the stop: looks all rings through. false: a request in flight was not seen. */
+bool rings_look(const struct maps *maps);
+/* Gives a copy of each page of a ring's mapping to fn. false: one can't be read. */
+bool rings_scan(const struct mapping *m, void (*fn)(uintptr_t low, uintptr_t high));
 /* -- flight.c -- */
 /* Words could not be noted less than `life` before `now`. */
 bool flight_full(uint32_t now);

@@ -90,6 +90,8 @@ static uint8_t kind_of(const char *path, size_t length, uint64_t inode)
 	static const char *const special[] = { "[vvar", "[vdso]", "[vsyscall]", "[vectors]", "[sigpage]", "[uprobes]",
 	                                       "anon_inode:", "/dmabuf:", "/sys/", "/proc/" };
 	static const char *const memory[] = { "/dev/shm/", "/dev/zero", "/dev/hugepages" };
+	if (starts(path, length, "anon_inode:[io_uring]"))
+		return MAPPING_RING;
 	for (size_t i = 0; i < NELEM(special); i++)
 		if (starts(path, length, special[i]))
 			return MAPPING_DEVICE;
@@ -121,6 +123,7 @@ bool maps_parse_line(const char *line, size_t length, struct mapping *m)
 	m->low = low;
 	m->high = high;
 	m->inode = inode;
+	m->offset = offset;
 	m->major = (uint32_t)major;
 	m->held = UINT64_MAX;
 	m->swapped = false;

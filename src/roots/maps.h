@@ -12,12 +12,13 @@ enum mapping_kind {
 	MAPPING_ANON,     /* no file: heap, stacks, [anon:name] */
 	MAPPING_FILE,     /* a path, memfd and deleted files among them */
 	MAPPING_SECRET,   /* memfd_secret: only plain loads can read it */
-	MAPPING_DEVICE    /* vdso and kin, devices, kernel rings: never holds the program's pointers, or must not be read */
+	MAPPING_RING,     /* io_uring: rings.c reads it */
+	MAPPING_DEVICE    /* vdso and kin, devices: never holds the program's pointers, or must not be read */
 };
 
 struct mapping {
 	uintptr_t low, high;
-	uint64_t inode;
+	uint64_t inode, offset;
 	uint64_t held;        /* smaps only: bytes that are resident or swapped and may hold pointers; else UINT64_MAX */
 	uint32_t major;
 	uint8_t flags, kind;

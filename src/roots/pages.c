@@ -200,3 +200,8 @@ bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn 
 		return false;
 	}
 }
+
+bool pages_each_of_file(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	return m->flags & MAPPING_SHARED || each_by_resident(m, align_down(low, OS_PAGE), align_up(high, OS_PAGE), fn);
+}

@@ -38,11 +38,13 @@ static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned;
 static bool from_smaps;
+static bool files; /* roots=+file: mapped files count, as far as they are in memory */
 static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
 	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight;
+	unsigned kernel; /* kinds of kernel.c, by bit */
 } no;
 
 void roots_exclude(uintptr_t low, uintptr_t high)
@@ -83,6 +85,9 @@ static void arm_mutants(void)
 	no.self_stack = fault(FAULT_no_self_stack);
 	no.protected = fault(FAULT_no_protected);
 	no.code = fault(FAULT_no_code);
+	no.kernel = (unsigned)fault(FAULT_no_timer) << KERNEL_TIMER | (unsigned)fault(FAULT_no_notify) << KERNEL_NOTIFY |
+	            (unsigned)fault(FAULT_no_signal_value) << KERNEL_SIGNAL | (unsigned)fault(FAULT_no_aio) << KERNEL_AIO |
+	            (unsigned)fault(FAULT_no_iocb) << KERNEL_IOCB | (unsigned)fault(FAULT_no_uring) << KERNEL_URING;
 	no.inflight = fault(FAULT_no_inflight);
 }
 
@@ -165,6 +170,7 @@ static void build_ranges(void)
 	threads_own_ranges(exclude_now);
 	mark_own_ranges(exclude_now);
 	tables_memory(exclude_now);
+	kernel_memory(exclude_now);
 	flight_memory(exclude_now);
 	segments_memory(exclude_now);
 	int tid = os_tid();
@@ -257,6 +263,8 @@ static bool scan_mapping(const struct mapping *m)
 		part_high = more ? left_out.at[i].low : m->high;
 		if (part_low < part_high && !pages_each(m, part_low, part_high, scan_clipped))
 			return false;
+		if (part_low < part_high && files && m->kind == MAPPING_FILE && !pages_each_of_file(m, part_low, part_high, scan_clipped))
+			return false;
 		if (!more)
 			break;
 		at = left_out.at[i].high;
@@ -281,17 +289,28 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 
 static bool is_root(const struct mapping *m)
 {
-	if (m->kind == MAPPING_DEVICE || (no.protected && !(m->flags & MAPPING_READ)))
+	if (m->kind == MAPPING_DEVICE || m->kind == MAPPING_RING || (no.protected && !(m->flags & MAPPING_READ)))
 		return false;
 	if (m->flags & MAPPING_SHARED) /* major 0: memory file systems, memfd, System V, shared anonymous memory */
-		return m->major == 0 && !no.shared;
+		return m->major == 0 ? !no.shared : files;
 	return m->kind == MAPPING_ANON ? !no.mappings : !no.segments;
+}
+
+static void mark_copy(uintptr_t low, uintptr_t high)
+{
+	scanned += high - low;
+	if (UNLIKELY(looker != NULL))
+		looker(low, high);
+	else
+		mark_range(low, high, false);
 }
 
 static enum abort_reason mark_mappings(void)
 {
 	for (size_t i = 0; i < maps.count; i++) {
 		const struct mapping *m = &maps.at[i];
+		if (rings_mapping(m) && !rings_scan(m, mark_copy))
+			return ABORT_ROOT_UNREADABLE;
 		if (!(is_root(m) ? scan_mapping(m) : scan_stacks_only(m->low, m->high)))
 			return ABORT_ROOT_UNREADABLE;
 	}
@@ -345,8 +364,10 @@ static enum abort_reason mark_all(void)
 	build_ranges();
 	if (left_out.failed || stacks.failed)
 		return ABORT_NO_MEMORY;
+	if (!rings_look(&maps))
+		return ABORT_UNSEEN;
 	mark_threads();
-	scanned += 8 * tables_each(mark_word, !no.epoll);
+	scanned += 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel));
 	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
 	scanned += 8 * stats.in_flight;
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
@@ -359,6 +380,7 @@ enum abort_reason roots_mark(uint64_t *bytes)
 	if (tables_full() || flight_full(flight_now()))
 		return ABORT_TABLE_FULL;
 	arm_mutants();
+	files = options.roots == ROOTS_FILES && !fault(FAULT_no_files);
 	enum abort_reason why = mark_all();
 	pages_end();
 	*bytes = scanned;
@@ -380,6 +402,7 @@ static bool look_at_all(void)
 	for (size_t i = 0, n = threads_count(); i < n; i++)
 		looker((uintptr_t)threads_root(i)->words, (uintptr_t)(threads_root(i)->words + threads_root(i)->word_count));
 	tables_each(look_at_word, true);
+	kernel_each(look_at_word, no.kernel);
 	return mark_mappings() == ABORT_NONE;
 }
 

@@ -47,4 +47,30 @@ void roots_epoll_closed(int epfd);
 int roots_hold(uintptr_t word);
 void roots_drop(int handle);
 
+/* Words that the kernel keeps under a name and hands back later; kernel.c tells when each kind ends. */
+enum kernel_kind { KERNEL_TIMER = 1, KERNEL_NOTIFY, KERNEL_SIGNAL, KERNEL_ABROAD, KERNEL_AIO, KERNEL_IOCB, KERNEL_URING };
+struct kernel_row {
+	uint64_t key, context; /* the name; context: of KERNEL_IOCB, the aio_context_t; of KERNEL_URING, the ring */
+	uintptr_t words[3];    /* what is kept; words[0] is the value of a signal */
+	uint8_t kind;          /* enum kernel_kind */
+	uint8_t signal;        /* the signal that will carry words[0]; 0: none */
+	bool thread;           /* it goes to one thread */
+	uint64_t count, done;  /* KERNEL_URING: requests with these words, and completions with this key */
+};
+/* Told after the call that created it; a row without a word of ours is not kept. Thread-safe, as are the following. */
+void roots_kernel_add(const struct kernel_row *row);
+/* Takes a row out before the call that ends it: the caller's frame holds its words then, and adds it again if the call fails.
+ * false: there is none. */
+bool roots_kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *out);
+/* The call succeeded: the row's signal may be queued still. */
+void roots_kernel_ended(const struct kernel_row *row);
+void roots_kernel_context(uint64_t from, uint64_t to); /* rows of KERNEL_IOCB change their context; to 0: they end */
+/* io_uring, by the inode of the ring's descriptor: it was set up with these flags; before entries of it are submitted. */
+void roots_uring_made(uint64_t inode, uint32_t flags);
+void roots_uring_submits(uint64_t inode);
+/* The same for a ring whose mappings and entries' tail are known, as liburing's are. */
+void roots_uring_ring(uintptr_t rings, uintptr_t entries, uint32_t flags, uint32_t tail);
+/* A signal that carries words was queued: to the process or thread `target` (0: in this process), to one thread if `thread`. */
+void roots_signal_sent(int target, bool thread, int signal, const uintptr_t words[3]);
+
 #endif

@@ -42,13 +42,13 @@ static uint32_t held_free;
 static struct lock lock = LOCK_INIT(RANK_ROOTS);
 static bool full; /* a word could not be kept: no cycle may judge any more */
 
-static void enter(void)
+void tables_enter(void)
 {
 	busy_enter();
 	lock_take(&lock);
 }
 
-static void leave(void)
+void tables_leave(void)
 {
 	lock_drop(&lock);
 	busy_leave();
@@ -94,8 +94,8 @@ static bool rows_room(void)
 void roots_epoll(int epfd, int op, int fd, uint64_t data)
 {
 	uint64_t key = key_of(epfd, fd);
-	bool ours = arena_contains((uintptr_t)data) || arena_contains((uintptr_t)data - 1);
-	enter();
+	bool ours = kernel_ours((uintptr_t)data);
+	tables_enter();
 	struct row *row = row_room ? find_row(rows, row_room, key) : NULL;
 	bool known = row && row->key;
 	if (op == EPOLL_CTL_DEL) {
@@ -114,18 +114,18 @@ void roots_epoll(int epfd, int op, int fd, uint64_t data)
 		} else
 			full = true;
 	}
-	leave();
+	tables_leave();
 }
 
 void roots_epoll_closed(int epfd)
 {
 	if (!load_relaxed(&row_room)) /* most closes: no table yet */
 		return;
-	enter();
+	tables_enter();
 	for (size_t i = 0; i < row_room; i++)
 		if (rows[i].key >> 32 == key_of(epfd, 0) >> 32)
 			rows[i].data = rows[i].before = rows[i].older = 0;
-	leave();
+	tables_leave();
 }
 
 /* -- words held by hand -- */
@@ -149,14 +149,14 @@ static bool held_grow(void)
 int roots_hold(uintptr_t word)
 {
 	int handle = -1;
-	enter();
+	tables_enter();
 	if (held_free || held_grow()) {
 		struct held *h = &held[held_free - 1];
 		handle = (int)(held_free - 1);
 		held_free = h->next_free;
 		*h = (struct held){ word, 0, true };
 	}
-	leave();
+	tables_leave();
 	return handle;
 }
 
@@ -164,17 +164,18 @@ void roots_drop(int handle)
 {
 	if (handle < 0)
 		return;
-	enter();
+	tables_enter();
 	if ((size_t)handle < held_room && held[handle].taken) {
 		held[handle] = (struct held){ 0, held_free, false };
 		held_free = (uint32_t)handle + 1;
 	}
-	leave();
+	tables_leave();
 }
 
 /* -- for the collector, inside the stop -- */
 
 bool tables_full(void) { return full; }
+void tables_set_full(void) { full = true; }
 
 size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll)
 {

@@ -33,6 +33,18 @@ no_interior        | zoo_interior               | $zoo
 no_offsets         | zoo_offset                 | $zoo
 no_past_end        | zoo_past_end_exact         | $zoo
 no_code            | zoo_code                   | $zoo
+no_stacks          | zoo_robust                 | $zoo
+no_timer           | zoo_timer                  | $zoo
+no_signal_value    | zoo_signal_value           | $zoo
+no_notify          | zoo_notify                 | $zoo
+no_aio             | zoo_aio                    | $zoo
+no_iocb            | zoo_iocb                   | $zoo
+no_uring           | zoo_uring                  | $zoo
+no_uring           | zoo_uring_library          | $zoo
+no_tagged          | zoo_tagged                 | $zoo:tagged=48
+no_align           | zoo_packed                 | $zoo:align=4
+no_mangled         | zoo_mangled                | $zoo
+no_files           | zoo_file_mapped            | $zoo:roots=+file
 no_inflight        | zoo_in_pipe                | $zoo
 no_inflight        | zoo_in_socket              | $zoo
 no_inflight        | zoo_in_mq                  | $zoo
@@ -71,6 +83,7 @@ attempt() { # OPTIONS PROGRAM ARGS...
   fi
   under 90 "mode=collect:on_misuse=abort:stats=1:log_path=$logs/%p:$options" "$(program "$name")" "$@" >"$T/out" 2>"$T/err"
   status=$?
+  ((status == 75)) && { why="no place"; return 75; }
   ((status == 77 || status == 2)) && { why="can't run: exit $status"; return 2; }
   ((status == 139 || status == 135 || status == 124 || status == 137)) && { why="crashes or hangs: exit $status"; return 2; }
   ((status == 0)) || { why="exit $status: $(cat "$T/err" "$logs"/* 2>/dev/null | grep -vE '^[a-z_0-9]+ |statistics of' | tail -n 1 | cut -c1-100)"; return 1; }
@@ -94,6 +107,10 @@ while IFS='|' read -r mutant test options; do
   (($#)) && [[ " $* " != *" $mutant "* ]] && continue
   if [[ -z ${clean[$test $options]:-} ]]; then
     attempt "$options" $test && clean[$test $options]=pass || clean[$test $options]="$why"
+  fi
+  if [[ ${clean[$test $options]} == "no place" ]]; then
+    skip "$mutant: $test: the system does not have its place"
+    continue
   fi
   if [[ ${clean[$test $options]} != pass ]]; then
     bad "$mutant: $test fails without the mutant: ${clean[$test $options]}"

@@ -484,6 +484,96 @@ Test(roots, an_epoll_pair_added_twice_keeps_both_words)
 	cr_expect(!second);
 }
 
+/* -- what the kernel keeps under a name -- */
+
+static bool marked_now(uintptr_t hidden)
+{
+	uint64_t bytes;
+	scrub();
+	cr_assert_eq(mark_all_roots(&bytes), ABORT_NONE);
+	bool marked = is_marked(hidden);
+	mark_abandon();
+	mark_end();
+	return marked;
+}
+
+static uintptr_t plant_row(enum kernel_kind kind, uint64_t key)
+{
+	uintptr_t word, h = plant(&word);
+	struct kernel_row row = { .key = key, .kind = (uint8_t)kind, .words = { word } };
+	roots_kernel_add(&row);
+	memset(&row, 0, sizeof row);
+	word = 0;
+	__asm__ volatile("" : : "r"(&row), "r"(&word) : "memory");
+	return h;
+}
+
+Test(roots, kernel_rows_come_and_go)
+{
+	enum { ROWS = 3000 };
+	static uintptr_t hidden[ROWS];
+	struct kernel_row row;
+	bounds(pthread_self(), &stacks_known[0]);
+	roots_start();
+	for (int i = 0; i < ROWS; i++)
+		hidden[i] = plant_row(i % 2 ? KERNEL_TIMER : KERNEL_NOTIFY, (uint64_t)i / 2);
+	for (int i = 0; i < ROWS; i += 3)
+		cr_assert(roots_kernel_take(i % 2 ? KERNEL_TIMER : KERNEL_NOTIFY, (uint64_t)i / 2, &row));
+	cr_expect_not(roots_kernel_take(KERNEL_TIMER, ROWS, &row));
+	memset(&row, 0, sizeof row);
+	uint64_t bytes;
+	scrub();
+	cr_assert_eq(mark_all_roots(&bytes), ABORT_NONE);
+	int wrong = 0, kept = 0;
+	for (int i = 0; i < ROWS; i++) {
+		wrong += i % 3 && !is_marked(hidden[i]);
+		kept += i % 3 == 0 && is_marked(hidden[i]);
+	}
+	mark_abandon();
+	mark_end();
+	cr_expect_eq(wrong, 0);
+	cr_expect_lt(kept, 5, "rows that went still hold: %d", kept);
+}
+
+Test(roots, a_deleted_timers_value_is_held_no_longer_than_its_signal_is_pending)
+{
+	uintptr_t word, h = plant(&word);
+	struct kernel_row row = { .kind = KERNEL_TIMER, .signal = (uint8_t)SIGRTMIN, .words = { word } };
+	sigset_t set;
+	bounds(pthread_self(), &stacks_known[0]);
+	roots_start();
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	sigqueue(getpid(), SIGRTMIN, (union sigval){ 0 });
+	roots_kernel_ended(&row);
+	memset(&row, 0, sizeof row);
+	word = 0;
+	__asm__ volatile("" : : "r"(&row), "r"(&word) : "memory");
+	bool pending = marked_now(h);
+	sigwaitinfo(&set, NULL);
+	bool taken = marked_now(h);
+	cr_expect(pending);
+	cr_expect_not(taken);
+}
+
+/* Completions don't tell which of two requests with one user_data is meant. */
+Test(roots, requests_with_one_user_data_end_together)
+{
+	struct kernel_row one = { .key = 7, .context = 1, .kind = KERNEL_URING, .count = 1, .words = { 7, 9 } }, row;
+	struct kernel_row other = { .key = 7, .context = 1, .kind = KERNEL_URING, .count = 1, .words = { 7, 8 } };
+	tables_enter();
+	cr_assert(kernel_add_counted(&one) && kernel_add_counted(&other) && kernel_add_counted(&other));
+	kernel_completed(7, 1);
+	kernel_completed(7, 2); /* another ring's */
+	kernel_completed(7, 1);
+	cr_assert(kernel_take(KERNEL_URING, 7, &row), "two of three came");
+	cr_assert(kernel_add_counted(&row));
+	kernel_completed(7, 1);
+	cr_expect_not(kernel_take(KERNEL_URING, 7, &row));
+	tables_leave();
+}
+
 Test(roots, held_words_are_reused_and_dropped)
 {
 	int first = roots_hold(1), handles[3000];

@@ -5,7 +5,8 @@
  * times, allocates blocks of the same size, and looks through the place: the block must be whole. Run with
  * stress=N:grace=0, so that a block that was recycled wrongly is filled at once.
  * ZOO_SIZE fills a class to the last byte, so that one past its end would be the neighbour if classes left no spare byte.
- * Exit status: 0 whole, 1 damaged, 77 no collector is preloaded, 2 the program could not set up its place.
+ * Exit status: 0 whole, 1 damaged, 77 no collector is preloaded, 2 the program could not set up its place, 75 the system has no
+ * such place.
  */
 #ifndef CGC_ZOO_H
 #define CGC_ZOO_H
@@ -14,7 +15,7 @@
 
 #include "../programs/kit.h"
 
-enum { ZOO_SIZE = 160, ZOO_ID = 4242, ZOO_NOISE = 600 };
+enum { ZOO_SIZE = 160, ZOO_ID = 4242, ZOO_NOISE = 600, ZOO_NO_PLACE = 75 };
 
 /* A block of `size` bytes (a multiple of 8) with its pattern; words before `from` are zero. */
 static inline void *zoo_block_of(size_t size, size_t from)

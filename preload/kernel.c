@@ -1,0 +1,167 @@
+/*
+ * Calls that give the kernel a value to be handed back with a signal: timers, queued signals, message notification, and glibc's
+ * asynchronous input and output. What the kernel holds is told to src/roots, whose kernel.c says when it ends.
+ *
+ * Where glibc holds the value itself, in memory of its own that is a root (SIGEV_THREAD of timers: a list of timers; requests of
+ * aio_*), nothing is done. mq_notify with SIGEV_THREAD is not such a case: value and attributes travel through the kernel as a
+ * message to glibc's helper thread. The attributes are a copy that glibc makes by malloc during the call, and whose
+ * address is seen nowhere but there: it is the block that stood first on this thread's list.
+ *
+ * errno stays as the real call left it. A child of vfork shares our memory and not the kernel's tables: it tells nothing.
+ */
+#include "heap/heap.h"
+#include "preload/eintr.h"
+#include "preload/shim.h"
+#include "roots/roots.h"
+
+#include <mqueue.h>
+#include <string.h>
+
+static struct kernel_row row_of(enum kernel_kind kind, uint64_t key, const struct sigevent *event)
+{
+	struct kernel_row row = { .key = key, .kind = (uint8_t)kind, .words = { (uintptr_t)event->sigev_value.sival_ptr } };
+	if (event->sigev_notify == SIGEV_SIGNAL || event->sigev_notify == SIGEV_THREAD_ID)
+		row.signal = (uint8_t)event->sigev_signo;
+	row.thread = event->sigev_notify == SIGEV_THREAD_ID;
+	return row;
+}
+
+/* -- timers -- */
+
+int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
+{
+	int r = real()->timer_create(clock, event, timer);
+	if (r == 0 && event && event->sigev_notify != SIGEV_THREAD && identity_own())
+		KEEPING_ERRNO(tell_timer_created((uintptr_t)*timer, event));
+	return r;
+}
+
+int timer_delete(timer_t timer)
+{
+	struct kernel_row row;
+	bool held = tell_timer_deletes((uintptr_t)timer, &row);
+	int r = real()->timer_delete(timer);
+	if (held)
+		KEEPING_ERRNO(tell_timer_deleted(&row, r == 0));
+	return r;
+}
+
+void tell_timer_created(uint64_t id, const struct sigevent *event)
+{
+	struct kernel_row row, old;
+	roots_kernel_take(KERNEL_TIMER, id, &old); /* deleted unseen, by a raw system call */
+	row = row_of(KERNEL_TIMER, id, event);
+	roots_kernel_add(&row);
+}
+
+bool tell_timer_deletes(uint64_t id, struct kernel_row *row) { return identity_own() && roots_kernel_take(KERNEL_TIMER, id, row); }
+
+void tell_timer_deleted(const struct kernel_row *row, bool done) { (done ? roots_kernel_ended : roots_kernel_add)(row); }
+
+/* -- queued signals -- */
+
+void tell_signal_sent(int target, bool thread, int number, const siginfo_t *info)
+{
+	uintptr_t words[3];
+	memcpy(words, (const char *)info + offsetof(siginfo_t, si_pid), sizeof words); /* all that the kernel passes on */
+	if (identity_own())
+		roots_signal_sent(target, thread, number, words);
+}
+
+int sigqueue(pid_t pid, int number, const union sigval value)
+{
+	int r = real()->sigqueue(pid, number, value);
+	if (r == 0 && identity_own())
+		KEEPING_ERRNO(roots_signal_sent(pid, false, number, (uintptr_t[3]){ (uintptr_t)value.sival_ptr }));
+	return r;
+}
+
+int pthread_sigqueue(pthread_t thread, int number, const union sigval value)
+{
+	int r = real()->pthread_sigqueue(thread, number, value);
+	if (r == 0 && identity_own())
+		KEEPING_ERRNO(roots_signal_sent(0, true, number, (uintptr_t[3]){ (uintptr_t)value.sival_ptr }));
+	return r;
+}
+
+/* -- message queues -- */
+
+static void notify_made(int queue, const struct sigevent *event, const void *attributes)
+{
+	struct kernel_row row = row_of(KERNEL_NOTIFY, (uint32_t)queue, event);
+	row.words[1] = (uintptr_t)attributes;
+	roots_kernel_add(&row);
+}
+
+int mq_notify(mqd_t queue, const struct sigevent *event)
+{
+	struct kernel_row old;
+	const void *copy = NULL;
+	if (event && event->sigev_notify == SIGEV_THREAD && event->sigev_notify_attributes)
+		copy = heap_next(sizeof(pthread_attr_t));
+	bool held = identity_own() && roots_kernel_take(KERNEL_NOTIFY, (uint32_t)queue, &old);
+	int r = real()->mq_notify(queue, event);
+	if (held) /* it was removed, or it fired before: its value may be queued */
+		KEEPING_ERRNO((r == 0 ? roots_kernel_ended : roots_kernel_add)(&old));
+	if (r == 0 && event && identity_own())
+		KEEPING_ERRNO(notify_made(queue, event, copy));
+	return r;
+}
+
+int mq_close(mqd_t queue)
+{
+	struct kernel_row old;
+	bool held = identity_own() && roots_kernel_take(KERNEL_NOTIFY, (uint32_t)queue, &old);
+	int r = real()->mq_close(queue);
+	if (held)
+		KEEPING_ERRNO((r == 0 ? roots_kernel_ended : roots_kernel_add)(&old));
+	return r;
+}
+
+/* -- glibc's asynchronous input and output. Its requests are roots until they are done; then the value of a signal is queued -- */
+
+static void aio_submitted(const struct aiocb *block, const struct sigevent *event)
+{
+	if (!event || event->sigev_notify != SIGEV_SIGNAL || !identity_own())
+		return;
+	struct kernel_row row = row_of(KERNEL_AIO, (uintptr_t)block, event);
+	row.words[1] = (uintptr_t)block;
+	roots_kernel_add(&row);
+}
+
+static int aio_told(int r, const struct aiocb *block, const struct sigevent *event)
+{
+	if (r == 0)
+		KEEPING_ERRNO(aio_submitted(block, event));
+	return r;
+}
+
+/* The event is copied first: a block that is done may be gone when the call returns. */
+#define AIO(call, block) __extension__({ \
+	struct sigevent event_ = (block)->aio_sigevent; \
+	aio_told(call, block, &event_); \
+})
+
+int aio_read(struct aiocb *block) { return AIO(real()->aio_read(block), block); }
+int aio_write(struct aiocb *block) { return AIO(real()->aio_write(block), block); }
+int aio_fsync(int operation, struct aiocb *block) { return AIO(real()->aio_fsync(operation, block), block); }
+
+int lio_listio(int mode, struct aiocb *const list[], int n, struct sigevent *event)
+{
+	for (int i = 0; i < n; i++) /* before: those whose submission fails end at the next stop */
+		if (list[i] && list[i]->aio_lio_opcode != LIO_NOP) {
+			aio_submitted(list[i], &list[i]->aio_sigevent);
+			if (mode == LIO_NOWAIT)
+				aio_submitted(list[i], event);
+		}
+	return real()->lio_listio(mode, list, n, event);
+}
+
+/* One layout where off_t has 64 bits. */
+int aio_read64(struct aiocb64 *block) { return aio_read((struct aiocb *)block); }
+int aio_write64(struct aiocb64 *block) { return aio_write((struct aiocb *)block); }
+int aio_fsync64(int operation, struct aiocb64 *block) { return aio_fsync(operation, (struct aiocb *)block); }
+int lio_listio64(int mode, struct aiocb64 *const list[], int n, struct sigevent *event)
+{
+	return lio_listio(mode, (struct aiocb *const *)list, n, event);
+}

@@ -1,0 +1,344 @@
+/*
+ * syscall(): calls that programs make by number.
+ *
+ * Most are none of our business, and some (vfork, clone with a new stack) must not find a frame of ours: the wrapper looks the number
+ * up in a table and jumps to the real function, with every register and the stack as they were. The numbers in the table go
+ * to raw_call, by a jump too, which sees the arguments where C has them: those that give the kernel a pointer are told to
+ * src/roots like their namesakes in kernel.c and epoll.c; those that return EINTR in spite of SA_RESTART are made again (eintr.h).
+ *
+ * syscall() is no cancellation point, so nothing here may call a libc function that is one: again means the same number again. The
+ * kernel updates the time left of select, pselect6 and ppoll itself; for the others a copy is shortened.
+ */
+#include "preload/eintr.h"
+#include "preload/shim.h"
+#include "os/os.h"
+
+#include <linux/aio_abi.h>
+#include <linux/futex.h>
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+enum { NUMBERS = 512 };
+
+/* The arguments as the kernel gets them. */
+struct call {
+	long n, a[6];
+};
+long raw_call(long n, long a, long b, long c, long d, long e, long f);
+
+static long make(const struct call *c) { return real_syscall(c->n, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]); }
+
+/* -- again after an EINTR of ours -- */
+
+enum { NO_TIME = -1 };
+
+/* Until when the first attempt, begun at `start`, was to wait. Looked at after it: the kernel has read the time by then, so we can. */
+static struct eintr_wait wait_of(const struct call *c, uint64_t start, int timespec, int ms)
+{
+	struct eintr_wait wait = { EINTR_NEVER, { 0, 0 } };
+	const struct timespec *t = timespec >= 0 ? (const struct timespec *)c->a[timespec] : NULL;
+	if (t)
+		wait.deadline = eintr_deadline(start, t->tv_sec, t->tv_nsec);
+	else if (ms >= 0 && (int)c->a[ms] >= 0)
+		wait.deadline = start + (uint64_t)(int)c->a[ms] * 1000000u;
+	return wait;
+}
+
+/* timespec: the argument that is a relative time; ms: the one that is a time in milliseconds. A sleep writes what is left only when it
+ * ends early, as the program sees it. */
+static long again(struct call *c, int timespec, int ms)
+{
+	struct eintr_scope scope = EINTR_SCOPE;
+	struct eintr_wait wait = { 0, { 0, 0 } };
+	const int saved = errno;
+	const uint64_t start = timespec >= 0 || ms >= 0 ? eintr_now() : 0;
+	long r;
+	struct timespec rest = { 0, 0 }, *wanted = NULL;
+	if (timespec >= 0 && (c->n == SYS_nanosleep || c->n == SYS_clock_nanosleep) && c->a[timespec + 1]) {
+		wanted = (struct timespec *)c->a[timespec + 1];
+		c->a[timespec + 1] = (long)&rest;
+	}
+	for (bool first = true;; first = false) {
+		eintr_arm(&scope);
+		r = make(c);
+		if (r != -1 || !eintr_hide(&scope, saved) || !eintr_resume(&scope))
+			break;
+		if (first)
+			wait = wait_of(c, start, timespec, ms);
+		const struct timespec *left = eintr_rest(&wait);
+		if (left && timespec >= 0)
+			c->a[timespec] = (long)left;
+		else if (left && ms >= 0)
+			c->a[ms] = (long)(left->tv_sec * 1000 + (left->tv_nsec + 999999) / 1000000);
+	}
+	if (wanted && r == -1 && errno == EINTR)
+		*wanted = rest;
+	eintr_leave(&scope);
+	return r;
+}
+
+/* pause and rt_sigsuspend: again with the mask set for the call's own time, so that no signal is missed. */
+static long again_suspend(struct call *c)
+{
+	struct eintr_scope scope = EINTR_SCOPE;
+	const int saved = errno;
+	uint64_t own;
+	long r;
+	for (;;) {
+		eintr_arm(&scope);
+		r = make(c);
+		if (r != -1 || !eintr_hide(&scope, saved))
+			break;
+		if (c->n != SYS_rt_sigsuspend && scope.masked) {
+			own = scope.mask;
+			*c = (struct call){ SYS_rt_sigsuspend, { (long)&own, sizeof own } };
+		}
+	}
+	eintr_leave(&scope);
+	return r;
+}
+
+static long futex(struct call *c)
+{
+	switch (c->a[1] & FUTEX_CMD_MASK) {
+	case FUTEX_WAIT:
+		return again(c, 3, NO_TIME);
+	case FUTEX_WAIT_BITSET: /* their times are absolute */
+	case FUTEX_WAIT_REQUEUE_PI:
+		return again(c, NO_TIME, NO_TIME);
+	default:
+		return make(c);
+	}
+}
+
+/* -- what the kernel holds -- */
+
+static long timer_made(struct call *c)
+{
+	const struct sigevent *event = (const struct sigevent *)c->a[1];
+	long r = make(c);
+	if (r == 0 && event && identity_own())
+		KEEPING_ERRNO(tell_timer_created((uint64_t)*(const int *)c->a[2], event));
+	return r;
+}
+
+static long timer_gone(struct call *c)
+{
+	struct kernel_row row;
+	bool held = tell_timer_deletes((uint64_t)(int)c->a[0], &row);
+	long r = make(c);
+	if (held)
+		KEEPING_ERRNO(tell_timer_deleted(&row, r == 0));
+	return r;
+}
+
+/* target: the argument that is a process or thread; NO_TIME: a descriptor of one, which may be us. info follows the number. */
+static long signal_sent(struct call *c, int target, bool thread, int number)
+{
+	const siginfo_t *info = (const siginfo_t *)c->a[number + 1];
+	long r = make(c);
+	if (r != 0 || !info)
+		return r;
+	KEEPING_ERRNO(tell_signal_sent(target < 0 ? 0 : (int)c->a[target], thread, (int)c->a[number], info));
+	if (target < 0)
+		KEEPING_ERRNO(tell_signal_sent(-1, thread, (int)c->a[number], info));
+	return r;
+}
+
+static long epoll_told(struct call *c)
+{
+	const struct epoll_event *event = (const struct epoll_event *)c->a[3];
+	long r = make(c);
+	if (r == 0)
+		KEEPING_ERRNO(roots_epoll((int)c->a[0], (int)c->a[1], (int)c->a[2], c->a[1] == EPOLL_CTL_DEL ? 0 : event->data.u64));
+	return r;
+}
+
+static long iocbs_submitted(struct call *c)
+{
+	tell_iocbs((uint64_t)c->a[0], c->a[1], (const uintptr_t *)c->a[2]);
+	long r = make(c);
+	KEEPING_ERRNO(tell_iocbs_refused((uint64_t)c->a[0], r > 0 ? r : 0, c->a[1], (const uintptr_t *)c->a[2]));
+	return r;
+}
+
+static long events_fetched(struct call *c)
+{
+	const struct io_event *events = (const struct io_event *)c->a[3];
+	long r = again(c, 4, NO_TIME);
+	KEEPING_ERRNO(tell_events((uint64_t)c->a[0], r, events));
+	return r;
+}
+
+static long iocb_cancelled(struct call *c)
+{
+	struct io_event cancelled = { .obj = (uint64_t)c->a[1] };
+	long r = make(c);
+	if (r == 0)
+		KEEPING_ERRNO(tell_events((uint64_t)c->a[0], 1, &cancelled));
+	return r;
+}
+
+static long context_gone(struct call *c)
+{
+	tell_context_ends((uint64_t)c->a[0]);
+	long r = make(c);
+	KEEPING_ERRNO(tell_context_ended((uint64_t)c->a[0], r == 0));
+	return r;
+}
+
+static long ring_made(struct call *c)
+{
+	const struct io_uring_params *p = (const struct io_uring_params *)c->a[1];
+	long r = make(c);
+	if (r >= 0 && identity_own())
+		KEEPING_ERRNO(roots_uring_made(os_inode((int)r), p->flags));
+	return r;
+}
+
+/* The time of a wait starts anew after an EINTR of ours, unless it is absolute. */
+static long ring_entered(struct call *c)
+{
+	if (c->a[1] > 0)
+		KEEPING_ERRNO(roots_uring_submits(os_inode((int)c->a[0])));
+	return again(c, NO_TIME, NO_TIME);
+}
+
+/* -- by number -- */
+
+/* Numbers that some machine lacks. */
+#ifndef SYS_poll
+enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
+#endif
+
+#define WATCHED(X) \
+	X(SYS_futex, futex(c)) \
+	X(SYS_nanosleep, again(c, 0, NO_TIME)) \
+	X(SYS_clock_nanosleep, again(c, c->a[1] & TIMER_ABSTIME ? NO_TIME : 2, NO_TIME)) \
+	X(SYS_poll, again(c, NO_TIME, 2)) \
+	X(SYS_select, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_ppoll, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_pselect6, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_epoll_wait, again(c, NO_TIME, 3)) \
+	X(SYS_epoll_pwait, again(c, NO_TIME, 3)) \
+	X(SYS_epoll_pwait2, again(c, 3, NO_TIME)) \
+	X(SYS_rt_sigtimedwait, again(c, 2, NO_TIME)) \
+	X(SYS_semop, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_semtimedop, again(c, 3, NO_TIME)) \
+	X(SYS_msgrcv, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_msgsnd, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_pause, again_suspend(c)) \
+	X(SYS_rt_sigsuspend, again_suspend(c)) \
+	X(SYS_timer_create, timer_made(c)) \
+	X(SYS_timer_delete, timer_gone(c)) \
+	X(SYS_rt_sigqueueinfo, signal_sent(c, 0, false, 1)) \
+	X(SYS_rt_tgsigqueueinfo, signal_sent(c, 1, true, 2)) \
+	X(SYS_pidfd_send_signal, signal_sent(c, NO_TIME, true, 1)) \
+	X(SYS_epoll_ctl, epoll_told(c)) \
+	X(SYS_io_submit, iocbs_submitted(c)) \
+	X(SYS_io_getevents, events_fetched(c)) \
+	X(SYS_io_pgetevents, events_fetched(c)) \
+	X(SYS_io_cancel, iocb_cancelled(c)) \
+	X(SYS_io_destroy, context_gone(c)) \
+	X(SYS_io_uring_setup, ring_made(c)) \
+	X(SYS_io_uring_enter, ring_entered(c))
+
+__attribute__((visibility("hidden"), used)) const bool raw_watched[NUMBERS] = {
+#define X(number, ...) [(number) > 0 ? (number) : 0] = (number) > 0,
+	WATCHED(X)
+#undef X
+};
+
+__attribute__((visibility("hidden"))) long raw_call(long n, long a0, long a1, long a2, long a3, long a4, long a5)
+{
+	struct call call = { n, { a0, a1, a2, a3, a4, a5 } }, *c = &call;
+	switch (n) {
+#define X(number, what) case number: return what;
+	WATCHED(X) /* NOLINT(bugprone-branch-clone): a table, row by row */
+#undef X
+	default:
+		return make(c);
+	}
+}
+
+/* Arguments stay where they are: for raw_call, the seventh is on the stack at the same place as for syscall. Without the real
+ * function (before the constructor) it is looked up first. */
+#if defined __x86_64__
+__asm__(".text\n"
+	".globl syscall\n"
+	".type syscall, @function\n"
+	".p2align 4\n"
+	"syscall:\n"
+	"	.cfi_startproc\n"
+	"	endbr64\n"
+	"	cmpq $0, real_syscall(%rip)\n"
+	"	je 2f\n"
+	"1:	cmpq $512, %rdi\n" /* NUMBERS */
+	"	jae 3f\n"
+	"	leaq raw_watched(%rip), %rax\n"
+	"	cmpb $0, (%rax,%rdi)\n"
+	"	je 3f\n"
+	"	jmp raw_call\n"
+	"3:	jmp *real_syscall(%rip)\n"
+	"2:	pushq %rdi\n	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %rsi\n	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %rdx\n	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %rcx\n	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %r8\n	.cfi_adjust_cfa_offset 8\n"
+	"	pushq %r9\n	.cfi_adjust_cfa_offset 8\n"
+	"	subq $8, %rsp\n	.cfi_adjust_cfa_offset 8\n"
+	"	call real_start@PLT\n"
+	"	addq $8, %rsp\n	.cfi_adjust_cfa_offset -8\n"
+	"	popq %r9\n	.cfi_adjust_cfa_offset -8\n"
+	"	popq %r8\n	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rcx\n	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rdx\n	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rsi\n	.cfi_adjust_cfa_offset -8\n"
+	"	popq %rdi\n	.cfi_adjust_cfa_offset -8\n"
+	"	jmp 1b\n"
+	"	.cfi_endproc\n"
+	".size syscall, . - syscall\n");
+#elif defined __aarch64__
+__asm__(".text\n"
+	".globl syscall\n"
+	".type syscall, %function\n"
+	".p2align 4\n"
+	"syscall:\n"
+	"	.cfi_startproc\n"
+	"	hint #34\n" /* bti c */
+	"	adrp x16, real_syscall\n"
+	"	ldr x16, [x16, #:lo12:real_syscall]\n"
+	"	cbz x16, 2f\n"
+	"1:	cmp x0, #512\n" /* NUMBERS */
+	"	b.hs 3f\n"
+	"	adrp x17, raw_watched\n"
+	"	add x17, x17, #:lo12:raw_watched\n"
+	"	ldrb w17, [x17, x0]\n"
+	"	cbz w17, 3f\n"
+	"	b raw_call\n"
+	"3:	br x16\n"
+	"2:	stp x29, x30, [sp, #-80]!\n"
+	"	.cfi_adjust_cfa_offset 80\n"
+	"	.cfi_rel_offset x30, 8\n"
+	"	stp x0, x1, [sp, #16]\n"
+	"	stp x2, x3, [sp, #32]\n"
+	"	stp x4, x5, [sp, #48]\n"
+	"	str x6, [sp, #64]\n"
+	"	bl real_start\n"
+	"	ldr x6, [sp, #64]\n"
+	"	ldp x4, x5, [sp, #48]\n"
+	"	ldp x2, x3, [sp, #32]\n"
+	"	ldp x0, x1, [sp, #16]\n"
+	"	ldp x29, x30, [sp], #80\n"
+	"	.cfi_adjust_cfa_offset -80\n"
+	"	.cfi_restore x30\n"
+	"	adrp x16, real_syscall\n"
+	"	ldr x16, [x16, #:lo12:real_syscall]\n"
+	"	b 1b\n"
+	"	.cfi_endproc\n"
+	".size syscall, . - syscall\n");
+#else
+#error "syscall's jump is to be written for this machine"
+#endif
+_Static_assert(NUMBERS == 512, "the jumps above compare with this");
