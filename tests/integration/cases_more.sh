@@ -191,7 +191,8 @@ c_xterm() { with_x 61 xterm; }
 c_zenity() { with_x 62 zenity; }
 c_calculator() { with_x 63 calculator; }
 c_gtk_python() { with_x 64 gtk_python; }
-with_x() { local pid display=:$1 i; export HOME=$PWD XDG_RUNTIME_DIR=$PWD GSETTINGS_BACKEND=memory NO_AT_BRIDGE=1 DISPLAY=$display; Xvfb $display -screen 0 800x600x24 -nolisten tcp >/dev/null 2>&1 & pid=$!; for i in $(seq 200); do xdpyinfo >/dev/null 2>&1 && break; sleep 0.05; done; "x_$2"; kill $pid; wait $pid 2>/dev/null; }
+with_x() { local pid display=:$1 i; export HOME=$PWD XDG_RUNTIME_DIR=$PWD GSETTINGS_BACKEND=memory NO_AT_BRIDGE=1 GTK_A11Y=none DISPLAY=$display; Xvfb $display -screen 0 800x600x24 -nolisten tcp >/dev/null 2>&1 & pid=$!; for i in $(seq 200); do xdpyinfo >/dev/null 2>&1 && break; sleep 0.05; done; "x_$2"; kill $pid; wait $pid 2>/dev/null
+  for i in /proc/[0-9]*; do [[ $i != /proc/$$ ]] && grep -zqsx "XDG_RUNTIME_DIR=$PWD" "$i/environ" && grep -qs '^Name:.*\(dbus\|at-spi\|dconf\)' "$i/status" && kill "${i#/proc/}"; done 2>/dev/null; return 0; } # buses outlive their session
 x_xterm() { local pid; $P xterm -fa Monospace -T title-of-it -geometry 80x24 -e sh -c 'for i in $(seq 1 3000); do echo line $i; done; stty size >size; read -r x; echo "read $x" >got; sleep 1; exit 3' 2>err & pid=$!
   xdotool search --sync --onlyvisible --name title-of-it >/dev/null; for _ in $(seq 300); do [[ -s size ]] && break; sleep 0.05; done; cat size; xdotool search --name title-of-it windowfocus type hello; xdotool search --name title-of-it key Return; wait $pid; echo "exit $?"; cat got; }
 x_zenity() { local pid; seq 1 400 | sed 's/^/row /' | $P dbus-run-session -- zenity --list --title=list-of-it --column=c --height=300 >out 2>err & pid=$!; xdotool search --sync --onlyvisible --name list-of-it >/dev/null; sleep 0.7; xdotool search --name list-of-it windowfocus key Down Down Return; sleep 0.3; xdotool search --name list-of-it windowclose 2>/dev/null; wait $pid; echo "exit $?"
