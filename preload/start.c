@@ -19,6 +19,7 @@
 #include "heap/self.h"
 #include "preload/end.h"
 #include "preload/faults.h"
+#include "preload/kin.h"
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "report/report.h"
@@ -73,9 +74,10 @@ static void fork_parent(void)
 /* By heap_hooks.forked in every child, whether fork's handlers ran (fork_child) or the heap noticed (raw clone). */
 static void forked(void)
 {
-	const char *degraded = stats.degraded;
+	const char *degraded = stats.degraded, *elsewhere = stats.malloc_elsewhere;
 	memset(&stats, 0, sizeof stats);
 	stats.degraded = degraded;
+	stats.malloc_elsewhere = elsewhere;
 	threads_forked();
 	roots_forked();
 	cycle_fork_child();
@@ -107,16 +109,6 @@ __attribute__((visibility("default"))) int __register_atfork(void (*prepare)(voi
 	return real()->__register_atfork(prepare, parent, child, library);
 }
 
-/* ---- pointers that are not ours ---- */
-
-static void foreign_free(void *p) { /* counted by the heap; whose memory it is can't be known, so it is left alone */ }
-
-static void *foreign_realloc(void *p, size_t size)
-{
-	void *(*next)(void *, size_t) = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
-	return next ? next(p, size) : NULL;
-}
-
 /* ---- options ---- */
 
 static void complain(const char *line) { say("%s", line); }
@@ -146,8 +138,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	heap_start();
 	if (options.harden)
 		harden_start();
-	heap_hooks.foreign_free = foreign_free;
-	heap_hooks.foreign_realloc = foreign_realloc;
+	kin_start();
 	keyed = pthread_key_create(&key, thread_end) == 0;
 	heap_hooks.thread_seen = thread_seen;
 	thread_seen();

@@ -36,6 +36,7 @@ struct stats {
 	uint64_t refills, remote_frees, adopted_spans;
 	uint64_t purged_bytes;
 	uint64_t eintr_hidden;       /* EINTRs of ours that a wrapper hid */
+	const char *malloc_elsewhere;/* NULL, or the file whose malloc the program calls instead of ours */
 	const char *degraded;        /* NULL, or why the collector does not run: one sentence */
 };
 extern struct stats stats;
