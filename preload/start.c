@@ -129,11 +129,32 @@ static void read_options(char **env)
 		options_print_help();
 }
 
+/* valgrind runs threads one at a time, on a processor of its own making: no stop, no register and no mapping is what it seems. */
+static bool under_valgrind(char **env)
+{
+	static const char name[] = "LD_PRELOAD=";
+	for (; env && *env; env++)
+		if (strncmp(*env, name, sizeof name - 1) == 0 && strstr(*env, "/vgpreload_"))
+			return true;
+	return false;
+}
+
+static void off(const char *why, bool aloud)
+{
+	stats.degraded = why;
+	options.mode = MODE_OFF;
+	if (aloud)
+		say("%s: nothing is recycled: the program runs as with mode=off", why);
+}
+
 /* ---- start and end ---- */
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **env)
 {
-	read_options(env ? env : environ);
+	env = env ? env : environ;
+	read_options(env);
+	if (under_valgrind(env) && options.mode != MODE_OFF)
+		off("the program runs under valgrind", true);
 	real_start();
 	heap_start();
 	if (options.harden)

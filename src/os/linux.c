@@ -257,6 +257,11 @@ int os_resident(uintptr_t addr, size_t size, uint8_t *pages)
 	return (int)syscall3(SYS_mincore, (long)addr, (long)size, (long)pages);
 }
 
+int os_exec(const char *path, char *const argv[], char *const env[])
+{
+	return (int)syscall3(SYS_execve, (long)path, (long)argv, (long)env);
+}
+
 void os_exit(int status)
 {
 	for (;;)

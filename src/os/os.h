@@ -69,6 +69,7 @@ long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);
 
+int os_exec(const char *path, char *const argv[], char *const env[]); /* -errno, if at all */
 void os_exit(int status) __attribute__((noreturn)); /* the whole process, at once */
 void os_abort(void) __attribute__((noreturn)); /* SIGABRT with the default action, as abort() */
 
