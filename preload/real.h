@@ -21,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -44,6 +45,7 @@
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
 	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl) \
+	/* filter.c */ X(prctl) \
 	/* start.c */ X(__register_atfork)
 
 /* What pthread_atfork, which is linked into each library, calls. */

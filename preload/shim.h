@@ -18,4 +18,10 @@ static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t
 bool identity_own(void);
 void identity_forked(void);
 
+/* Around a call that installs a filter of system calls (filter.c): begin before it, and then what became of it. */
+void filter_begin(void);
+void filter_end(bool installed);
+/* Prints what statistics there are, because nothing can be told at the end; NULL: nobody does. */
+extern void (*filter_tell)(const char *why);
+
 #endif

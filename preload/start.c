@@ -149,6 +149,17 @@ static void off(const char *why, bool aloud)
 
 /* ---- start and end ---- */
 
+static uint32_t ended; /* atomic */
+
+static void end_early(const char *why)
+{
+	stats.degraded = why;
+	if (options.mode == MODE_REPORT || options.mode == MODE_AUDIT)
+		say("%s: leaks and hidden pointers are not told: --verbosity=1 shows what was seen before", why);
+	if (options.stats && !__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
+		cycle_print_stats();
+}
+
 __attribute__((constructor)) static void start(int argc, char **argv, char **env)
 {
 	env = env ? env : environ;
@@ -159,6 +170,13 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	heap_start();
 	if (options.harden)
 		harden_start();
+	const char *forbidden = options.mode == MODE_OFF ? NULL : os_filter_forbids();
+	if (forbidden) {
+		static char why[96];
+		text_format(why, sizeof why, "a filter forbids system calls that collecting needs (%s)", forbidden);
+		off(why, true);
+	}
+	filter_tell = end_early;
 	kin_start();
 	keyed = pthread_key_create(&key, thread_end) == 0;
 	heap_hooks.thread_seen = thread_seen;
@@ -187,8 +205,7 @@ static uint64_t end_audit(void)
 
 int end_process(bool flush)
 {
-	static uint32_t ended;
-	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
+	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;
 	if (options.mode == MODE_REPORT) {

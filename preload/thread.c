@@ -14,6 +14,7 @@
  * never see it (compiled with -fexceptions; the last call is a jump in release builds). Attributes are not touched.
  */
 #include "heap/heap.h"
+#include "os/os.h"
 #include "preload/real.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -44,7 +45,8 @@ static void *born(void *p)
 	struct birth b = *(struct birth *)p;
 	roots_drop(b.hold); /* the copy above is on this thread's stack */
 	heap_free(p);
-	tell_stack();
+	if (!os_is_confined()) /* glibc asks for the CPUs on the way */
+		tell_stack();
 	return b.start(b.argument);
 }
 
