@@ -25,6 +25,7 @@
 #include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <termios.h>
@@ -41,10 +42,10 @@
 	X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt) \
 	/* flight.c */ X(mq_send) X(mq_timedsend) X(mq_receive) X(mq_timedreceive) X(vmsplice) X(tee) \
 	X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmdt) \
-	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) \
+	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) X(signalfd) \
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
-	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl) \
+	/* thread.c, epoll.c */ X(pthread_create) X(pthread_setcanceltype) X(epoll_ctl) \
 	/* filter.c */ X(prctl) \
 	/* start.c */ X(__register_atfork)
 

@@ -12,6 +12,12 @@ static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t
 {
 	return LIKELY(options.signal == 0 || !set) ? set : signals_stripped(set, copy);
 }
+/* The same for a set of signals to wait for, where 33 counts too: a set of all bits, made without sigfillset, would take it. */
+static inline const sigset_t *signals_to_wait_for(const sigset_t *set, sigset_t *copy)
+{
+	const unsigned ours = options.signal ? options.signal : 33;
+	return LIKELY(!set || !(*(const uint64_t __attribute__((may_alias)) *)set >> (ours - 1) & 1)) ? set : signals_stripped(set, copy);
+}
 
 /* Is this process the one that the library was started in, or a true copy of it (fork)? False in a vfork child, which
  * shares our memory: nothing of ours may be touched there. */

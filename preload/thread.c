@@ -1,5 +1,5 @@
 /*
- * pthread_create: what a thread's birth hides from the collector, and the bounds of its stack.
+ * pthread_create: what a thread's birth hides from the collector, and the bounds of its stack; pthread_setcanceltype.
  *
  *     creator:  block = { start, argument }, held as a root       pthread_create(born, block)
  *     born:     block is copied and freed, hold dropped, bounds told, then start(argument)
@@ -14,6 +14,7 @@
  * never see it (compiled with -fexceptions; the last call is a jump in release builds). Attributes are not touched.
  */
 #include "heap/heap.h"
+#include "heap/self.h"
 #include "os/os.h"
 #include "preload/real.h"
 #include "roots/roots.h"
@@ -65,5 +66,16 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)
 		heap_free(b);
 	}
 	errno = saved;
+	return r;
+}
+
+/* Told before it becomes so, and until it is no more: slow paths of the heap look at it (heap/self.c). */
+int pthread_setcanceltype(int type, int *old)
+{
+	if (type == PTHREAD_CANCEL_ASYNCHRONOUS)
+		self.cancelled_any_time = 1;
+	int r = real()->pthread_setcanceltype(type, old);
+	if (r == 0 && type == PTHREAD_CANCEL_DEFERRED)
+		self.cancelled_any_time = 0;
 	return r;
 }
