@@ -15,6 +15,7 @@
 #include <mqueue.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sched.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -45,7 +46,7 @@
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) X(signalfd) \
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
-	/* thread.c, epoll.c */ X(pthread_create) X(pthread_setcanceltype) X(epoll_ctl) \
+	/* thread.c, epoll.c */ X(pthread_create) X(clone) X(pthread_setcanceltype) X(epoll_ctl) \
 	/* filter.c */ X(prctl) \
 	/* start.c */ X(__register_atfork)
 

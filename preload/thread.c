@@ -1,5 +1,5 @@
 /*
- * pthread_create: what a thread's birth hides from the collector, and the bounds of its stack; pthread_setcanceltype.
+ * pthread_create: what a thread's birth hides from the collector, and the bounds of its stack; clone; pthread_setcanceltype.
  *
  *     creator:  block = { start, argument }, held as a root       pthread_create(born, block)
  *     born:     block is copied and freed, hold dropped, bounds told, then start(argument)
@@ -20,6 +20,10 @@
 #include "roots/roots.h"
 #include "threads/threads.h"
 #include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+
+int __clone(int (*fn)(void *), void *stack, int flags, void *argument, ...) __THROW;
 
 struct birth {
 	void *(*start)(void *);
@@ -68,6 +72,25 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)
 	errno = saved;
 	return r;
 }
+
+/* A process in our memory is told to the threads room, for no stop reaches it. */
+int clone(int (*fn)(void *), void *stack, int flags, void *argument, ...)
+{
+	va_list list;
+	va_start(list, argument);
+	pid_t *parent_tid = va_arg(list, pid_t *);
+	void *tls = va_arg(list, void *);
+	pid_t *child_tid = va_arg(list, pid_t *);
+	va_end(list);
+	if (LIKELY((flags & (CLONE_VM | CLONE_THREAD)) != CLONE_VM) || os_is_confined())
+		return real()->clone(fn, stack, flags, argument, parent_tid, tls, child_tid);
+	threads_sharer_enter();
+	int pid = real()->clone(fn, stack, flags, argument, parent_tid, tls, child_tid), saved = errno;
+	threads_sharer_leave(flags & CLONE_VFORK ? 0 : pid);
+	errno = saved;
+	return pid;
+}
+int __clone(int (*fn)(void *), void *stack, int flags, void *argument, ...) __attribute__((alias("clone")));
 
 /* Told before it becomes so, and until it is no more: slow paths of the heap look at it (heap/self.c). */
 int pthread_setcanceltype(int type, int *old)

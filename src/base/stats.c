@@ -23,6 +23,7 @@ const char *const abort_names[ABORT_REASONS] = {
 	[ABORT_NO_MEMORY] = "no memory for the collector",
 	[ABORT_CORRUPT_LIST] = "a cached list is damaged",
 	[ABORT_EXEC] = "a thread is inside exec",
+	[ABORT_SHARED] = "another process runs in this memory (clone with CLONE_VM)",
 };
 
 const char *const abort_keys[ABORT_REASONS] = {
@@ -35,6 +36,7 @@ const char *const abort_keys[ABORT_REASONS] = {
 	[ABORT_NO_MEMORY] = "no_memory",
 	[ABORT_CORRUPT_LIST] = "corrupt_list",
 	[ABORT_EXEC] = "exec",
+	[ABORT_SHARED] = "shared",
 };
 
 static unsigned bucket_of(uint64_t ns)

@@ -15,6 +15,7 @@ enum abort_reason {
 	ABORT_NO_MEMORY,      /* our own mapping failed */
 	ABORT_CORRUPT_LIST,   /* a cached list leads nowhere: the program wrote past a block */
 	ABORT_EXEC,           /* a thread is inside exec */
+	ABORT_SHARED,         /* another process runs in this memory */
 	ABORT_REASONS
 };
 extern const char *const abort_names[ABORT_REASONS]; /* for people */

@@ -90,6 +90,10 @@ void threads_forked(void);
 void threads_exec_enter(void);
 void threads_exec_leave(void);
 
+/* Around a clone that makes a process in our memory: no stop meanwhile, nor while that process lives. pid: 0 or less when it does not. */
+void threads_sharer_enter(void);
+void threads_sharer_leave(int pid);
+
 /* Memory of this room that must not be scanned as a root. fn is called for each range. */
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
