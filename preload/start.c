@@ -17,6 +17,7 @@
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
+#include "preload/children.h"
 #include "preload/end.h"
 #include "preload/faults.h"
 #include "preload/kin.h"
@@ -164,6 +165,10 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 {
 	env = env ? env : environ;
 	read_options(env);
+	if (!children_serves(argv, env)) {
+		off("children= leaves this program out", false);
+		options.stats = 0;
+	}
 	if (under_valgrind(env) && options.mode != MODE_OFF)
 		off("the program runs under valgrind", true);
 	real_start();
