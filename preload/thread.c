@@ -14,6 +14,7 @@
  * never see it (compiled with -fexceptions; the last call is a jump in release builds). Attributes are not touched.
  */
 #include "heap/heap.h"
+#include "heap/hooks.h"
 #include "heap/self.h"
 #include "os/os.h"
 #include "preload/real.h"
@@ -92,11 +93,13 @@ int clone(int (*fn)(void *), void *stack, int flags, void *argument, ...)
 }
 int __clone(int (*fn)(void *), void *stack, int flags, void *argument, ...) __attribute__((alias("clone")));
 
-/* Told before it becomes so, and until it is no more: slow paths of the heap look at it (heap/self.c). */
+/* Told before it becomes so, and until it is no more: slow paths of the heap make it deferred for their time (heap/self.c). */
 int pthread_setcanceltype(int type, int *old)
 {
-	if (type == PTHREAD_CANCEL_ASYNCHRONOUS)
+	if (type == PTHREAD_CANCEL_ASYNCHRONOUS) {
+		heap_hooks.cancel_type = real()->pthread_setcanceltype;
 		self.cancelled_any_time = 1;
+	}
 	int r = real()->pthread_setcanceltype(type, old);
 	if (r == 0 && type == PTHREAD_CANCEL_DEFERRED)
 		self.cancelled_any_time = 0;

@@ -29,7 +29,7 @@ void busy_enter(void)
 	if (self.busy == 0) {
 		self.busy_sp = sp;
 		if (UNLIKELY(self.cancelled_any_time))
-			pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &self.cancel_state);
+			heap_hooks.cancel_type(PTHREAD_CANCEL_DEFERRED, NULL);
 	}
 	__atomic_store_n(&self.busy, self.busy + 1, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -45,5 +45,5 @@ void busy_leave(void)
 	if (UNLIKELY(load_relaxed(&self.park_wanted)) && self.busy == 0 && heap_hooks.park)
 		heap_hooks.park();
 	if (UNLIKELY(self.cancelled_any_time) && self.busy == 0)
-		pthread_setcancelstate(self.cancel_state, NULL); /* may not return */
+		heap_hooks.cancel_type(PTHREAD_CANCEL_ASYNCHRONOUS, NULL); /* may not return */
 }
