@@ -12,6 +12,7 @@
 #include "os/os.h"
 #include "preload/real.h"
 #include "preload/shim.h"
+#include "roots/flight.h"
 #include <stdarg.h>
 
 void (*filter_tell)(const char *why);
@@ -28,6 +29,7 @@ void filter_begin(void)
 void filter_end(bool installed)
 {
 	if (installed) {
+		flight_start(0); /* nothing that is written is looked through any more */
 		store_release(&os_confined, 1);
 		return;
 	}

@@ -47,8 +47,8 @@ often=stress=5:grace=0
 build movers movers.c && same movers $often ./movers
 build coroutines coroutines.c && same coroutines $often ./coroutines
 build cancel cancel.c && { # no plain run: libc's malloc may hang here
-  out=$(under 90 "$often:log_path=$T/logs/cancel.%p" ./cancel 60 2>&1)
-  [[ $out == "240 cancelled, 0 wrong" ]] && ok "cancelled at any time" || bad "cancelled at any time: ${out:-no end}"
+  out=$(under 90 "$often:log_path=$T/logs/cancel.%p" ./cancel 30 2>&1)
+  [[ $out == "120 cancelled, 0 wrong" ]] && ok "cancelled at any time" || bad "cancelled at any time: ${out:-no end}"
 }
 
 # -- modules and other allocators --
@@ -145,7 +145,7 @@ if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
 else skip "strace does not work here"; fi
 if [[ $(</proc/sys/kernel/core_pattern) == core ]]; then
   mkdir core.plain core.cgc
-  (ulimit -c unlimited; cd core.plain; ../shows abort) >/dev/null 2>&1
+  (ulimit -c unlimited; cd core.plain; plain 60 ../shows abort) >/dev/null 2>&1
   (ulimit -c unlimited; cd core.cgc; under 60 $often ../shows abort) >/dev/null 2>&1
   size() { du -k "$1"/core* 2>/dev/null | awk '{ n += $1 } END { print n + 0 }'; }
   (($(size core.cgc) > 0 && $(size core.cgc) < $(size core.plain) + 16384)) && ok "core dumps of $(size core.plain) and $(size core.cgc) KiB" ||
