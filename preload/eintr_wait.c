@@ -87,21 +87,21 @@ int sigpause_signal(int signal_number) { return __sigpause(signal_number, 1); }
 int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
 	sigset_t copy;
-	set = signals_without_ours(set, &copy);
+	set = signals_to_wait_for(set, &copy);
 	return EINTR_AGAIN(real()->sigwaitinfo(set, info));
 }
 
-/* Only for the set: with a signal of the user's choice, sigwait would take it away from the stop. */
+/* Only for the set: sigwait would take the signal away from the stop. */
 int sigwait(const sigset_t *set, int *signal_number)
 {
 	sigset_t copy;
-	return real()->sigwait(signals_without_ours(set, &copy), signal_number);
+	return real()->sigwait(signals_to_wait_for(set, &copy), signal_number);
 }
 
 int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
 	sigset_t copy;
-	set = signals_without_ours(set, &copy);
+	set = signals_to_wait_for(set, &copy);
 	return TIMED_AGAIN(timeout, next, real()->sigtimedwait(set, info, next));
 }
 

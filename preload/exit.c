@@ -14,7 +14,7 @@ EXPORT void _Exit(int status);
 
 EXPORT void _exit(int status)
 {
-	if (identity_own() && (options.stats || options.sites || options.mode == MODE_REPORT || options.mode == MODE_AUDIT)) {
+	if ((options.stats || options.sites || options.mode == MODE_REPORT || options.mode == MODE_AUDIT) && identity_own()) {
 		int code = end_process(false);
 		if (code >= 0)
 			status = code;

@@ -9,6 +9,7 @@
 #include "heap/hooks.h"
 #include "base/options.h"
 #include "cycle/cycle.h"
+#include "preload/kin.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -27,7 +28,8 @@ static __attribute__((noinline)) void *malloc_slow(size_t size, const void *call
 	return p;
 }
 
-EXPORT void *malloc(size_t size) { return heap_malloc_or(size, malloc_slow); }
+void *own_malloc(size_t size) { return heap_malloc_or(size, malloc_slow); }
+void *malloc(size_t) ALIAS(own_malloc);
 
 EXPORT void free(void *p) { heap_free_fast(p); }
 
@@ -171,7 +173,7 @@ EXPORT int malloc_info(int flags, FILE *out)
 
 /* ---- glibc's own names, which some programs and libraries call ---- */
 
-void *__libc_malloc(size_t) ALIAS(malloc);
+void *__libc_malloc(size_t) ALIAS(own_malloc);
 void *__libc_calloc(size_t, size_t) ALIAS(calloc);
 void *__libc_realloc(void *, size_t) ALIAS(realloc);
 void __libc_free(void *) ALIAS(free);

@@ -15,15 +15,18 @@
 #include <mqueue.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sched.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <termios.h>
@@ -40,10 +43,11 @@
 	X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt) \
 	/* flight.c */ X(mq_send) X(mq_timedsend) X(mq_receive) X(mq_timedreceive) X(vmsplice) X(tee) \
 	X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmdt) \
-	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) \
+	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) X(signalfd) \
 	/* dl.c */ X(dlclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
-	/* thread.c, epoll.c */ X(pthread_create) X(epoll_ctl) \
+	/* thread.c, epoll.c */ X(pthread_create) X(clone) X(pthread_setcanceltype) X(epoll_ctl) \
+	/* filter.c */ X(prctl) \
 	/* kernel.c */ X(timer_create) X(timer_delete) X(sigqueue) X(pthread_sigqueue) X(mq_notify) X(mq_close) \
 	X(aio_read) X(aio_write) X(aio_fsync) X(lio_listio) \
 	/* start.c */ X(__register_atfork)

@@ -13,6 +13,12 @@ static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t
 {
 	return LIKELY(options.signal == 0 || !set) ? set : signals_stripped(set, copy);
 }
+/* The same for a set of signals to wait for, where 33 counts too: a set of all bits, made without sigfillset, would take it. */
+static inline const sigset_t *signals_to_wait_for(const sigset_t *set, sigset_t *copy)
+{
+	const unsigned ours = options.signal ? options.signal : 33;
+	return LIKELY(!set || !(*(const uint64_t __attribute__((may_alias)) *)set >> (ours - 1) & 1)) ? set : signals_stripped(set, copy);
+}
 
 /* Is this process the one that the library was started in, or a true copy of it (fork)? False in a vfork child, which
  * shares our memory: nothing of ours may be touched there. */
@@ -36,5 +42,11 @@ void tell_iocbs_refused(uint64_t context, long taken, long n, const uintptr_t *l
 void tell_context_ends(uint64_t context); /* before io_destroy, and after */
 void tell_context_ended(uint64_t context, bool done);
 void tell_events(uint64_t context, long n, const struct io_event *events); /* fetched */
+
+/* Around a call that installs a filter of system calls (filter.c): begin before it, and then what became of it. */
+void filter_begin(void);
+void filter_end(bool installed);
+/* Prints what statistics there are, because nothing can be told at the end; NULL: nobody does. */
+extern void (*filter_tell)(const char *why);
 
 #endif

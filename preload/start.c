@@ -17,8 +17,10 @@
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
+#include "preload/children.h"
 #include "preload/end.h"
 #include "preload/faults.h"
+#include "preload/kin.h"
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "report/report.h"
@@ -74,9 +76,10 @@ static void fork_parent(void)
 /* By heap_hooks.forked in every child, whether fork's handlers ran (fork_child) or the heap noticed (raw clone). */
 static void forked(void)
 {
-	const char *degraded = stats.degraded;
+	const char *degraded = stats.degraded, *elsewhere = stats.malloc_elsewhere;
 	memset(&stats, 0, sizeof stats);
 	stats.degraded = degraded;
+	stats.malloc_elsewhere = elsewhere;
 	threads_forked();
 	roots_forked();
 	cycle_fork_child();
@@ -108,16 +111,6 @@ __attribute__((visibility("default"))) int __register_atfork(void (*prepare)(voi
 	return real()->__register_atfork(prepare, parent, child, library);
 }
 
-/* ---- pointers that are not ours ---- */
-
-static void foreign_free(void *p) { /* counted by the heap; whose memory it is can't be known, so it is left alone */ }
-
-static void *foreign_realloc(void *p, size_t size)
-{
-	void *(*next)(void *, size_t) = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
-	return next ? next(p, size) : NULL;
-}
-
 /* ---- options ---- */
 
 static void complain(const char *line) { say("%s", line); }
@@ -138,17 +131,59 @@ static void read_options(char **env)
 		options_print_help();
 }
 
+/* valgrind runs threads one at a time, on a processor of its own making: no stop, no register and no mapping is what it seems. */
+static bool under_valgrind(char **env)
+{
+	static const char name[] = "LD_PRELOAD=";
+	for (; env && *env; env++)
+		if (strncmp(*env, name, sizeof name - 1) == 0 && strstr(*env, "/vgpreload_"))
+			return true;
+	return false;
+}
+
+static void off(const char *why, bool aloud)
+{
+	stats.degraded = why;
+	options.mode = MODE_OFF;
+	if (aloud)
+		say("%s: nothing is recycled: the program runs as with mode=off", why);
+}
+
 /* ---- start and end ---- */
+
+static uint32_t ended; /* atomic */
+
+static void end_early(const char *why)
+{
+	stats.degraded = why;
+	if (options.mode == MODE_REPORT || options.mode == MODE_AUDIT)
+		say("%s: leaks and hidden pointers are not told: --verbosity=1 shows what was seen before", why);
+	if (options.stats && !__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
+		cycle_print_stats();
+}
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **env)
 {
-	read_options(env ? env : environ);
+	env = env ? env : environ;
+	read_options(env);
+	if (!children_serves(argv, env)) {
+		off("children= leaves this program out", false);
+		options.stats = 0;
+	}
+	if (under_valgrind(env) && options.mode != MODE_OFF)
+		off("the program runs under valgrind", true);
 	real_start();
 	heap_start();
 	if (options.harden)
 		harden_start();
-	heap_hooks.foreign_free = foreign_free;
-	heap_hooks.foreign_realloc = foreign_realloc;
+	const char *forbidden = options.mode == MODE_OFF ? NULL : os_filter_forbids();
+	if (forbidden) {
+		static char why[96];
+		text_format(why, sizeof why, "a filter forbids system calls that collecting needs (%s)", forbidden);
+		off(why, true);
+	}
+	filter_tell = end_early;
+	kin_start();
 	keyed = pthread_key_create(&key, thread_end) == 0;
 	heap_hooks.thread_seen = thread_seen;
 	thread_seen();
@@ -176,8 +211,7 @@ static uint64_t end_audit(void)
 
 int end_process(bool flush)
 {
-	static uint32_t ended;
-	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
+	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;
 	if (options.mode == MODE_REPORT) {

@@ -1,5 +1,5 @@
 /*
- * pthread_create: what a thread's birth hides from the collector, and the bounds of its stack.
+ * pthread_create: what a thread's birth hides from the collector, and the bounds of its stack; clone; pthread_setcanceltype.
  *
  *     creator:  block = { start, argument }, held as a root       pthread_create(born, block)
  *     born:     block is copied and freed, hold dropped, bounds told, then start(argument)
@@ -14,10 +14,17 @@
  * never see it (compiled with -fexceptions; the last call is a jump in release builds). Attributes are not touched.
  */
 #include "heap/heap.h"
+#include "heap/hooks.h"
+#include "heap/self.h"
+#include "os/os.h"
 #include "preload/real.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
 #include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+
+int __clone(int (*fn)(void *), void *stack, int flags, void *argument, ...) __THROW;
 
 struct birth {
 	void *(*start)(void *);
@@ -44,7 +51,8 @@ static void *born(void *p)
 	struct birth b = *(struct birth *)p;
 	roots_drop(b.hold); /* the copy above is on this thread's stack */
 	heap_free(p);
-	tell_stack();
+	if (!os_is_confined()) /* glibc asks for the CPUs on the way */
+		tell_stack();
 	return b.start(b.argument);
 }
 
@@ -63,5 +71,37 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)
 		heap_free(b);
 	}
 	errno = saved;
+	return r;
+}
+
+/* A process in our memory is told to the threads room, for no stop reaches it. */
+int clone(int (*fn)(void *), void *stack, int flags, void *argument, ...)
+{
+	va_list list;
+	va_start(list, argument);
+	pid_t *parent_tid = va_arg(list, pid_t *);
+	void *tls = va_arg(list, void *);
+	pid_t *child_tid = va_arg(list, pid_t *);
+	va_end(list);
+	if (LIKELY((flags & (CLONE_VM | CLONE_THREAD)) != CLONE_VM) || os_is_confined())
+		return real()->clone(fn, stack, flags, argument, parent_tid, tls, child_tid);
+	threads_sharer_enter();
+	int pid = real()->clone(fn, stack, flags, argument, parent_tid, tls, child_tid), saved = errno;
+	threads_sharer_leave(flags & CLONE_VFORK ? 0 : pid);
+	errno = saved;
+	return pid;
+}
+int __clone(int (*fn)(void *), void *stack, int flags, void *argument, ...) __attribute__((alias("clone")));
+
+/* Told before it becomes so, and until it is no more: slow paths of the heap make it deferred for their time (heap/self.c). */
+int pthread_setcanceltype(int type, int *old)
+{
+	if (type == PTHREAD_CANCEL_ASYNCHRONOUS) {
+		heap_hooks.cancel_type = real()->pthread_setcanceltype;
+		self.cancelled_any_time = 1;
+	}
+	int r = real()->pthread_setcanceltype(type, old);
+	if (r == 0 && type == PTHREAD_CANCEL_DEFERRED)
+		self.cancelled_any_time = 0;
 	return r;
 }

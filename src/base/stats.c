@@ -24,6 +24,7 @@ const char *const abort_names[ABORT_REASONS] = {
 	[ABORT_CORRUPT_LIST] = "a cached list is damaged",
 	[ABORT_UNSEEN] = "io_uring was entered unseen",
 	[ABORT_EXEC] = "a thread is inside exec",
+	[ABORT_SHARED] = "another process runs in this memory (clone with CLONE_VM)",
 };
 
 const char *const abort_keys[ABORT_REASONS] = {
@@ -37,6 +38,7 @@ const char *const abort_keys[ABORT_REASONS] = {
 	[ABORT_CORRUPT_LIST] = "corrupt_list",
 	[ABORT_UNSEEN] = "io_uring_unseen",
 	[ABORT_EXEC] = "exec",
+	[ABORT_SHARED] = "shared",
 };
 
 static unsigned bucket_of(uint64_t ns)

@@ -16,6 +16,7 @@ enum abort_reason {
 	ABORT_CORRUPT_LIST,   /* a cached list leads nowhere: the program wrote past a block */
 	ABORT_UNSEEN,         /* the kernel holds what we could not see go there */
 	ABORT_EXEC,           /* a thread is inside exec */
+	ABORT_SHARED,         /* another process runs in this memory */
 	ABORT_REASONS
 };
 extern const char *const abort_names[ABORT_REASONS]; /* for people */
@@ -37,6 +38,7 @@ struct stats {
 	uint64_t refills, remote_frees, adopted_spans;
 	uint64_t purged_bytes;
 	uint64_t eintr_hidden;       /* EINTRs of ours that a wrapper hid */
+	const char *malloc_elsewhere;/* NULL, or the file whose malloc the program calls instead of ours */
 	const char *degraded;        /* NULL, or why the collector does not run: one sentence */
 };
 extern struct stats stats;

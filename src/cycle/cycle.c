@@ -226,6 +226,8 @@ static void collect_drop(uint64_t mask)
 static enum abort_reason run_locked(cycle_visitor visit)
 {
 	struct attempt a = { .visit = visit };
+	if (!load_relaxed(&running)) /* since before the lock was taken, see cycle_confine */
+		return ABORT_EXEC;
 	if (!stack_ready()) {
 		a.reason = ABORT_NO_MEMORY;
 		cycle_end(&a);
@@ -342,7 +344,7 @@ static void wait_for_cycle(void)
 
 static void on_pressure(void)
 {
-	if (load_relaxed(&disabled) || (options.mode == MODE_REPORT && !options.stress) || !pace_wants() || self.busy || self.in_collector)
+	if (!load_relaxed(&running) || load_relaxed(&disabled) || (options.mode == MODE_REPORT && !options.stress) || !pace_wants() || self.busy || self.in_collector)
 		return;
 	list_modules();
 	uint64_t mask;
@@ -360,7 +362,7 @@ static bool on_exhausted(size_t bytes)
 	heap_totals(&t);
 	if (bytes > t.live + t.dirty) /* no cycle can find that much */
 		return false;
-	if (options.mode == MODE_COLLECT && load_relaxed(&disabled) == 0) {
+	if (options.mode == MODE_COLLECT && load_relaxed(&disabled) == 0 && load_relaxed(&running)) {
 		cycle_collect();
 		cycle_run(); /* its stop gives back the spans that the last verdict emptied */
 	}
@@ -401,6 +403,24 @@ void cycle_start(void)
 	pace_start();
 	store_release(&running, true);
 }
+
+/* ---- filters of system calls ---- */
+
+void cycle_confine(void)
+{
+	uint64_t mask;
+	store_release(&running, false);
+	/* Whoever had the lock is done then; whoever takes it from here on sees `running`. */
+	if (collect_take(&mask)) {
+		collect_drop(mask);
+	} else {
+		while (!lock_try(&collect_lock))
+			os_sleep_ns(WAIT_NS);
+		lock_drop(&collect_lock);
+	}
+}
+
+void cycle_confine_failed(void) { store_release(&running, heap_hooks.pressure != NULL); }
 
 /* ---- fork ---- */
 

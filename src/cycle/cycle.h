@@ -23,6 +23,11 @@ void cycle_fork_child(void);
 /* The last step in a child of fork, not in one of a raw clone: signals, blocked since prepare, are as they were. */
 void cycle_fork_child_end(void);
 
+/* The program is about to install a filter of system calls: no cycle is in flight when this returns, and none starts. */
+void cycle_confine(void);
+/* It was not installed after all. */
+void cycle_confine_failed(void);
+
 /* Prints the statistics block (stats=1) with say_raw. */
 void cycle_print_stats(void);
 

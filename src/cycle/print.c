@@ -59,6 +59,8 @@ void cycle_print_stats(void)
 	        stats.misuse, stats.foreign_frees, stats.remote_frees, stats.adopted_spans, stats.eintr_hidden);
 	if (fault_armed)
 		say_raw("faults %lu\n", fault_hits());
+	if (stats.malloc_elsewhere)
+		say_raw("malloc_elsewhere %s\n", stats.malloc_elsewhere);
 	if (stats.degraded)
 		say_raw("degraded %s\n", stats.degraded);
 }

@@ -34,6 +34,8 @@ struct heap_hooks {
 	void (*thread_seen)(void);
 	/* A cycle is over, whatever came of it; the collect lock was dropped, signals are still blocked. */
 	void (*cycle_ended)(void);
+	/* libc's pthread_setcanceltype, for a thread whose self.cancelled_any_time says so. */
+	int (*cancel_type)(int type, int *old);
 	/* The process was copied by a raw fork or clone: everything that names threads or descriptors is void. */
 	void (*forked)(void);
 };

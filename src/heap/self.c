@@ -11,6 +11,8 @@
 #include "heap/cache.h"
 #include "heap/hooks.h"
 
+#include <pthread.h>
+
 /* Further than this apart, two stack pointers are taken for two stacks. */
 enum { SAME_STACK = 1 << 20 };
 /* No frame between busy_enter and busy_leave returns this far up: a higher stack pointer means that it was unwound. */
@@ -24,8 +26,11 @@ void busy_enter(void)
 	if (UNLIKELY(self.busy) && sp > self.busy_sp + MARGIN && sp - self.busy_sp < SAME_STACK && sp - self.stack_low < self.stack_high - self.stack_low
 	    && self.busy_sp - self.stack_low < self.stack_high - self.stack_low)
 		self.busy = 0;
-	if (self.busy == 0)
+	if (self.busy == 0) {
 		self.busy_sp = sp;
+		if (UNLIKELY(self.cancelled_any_time))
+			heap_hooks.cancel_type(PTHREAD_CANCEL_DEFERRED, NULL);
+	}
 	__atomic_store_n(&self.busy, self.busy + 1, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
@@ -39,4 +44,6 @@ void busy_leave(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (UNLIKELY(load_relaxed(&self.park_wanted)) && self.busy == 0 && heap_hooks.park)
 		heap_hooks.park();
+	if (UNLIKELY(self.cancelled_any_time) && self.busy == 0)
+		heap_hooks.cancel_type(PTHREAD_CANCEL_ASYNCHRONOUS, NULL); /* may not return */
 }

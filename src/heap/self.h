@@ -5,6 +5,9 @@
  * busy: slow paths of the heap nest in busy_enter/busy_leave. The stop handler that interrupts a busy thread does not park
  * it: it sets park_wanted, and busy_leave parks. A slow path that was left by longjmp leaves busy > 0 behind; it is stale
  * when the stack has been unwound past busy_sp (judged on the same stack only).
+ *
+ * A thread with asynchronous cancellation could be unwound while it holds a lock of the heap; its slow paths are therefore not
+ * cancelled before their end. (In libc's malloc it may die so, and everybody waits for ever.)
  */
 #ifndef CGC_HEAP_SELF_H
 #define CGC_HEAP_SELF_H
@@ -29,6 +32,7 @@ struct self {
 	uintptr_t eintr_scope;    /* address of the running wrapper's struct eintr_scope, whose first word is
 	                             address ^ SELF_EINTR_COOKIE; 0 outside. A longjmp may leave an old one behind */
 	uint32_t cache_born;      /* the cache was just made: tell heap_hooks.thread_seen after busy */
+	uint32_t cancelled_any_time; /* the thread asked for asynchronous cancellation: slow paths put it off (busy_enter) */
 	uint32_t tid;             /* cached gettid of this thread; 0 unknown */
 	uintptr_t stack_low, stack_high; /* bounds of the ordinary stack, when known (threads/); 0 otherwise */
 };

@@ -25,6 +25,8 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+uint32_t os_confined;
+
 static bool failed(long r) { return r < 0 && r >= -4095; }
 
 static long map(uintptr_t addr, size_t size, int prot, int flags)
@@ -85,12 +87,16 @@ void os_unmap(void *p, size_t size)
 
 void *os_remap(void *p, size_t old, size_t size)
 {
+	if (os_is_confined())
+		return NULL;
 	long r = syscall4(SYS_mremap, (long)p, (long)old, (long)size, MREMAP_MAYMOVE);
 	return failed(r) ? NULL : (void *)r;
 }
 
 bool os_move(uintptr_t from, uintptr_t to, size_t size)
 {
+	if (os_is_confined())
+		return false;
 	/* DONTUNMAP (5.7): `from` stays mapped, empty, so nobody else can land in the arena's window. Older kernels: EINVAL. */
 	return syscall6(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED | 4 /* DONTUNMAP */, (long)to, 0)
 	       == (long)to;
@@ -98,11 +104,17 @@ bool os_move(uintptr_t from, uintptr_t to, size_t size)
 
 bool os_purge(uintptr_t addr, size_t size)
 {
-	return syscall3(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED) == 0;
+	return !os_is_confined() && syscall3(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED) == 0;
 }
 
-bool os_wipeonfork(void *p, size_t size) { return syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */) == 0; }
-bool os_guard(void *p, size_t size) { return syscall3(SYS_mprotect, (long)p, (long)size, PROT_NONE) == 0; }
+bool os_wipeonfork(void *p, size_t size)
+{
+	return !os_is_confined() && syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */) == 0;
+}
+bool os_guard(void *p, size_t size)
+{
+	return !os_is_confined() && syscall3(SYS_mprotect, (long)p, (long)size, PROT_NONE) == 0;
+}
 
 /* clock_gettime goes through the vdso: it takes no lock. Where it fails after all (a filter, an emulator), time goes on by a
  * millisecond a look: whoever waits for an answer until some time must come to an end. */
@@ -123,8 +135,8 @@ static uint64_t clock_ns(clockid_t clock)
 
 uint64_t os_now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 uint64_t os_coarse_ns(void) { return clock_ns(CLOCK_MONOTONIC_COARSE); }
-uint64_t os_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
-uint64_t os_process_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
+uint64_t os_thread_cpu_ns(void) { return os_is_confined() ? 0 : clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t os_process_cpu_ns(void) { return os_is_confined() ? 0 : clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 void os_sleep_ns(uint64_t ns)
 {
@@ -133,9 +145,9 @@ void os_sleep_ns(uint64_t ns)
 }
 
 void os_yield(void) { syscall0(SYS_sched_yield); }
-int os_pid(void) { return (int)syscall0(SYS_getpid); }
-int os_tid(void) { return (int)syscall0(SYS_gettid); }
-bool os_own_thread(int tid) { return syscall3(SYS_tgkill, os_pid(), tid, 0) == 0; }
+int os_pid(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_getpid); }
+int os_tid(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_gettid); }
+bool os_own_thread(int tid) { return !os_is_confined() && syscall3(SYS_tgkill, os_pid(), tid, 0) == 0; }
 bool os_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 /* tcbhead_t.pointer_guard of glibc's x86-64 TLS block (sysdeps/x86_64/nptl/tls.h); the same in all threads. */
@@ -269,7 +281,7 @@ long os_copy_self(void *buf, uintptr_t from, size_t n)
 uint64_t os_inode(int fd)
 {
 	struct stat st = { .st_ino = 0 };
-	return syscall2(SYS_fstat, fd, (long)&st) == 0 ? st.st_ino : 0;
+	return !os_is_confined() && syscall2(SYS_fstat, fd, (long)&st) == 0 ? st.st_ino : 0;
 }
 
 bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }
@@ -279,6 +291,11 @@ long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_io
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages)
 {
 	return (int)syscall3(SYS_mincore, (long)addr, (long)size, (long)pages);
+}
+
+int os_exec(const char *path, char *const argv[], char *const env[])
+{
+	return (int)syscall3(SYS_execve, (long)path, (long)argv, (long)env);
 }
 
 void os_exit(int status)

@@ -10,6 +10,17 @@
 
 struct timespec;
 
+/*
+ * Set, for ever, when the program installs a filter of system calls (seccomp). What a filter lets pass is what the program was seen
+ * to need with libc's malloc, so from here on nothing is asked of the system but mmap, munmap and futex: purging, moving and guarding
+ * fail, time does not pass, identities are not told. The collector has ended by then (cycle_confine).
+ */
+extern uint32_t os_confined; /* atomic */
+static inline bool os_is_confined(void) { return UNLIKELY(load_relaxed(&os_confined)); }
+/* Does a filter from before this program's start let everything pass that a cycle needs? NULL, or what it forbids. Asks a child that
+ * dies of it in our place. Called once, before any other call of this file but os_map. */
+const char *os_filter_forbids(void);
+
 /* -- memory. Sizes and addresses are multiples of 4 KiB. -- */
 void *os_map(size_t size);                          /* private, zeroed, read/write, anywhere; NULL: no memory */
 int os_map_at_errno(uintptr_t addr, size_t size);   /* exactly there, replacing nothing; 0, -EEXIST or -ENOMEM */
@@ -35,7 +46,7 @@ uint64_t os_process_cpu_ns(void);
 void os_sleep_ns(uint64_t ns);     /* may wake early */
 void os_yield(void);
 
-/* -- identity -- */
+/* -- identity. Both are 0 once os_confined is set. -- */
 int os_pid(void);
 int os_tid(void);
 bool os_own_thread(int tid);       /* a thread of this process has this id */
@@ -74,6 +85,7 @@ long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);
 
+int os_exec(const char *path, char *const argv[], char *const env[]); /* -errno, if at all */
 void os_exit(int status) __attribute__((noreturn)); /* the whole process, at once */
 void os_abort(void) __attribute__((noreturn)); /* SIGABRT with the default action, as abort() */
 

@@ -88,7 +88,7 @@ static long signal_send(uint32_t tid)
 bool threads_block_signals(uint64_t *saved)
 {
 	uint64_t all = ~0ull;
-	if (syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)saved, 8) == 0)
+	if (!os_is_confined() && syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)saved, 8) == 0)
 		return true;
 	*saved = THREADS_NO_MASK;
 	return false;
@@ -324,7 +324,8 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 	__atomic_store_n(&stop.wanted, load_relaxed(&stop.answers) + (1u << 30), __ATOMIC_SEQ_CST);
 	/* seq_cst with `execs`, as in threads_exec_enter: one of the two sees the other. */
 	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
-	enum abort_reason reason = __atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) ? ABORT_EXEC : everybody_stops(started);
+	enum abort_reason reason = __atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) ? ABORT_EXEC
+	                           : sharers_live() ? ABORT_SHARED : everybody_stops(started);
 	if (reason == ABORT_NONE && gather())
 		return ABORT_NONE;
 	if (reason == ABORT_NONE)
@@ -380,4 +381,5 @@ void threads_forked(void)
 	if (stop.epoch & 1)
 		__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
 	tasks_forget_all();
+	sharers_forked();
 }

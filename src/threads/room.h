@@ -81,7 +81,13 @@ struct task_signs {
 enum task_state task_classify(uint32_t tid, struct task_signs *signs);
 /* The same for n bytes of such a file; exposed for the fuzzer. */
 enum task_state task_parse_stat(const char *text, size_t n, struct task_signs *signs);
+/* And for another process, where awaited means alive, by /proc/PID/stat. */
+enum task_state process_state(int pid, struct task_signs *signs);
 void tasks_start(void);
+
+/* -- sharers.c: processes in our memory -- */
+bool sharers_live(void); /* under the collect lock */
+void sharers_forked(void);
 
 #define KERNEL_SA_RESTORER 0x04000000ul
 

@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
-enum { FIRST_CHUNK = 64, CHUNKS = 17, FIRST_TABLE = 512 };
+enum { FIRST_CHUNK = 64, CHUNKS = 17, FIRST_TABLE = 512, STAT_ROOM = 512 };
 
 struct entry_table {
 	uint64_t size;      /* bytes of this mapping */
@@ -302,16 +302,29 @@ enum task_state task_parse_stat(const char *text, size_t n, struct task_signs *s
 	return TASK_AWAITED;
 }
 
-enum task_state task_classify(uint32_t tid, struct task_signs *signs)
+/* `text`, STAT_ROOM bytes, names the file and receives its contents. */
+static enum task_state classify(char *text, struct task_signs *signs)
 {
-	char text[512];
 	*signs = (struct task_signs){ false, false };
-	text_format(text, sizeof text, "/proc/self/task/%u/stat", tid);
 	int fd = os_open(text, O_RDONLY, 0);
-	long n = fd < 0 ? -1 : os_read(fd, text, sizeof text);
+	long n = fd < 0 ? -1 : os_read(fd, text, STAT_ROOM);
 	if (fd >= 0)
 		os_close(fd);
 	if (n <= 0)
 		return fd == -2 /* ENOENT */ || n == -3 /* ESRCH */ ? TASK_GONE : TASK_AWAITED;
 	return task_parse_stat(text, (size_t)n, signs);
+}
+
+enum task_state task_classify(uint32_t tid, struct task_signs *signs)
+{
+	char text[STAT_ROOM];
+	text_format(text, sizeof text, "/proc/self/task/%u/stat", tid);
+	return classify(text, signs);
+}
+
+enum task_state process_state(int pid, struct task_signs *signs)
+{
+	char text[STAT_ROOM];
+	text_format(text, sizeof text, "/proc/%d/stat", pid);
+	return classify(text, signs);
 }

@@ -38,8 +38,8 @@ const char *threads_unsupported(void);
 /* The new thread tells its stack bounds (from the shim's pthread_create trampoline); thread exit forgets them. */
 void threads_stack_known(uintptr_t low, uintptr_t high);
 
-/* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. false: the kernel refused, *saved is
- * THREADS_NO_MASK. */
+/* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. false: the kernel refused, or the
+ * process is confined (os.h): *saved is THREADS_NO_MASK. */
 bool threads_block_signals(uint64_t *saved);
 /* THREADS_NO_MASK, which no thread can have (KILL and STOP are never blocked), changes nothing. */
 void threads_restore_signals(uint64_t saved);
@@ -88,6 +88,10 @@ void threads_forked(void);
  * new image). enter waits for the stop's end. No-ops in a vfork child. */
 void threads_exec_enter(void);
 void threads_exec_leave(void);
+
+/* Around a clone that makes a process in our memory: no stop meanwhile, nor while that process lives. pid: 0 or less when it does not. */
+void threads_sharer_enter(void);
+void threads_sharer_leave(int pid);
 
 /* Memory of this room that must not be scanned as a root. fn is called for each range. */
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));

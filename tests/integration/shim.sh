@@ -14,7 +14,7 @@ verdict() { # condition's status, name
 }
 mkdir -p "$work/lib/inner" && cd "$work" || exit 2
 flags="-O1 -g -D_GNU_SOURCE -Wall"
-for p in eintr handlers altstack exec dl epoll wakeups raw; do
+for p in eintr handlers altstack exec dl epoll wakeups sets raw; do
 	rpath=; [ $p = dl ] && rpath='-Wl,--enable-new-dtags,-rpath,$ORIGIN/lib'
 	$cc $flags -o $p "$here/$p.c" $rpath -lpthread -ldl || exit 2
 done
@@ -23,7 +23,7 @@ $cc $flags -shared -fPIC -o lib/inner/libshim-inner.so "$here/inner.c"
 $cc $flags -shared -fPIC -o lib/inner/libshim-late.so "$here/inner.c"
 $cc $flags -shared -fPIC -o lib/libshim-outer.so "$here/outer.c" -Llib/inner -lshim-inner -Wl,--enable-new-dtags,-rpath,'$ORIGIN/inner' -ldl
 
-for p in eintr handlers altstack exec dl epoll wakeups raw threads; do
+for p in eintr handlers altstack exec dl epoll wakeups sets raw threads; do
 	timeout 120 ./$p >$p.plain 2>$p.plain.err
 	verdict $? "$p, plain: $(grep FAILED $p.plain | tr '\n' ';')"
 	UNDER_CGC=1 LD_PRELOAD="$libs/libcgc-tick.so" timeout 120 ./$p >$p.tick 2>$p.tick.err
