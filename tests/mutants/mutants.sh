@@ -58,6 +58,7 @@ law3_park_busy     | step 12 2 large_block       | stress=1000000:grace=0
 law4_rebuild_list  | step 12 2 fast_path         | stress=1000000:grace=0
 law5_late_publish  | zoo_fresh_span             | $zoo
 law6_empty_is_unowned | zoo_emptied_span        | $zoo
+law8_ignore_sharers | unit stop_refusal_test threads/no_stop_while_another_process_runs_in_our_memory |
 law7_blind_verdict | unit verdict_test verdict/blocks_newer_than_the_stop_are_not_condemned |
 law7_no_return     | zoo_returns                | stress=1:grace=32
 law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..

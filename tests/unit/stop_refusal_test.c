@@ -127,6 +127,42 @@ Test(threads, a_stop_gives_way_to_exec)
 	cr_assert_eq(cycle(5), 5);
 }
 
+static uint32_t sharer_ends;
+static int shares_memory(void *unused)
+{
+	struct timespec t = { 0, 1000000 };
+	while (!load_acquire(&sharer_ends))
+		syscall(SYS_nanosleep, &t, NULL);
+	syscall(SYS_exit, 0);
+	return 0;
+}
+static enum abort_reason one_stop(void)
+{
+	uint64_t saved;
+	threads_block_signals(&saved);
+	enum abort_reason r = threads_stop();
+	if (r == ABORT_NONE)
+		threads_resume();
+	threads_restore_signals(saved);
+	return r;
+}
+Test(threads, no_stop_while_another_process_runs_in_our_memory)
+{
+	static char stack[16384] __attribute__((aligned(16)));
+	int status;
+	if (getenv("CGC_FAULT"))
+		cr_assert_null(fault_parse(getenv("CGC_FAULT")));
+	cr_assert_eq(one_stop(), ABORT_NONE);
+	threads_sharer_enter();
+	pid_t p = clone(shares_memory, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
+	threads_sharer_leave(p);
+	enum abort_reason r = one_stop();
+	store_release(&sharer_ends, 1); /* before any assert: it must not outlive the test */
+	cr_assert_eq(waitpid(p, &status, 0), p);
+	cr_assert_eq(r, ABORT_SHARED);
+	cr_assert_eq(one_stop(), ABORT_NONE);
+}
+
 static void refused(const char *text, enum abort_reason expected)
 {
 	uint64_t saved;
