@@ -10,8 +10,9 @@
  *   that is still building its data finds nothing as a rule; that says nothing about what it loses later.)
  *
  * CPU budget: over the window, the collector may use cpu_limit percent of the process's CPU time. When a cycle is due but the
- * budget is spent, it waits; past twice what was alive plus 16 MiB (doubled from the third empty cycle on) memory wins, and the budget is
- * half of the CPU. What was alive, not what was allocated: floating garbage must not raise its own limit.
+ * budget is spent, it waits; past twice what was alive plus 8 MiB (doubled from the third empty cycle on) memory wins, and the budget is
+ * half of the CPU, and a quarter further three quarters: on a crowded machine, where each cycle misses the cache more, a program that
+ * leaks a gigabyte a second outran one half. What was alive, not what was allocated: floating garbage must not raise its own limit.
  *
  * A cycle that ended early (a thread that did not answer) waits 10 ms before the next, doubling up to a minute.
  *
@@ -36,10 +37,10 @@
 
 enum {
 	FLOOR_MIB = 16,           /* below this a cycle costs more than the memory it could save */
-	SLACK_MIB = 16,
+	SLACK_MIB = 8,
 	BACKOFF_MOST = 6,
 	CHECK_AGAIN_KIB = 1024,   /* growth until a cycle that had to wait is thought of again */
-	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50,
+	IDLE_PERCENT = 1, HUNGRY_PERCENT = 50, STARVING_PERCENT = 75,
 	AUDIT_EVERY = 256         /* a program of a thousand blocks is judged a few times; the budget thins it out for larger ones */
 };
 #define HALF_LIFE_NS (60 * 1000000000ull)
@@ -92,12 +93,16 @@ void pace_start(void)
 	arm();
 }
 
-bool pace_over(void)
+/* Live memory is past the bound, and `quarters` quarters of it more. */
+static bool past(unsigned quarters)
 {
 	struct heap_totals t;
 	heap_totals(&t);
-	return t.live > (2 * pace.alive + SLACK_MIB * MIB) << (pace.backoff > 2 ? pace.backoff - 2 : 0);
+	size_t bound = (2 * pace.alive + SLACK_MIB * MIB) << (pace.backoff > 2 ? pace.backoff - 2 : 0);
+	return t.live > bound + bound / 4 * quarters;
 }
+
+bool pace_over(void) { return past(0); }
 
 bool pace_wants(void)
 {
@@ -109,7 +114,7 @@ bool pace_wants(void)
 		return under(load_relaxed(&stats.judged_blocks) < TALLY_ENOUGH ? HUNGRY_PERCENT : options.cpu_limit);
 	if (under(options.cpu_limit))
 		return true;
-	if (pace_over() && under(HUNGRY_PERCENT))
+	if (pace_over() && (under(HUNGRY_PERCENT) || (past(1) && under(STARVING_PERCENT))))
 		return true;
 later:
 	heap_watch_more(CHECK_AGAIN_KIB << 10);
