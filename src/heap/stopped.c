@@ -83,7 +83,8 @@ bool span_is_ready(const struct span *s) { return load_relaxed(&s->list) == LIST
 void cache_promote(struct span *s)
 {
 	lock_take(&caches_lock);
-	if (s->kind == SPAN_SMALL && s->list == LIST_DORMANT) {
+	/* An owner may be moving it meanwhile, from list to list of its own: dormant ones change under the lock only. */
+	if (load_relaxed(&s->kind) == SPAN_SMALL && load_relaxed(&s->list) == LIST_DORMANT) {
 		span_list_remove(s, NULL);
 		span_list_add(s, NULL, LIST_READY);
 	}
