@@ -42,7 +42,7 @@ static const char *sanitizer(void)
 static size_t length(const char *s)
 {
 	size_t n = 0;
-	while (s[n] && n < SIZE_MAX / 2)
+	while (n < SIZE_MAX / 2 && s[n])
 		n++;
 	return n;
 }

@@ -87,7 +87,7 @@ static bool own_library(const struct dl_phdr_info *info)
  */
 static uint64_t loader_sum(void)
 {
-	struct r_debug debug;
+	struct r_debug debug = { 0 };
 	struct link_map m;
 	uint64_t sum = 1;
 	if (os_read_self(&debug, (uintptr_t)&_r_debug, sizeof debug) != (long)sizeof debug || debug.r_state != RT_CONSISTENT)
