@@ -284,11 +284,10 @@ uint32_t span_absorb(struct span *s)
  * have kept others from telling the next one: hence the loop. */
 void span_notify(struct span *s)
 {
-	struct cache *owner;
-	while ((owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST))) {
+	while (__atomic_load_n(&s->owner, __ATOMIC_SEQ_CST)) {
 		if (__atomic_load_n(&s->queued, __ATOMIC_SEQ_CST) || __atomic_exchange_n(&s->queued, 1, __ATOMIC_SEQ_CST))
 			return;
-		owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
+		struct cache *owner = __atomic_load_n(&s->owner, __ATOMIC_SEQ_CST);
 		if (owner) {
 			uint32_t head = load_relaxed(&owner->inbox);
 			do
