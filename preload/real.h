@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -45,6 +46,7 @@
 	X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmdt) \
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) X(signalfd) \
 	/* dl.c */ X(dlclose) \
+	/* exit.c */ X(fclose) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
 	/* thread.c, epoll.c */ X(pthread_create) X(clone) X(pthread_setcanceltype) X(epoll_ctl) \
 	/* filter.c */ X(prctl) \

@@ -26,6 +26,7 @@
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
+#include "base/console.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -165,6 +166,7 @@ static void end_early(const char *why)
 __attribute__((constructor)) static void start(int argc, char **argv, char **env)
 {
 	env = env ? env : environ;
+	console_start();
 	read_options(env);
 	if (!children_serves(argv, env)) {
 		off("children= leaves this program out", false);

@@ -10,6 +10,7 @@
  * library that writes to stderr has it, and log_path avoids it.
  */
 #include "base/text.h"
+#include "base/console.h"
 #include "base/options.h"
 #include "os/os.h"
 
@@ -212,7 +213,7 @@ static int open_log(void)
 		os_close(fd);
 	if (!__atomic_exchange_n(&told, 1, __ATOMIC_RELAXED)) {
 		size_t n = text_format(line, sizeof(line), "cgc: log_path: %s %s: lines go to stderr: name a file of your own\n", path, why);
-		os_write(2, line, n);
+		console_write(line, n);
 	}
 	return -1;
 }
@@ -221,7 +222,7 @@ static void emit(const char *line, size_t n)
 {
 	int fd = options.log_path[0] ? open_log() : -1;
 	if (fd < 0) {
-		os_write(2, line, n);
+		console_write(line, n);
 		return;
 	}
 	os_write(fd, line, n);

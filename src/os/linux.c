@@ -252,7 +252,39 @@ long os_write(int fd, const void *buf, size_t n)
 	}
 	return (long)done;
 }
+
+/* The signal comes to the thread that writes, before the call returns: blocked for so long and taken from the queue. One that was
+ * pending before is the program's. */
+long os_write_quietly(int fd, const void *buf, size_t n)
+{
+	const uint64_t pipe = 1ull << (SIGPIPE - 1);
+	const struct timespec at_once = { 0, 0 };
+	uint64_t mask = 0, before = 0;
+	siginfo_t info;
+	bool blocked = syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&pipe, (long)&mask, 8) == 0;
+	syscall2(SYS_rt_sigpending, (long)&before, 8);
+	long r = os_write(fd, buf, n);
+	if (r == -EPIPE && blocked && !(before & pipe))
+		syscall4(SYS_rt_sigtimedwait, (long)&pipe, (long)&info, (long)&at_once, 8);
+	if (blocked)
+		syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, 8);
+	return r;
+}
+
 void os_close(int fd) { syscall1(SYS_close, fd); }
+int os_keep(int fd) { return (int)syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100); }
+
+bool os_file(int fd, struct os_file *f)
+{
+	struct stat st = { 0 };
+	*f = (struct os_file){ 0 };
+	if (syscall2(SYS_fstat, fd, (long)&st) != 0)
+		return false;
+	bool log = (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode)) && (syscall2(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+	*f = (struct os_file){ st.st_dev, st.st_ino, S_ISCHR(st.st_mode) ? OS_FILE_TERMINAL : log ? OS_FILE_LOG : OS_FILE_OTHER };
+	return true;
+}
+
 bool os_is_safe_log(int fd)
 {
 	struct stat st = { 0 };

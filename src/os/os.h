@@ -69,7 +69,19 @@ long os_pwrite(int fd, const void *buf, size_t n, uint64_t at);
 int os_memfd(const char *name);                     /* a file in memory; descriptor or -errno */
 bool os_files_unlimited(void);                      /* RLIMIT_FSIZE is not set: writing a file cannot end in SIGXFSZ */
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
+long os_write_quietly(int fd, const void *buf, size_t n); /* the same; a broken pipe raises no SIGPIPE */
 void os_close(int fd);
+int os_keep(int fd);                                /* another descriptor for it, a high one, closed by exec; or -errno */
+struct os_file {
+	uint64_t device, inode;
+	enum os_file_kind {
+		OS_FILE_NONE,       /* not open */
+		OS_FILE_TERMINAL,   /* a character device */
+		OS_FILE_LOG,        /* a file or pipe that was opened for writing only */
+		OS_FILE_OTHER
+	} kind;
+};
+bool os_file(int fd, struct os_file *f);            /* false: it is not open */
 /* Is this open file one that nobody else can have put in our way: a regular file of our own (effective user) with no other
  * name, or a device, which only root makes? */
 bool os_is_safe_log(int fd);

@@ -103,6 +103,21 @@ gives "$LIB" 0 env CGC_OPTIONS=mode=off "$cgc" run -- "$cgc" run -- printenv LD_
 # No third process is left between the shell and the program, and no zombie of the check in it.
 gives "[]" 0 "$cgc" run --mode=off -- bash -c 'read -r c </proc/$$/task/$$/children; echo "[$c]"'
 
+# -- what is told at the end --
+# GNU's programs close standard error in their last exit handler.
+"$cgc" run --stats -- ls / >/dev/null 2>"$T/err"; status=$?
+((status == 0)) && grep -q '^cycles ' "$T/err" && ok "statistics of a program that closes its standard error" || bad "ls: exit $status: $(head -n 1 "$T/err")"
+# Nobody reads any more: no SIGPIPE may change the status.
+{ sleep 0.3; "$cgc" run --stats -- true 2>&1 >/dev/null; echo $? >"$T/status"; } | true
+[[ $(<"$T/status") == 0 ]] && ok "a standard error that nobody reads changes no status" || bad "a broken pipe: status $(<"$T/status")"
+cat >"$T/reuse.c" <<'C'
+#include <fcntl.h>
+#include <unistd.h>
+int main(int argc, char **argv) { close(2); return open(argv[1], O_RDWR | O_CREAT, 0600) == 2 && write(2, "data\n", 5) == 5 ? 0 : argc; }
+C
+# Descriptor 2 is a data file now: nothing of ours is written to it.
+"${CC:-cc}" -o "$T/reuse" "$T/reuse.c" && gives "data" 0 bash -c "\"$cgc\" run --stats -- \"$T/reuse\" \"$T/base\" && cat \"$T/base\""
+
 # -- the library must really load --
 refuses 125 'is not there' "$cgc" run --library="$T/nothing.so" -- true
 refuses 125 'does not load' "$cgc" run --library="$T/three.c" -- true
