@@ -253,19 +253,20 @@ long os_write(int fd, const void *buf, size_t n)
 	return (long)done;
 }
 
-/* The signal comes to the thread that writes, before the call returns: blocked for so long and taken from the queue. One that was
- * pending before is the program's. */
+/* A broken pipe raises SIGPIPE, a file at RLIMIT_FSIZE (0 in sandboxes: sshd's) SIGXFSZ. The signal comes to the thread that writes, before
+ * the call returns: blocked for so long and taken from the queue. One that was pending before is the program's. */
 long os_write_quietly(int fd, const void *buf, size_t n)
 {
-	const uint64_t pipe = 1ull << (SIGPIPE - 1);
+	const uint64_t both = 1ull << (SIGPIPE - 1) | 1ull << (SIGXFSZ - 1);
 	const struct timespec at_once = { 0, 0 };
 	uint64_t mask = 0, before = 0;
 	siginfo_t info;
-	bool blocked = syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&pipe, (long)&mask, 8) == 0;
+	bool blocked = syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&both, (long)&mask, 8) == 0;
 	syscall2(SYS_rt_sigpending, (long)&before, 8);
 	long r = os_write(fd, buf, n);
-	if (r == -EPIPE && blocked && !(before & pipe))
-		syscall4(SYS_rt_sigtimedwait, (long)&pipe, (long)&info, (long)&at_once, 8);
+	const uint64_t raised = both & ~before & ~(r == -EPIPE ? 1ull << (SIGXFSZ - 1) : r == -EFBIG ? 1ull << (SIGPIPE - 1) : both);
+	if (raised && blocked)
+		syscall4(SYS_rt_sigtimedwait, (long)&raised, (long)&info, (long)&at_once, 8);
 	if (blocked)
 		syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, 8);
 	return r;

@@ -69,7 +69,7 @@ long os_pwrite(int fd, const void *buf, size_t n, uint64_t at);
 int os_memfd(const char *name);                     /* a file in memory; descriptor or -errno */
 bool os_files_unlimited(void);                      /* RLIMIT_FSIZE is not set: writing a file cannot end in SIGXFSZ */
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
-long os_write_quietly(int fd, const void *buf, size_t n); /* the same; a broken pipe raises no SIGPIPE */
+long os_write_quietly(int fd, const void *buf, size_t n); /* the same; raises neither SIGPIPE nor SIGXFSZ */
 void os_close(int fd);
 int os_keep(int fd);                                /* another descriptor for it, a high one, closed by exec; or -errno */
 struct os_file {

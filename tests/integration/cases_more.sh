@@ -4,8 +4,8 @@
 # SWI-Prolog is no case: it keeps its arrays of atoms and functors as pointers that lie their own length before the block, which
 # no collector can see; audit names it (see README.md, limits).
 need sqlite3 lighttpd haproxy curl apache2-utils ruby tcl luajit emacs-nox gcc ffmpeg imagemagick ghostscript poppler-utils python3 \
-     xvfb xterm xdotool x11-utils rsync tmux gdb bc gawk findutils sox erlang-base
-[[ -z ${ALL:-} ]] || need postgresql mariadb-server apache2 dnsmasq-base bind9 bind9-dnsutils openssh-server openssh-client mosquitto mosquitto-clients \
+     xvfb xterm xdotool x11-utils rsync tmux gdb bc gawk findutils sox erlang-base openssh-server openssh-client
+[[ -z ${ALL:-} ]] || need postgresql mariadb-server apache2 dnsmasq-base bind9 bind9-dnsutils mosquitto mosquitto-clients \
      unbound guile-3.0 sbcl g++ clang golang-go ghc ocaml-nox rustc gnuplot-nox zenity gnome-calculator dbus python3-gi gir1.2-gtk-3.0 \
      python3-numpy fonts-dejavu-core gnupg zstd pigz p7zip-full systemd
 

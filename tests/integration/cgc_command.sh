@@ -115,6 +115,12 @@ cat >"$T/reuse.c" <<'C'
 #include <unistd.h>
 int main(int argc, char **argv) { close(2); return open(argv[1], O_RDWR | O_CREAT, 0600) == 2 && write(2, "data\n", 5) == 5 ? 0 : argc; }
 C
+# A sandbox that may write no file: no SIGXFSZ ends the program.
+echo "before" >"$T/full"
+(ulimit -f 0; "$cgc" run --stats -- true 2>>"$T/full"); status=$?
+((status == 0)) && ok "no file may grow: standard error" || bad "standard error that may not grow: status $status"
+(ulimit -f 0; "$cgc" run --stats --log_path="$T/full" -- true); status=$?
+((status == 0)) && ok "no file may grow: log_path" || bad "a log that may not grow: status $status"
 # Descriptor 2 is a data file now: nothing of ours is written to it.
 "${CC:-cc}" -o "$T/reuse" "$T/reuse.c" && gives "data" 0 bash -c "\"$cgc\" run --stats -- \"$T/reuse\" \"$T/base\" && cat \"$T/base\""
 

@@ -10,8 +10,8 @@ set -u
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/cases_run.sh"
 cases=$root/tests/integration/cases_more.sh
-quick="erlang ruby tcl luajit emacs sqlite_threads lighttpd haproxy ffmpeg imagemagick ghostscript sox rsync tmux xterm"
-hard="erlang tcl luajit lighttpd ffmpeg sox rsync"
+quick="erlang ruby tcl luajit emacs sqlite_threads lighttpd haproxy ffmpeg imagemagick ghostscript sox rsync sshd tmux xterm"
+hard="erlang sshd tcl luajit lighttpd ffmpeg sox rsync"
 compilers=" clang go gxx ghc rustc ocaml "
 export CASE_SECONDS=${CASE_SECONDS:-300}
 if [[ -n "$*${MODES:-}" ]]; then run_cases "${MODES:-collect}" "${*:-$(case_names "$cases")}"; fi
