@@ -117,6 +117,27 @@ static void grow(void)
 	free(p[1]);
 }
 
+/* A block of 5 MiB with another right behind it, so that it can only grow elsewhere. */
+static void move(void)
+{
+	enum { FROM = 5 << 20, TO = 9 << 20, GUARDS = 400, GUARD = 100 << 10, NEAR = 128 << 10 };
+	static void *guards[GUARDS];
+	unsigned char *p = need(malloc(FROM));
+	p[0] = 1;
+	p[FROM - 1] = 2;
+	int n = 0;
+	for (bool behind = false; n < GUARDS && !behind; n++) {
+		guards[n] = need(malloc(GUARD));
+		behind = (uintptr_t)guards[n] - ((uintptr_t)p + FROM) < NEAR;
+	}
+	p = need(realloc(p, TO));
+	if (p[0] != 1 || p[FROM - 1] != 2)
+		fail("realloc lost contents");
+	free(p);
+	while (n)
+		free(guards[--n]);
+}
+
 static void *echo(void *arg)
 {
 	int *fd = arg;
@@ -231,6 +252,7 @@ int main(void)
 		if (pthread_create(&threads[i], NULL, work, (void *)(i + 1)))
 			need(NULL); /* what a new thread needs is memory */
 	grow();
+	move();
 	through_a_pipe();
 	handled();
 	share();
