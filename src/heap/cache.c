@@ -169,6 +169,7 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 	 * runs beside the walk. */
 	const uint32_t freed = class_info[k].room - (uint32_t)b->room, batch = freed < class_info[k].batch ? freed : class_info[k].batch;
 	struct slot *list = b->freed, *slot = list, *last;
+	intptr_t step = (intptr_t)((uintptr_t)list->next - (uintptr_t)list);
 	uint32_t n = 0;
 	do {
 		uint8_t *byte = (uint8_t *)(slot->key ^ key);
@@ -176,7 +177,16 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 		       "a freed slot knows its state byte");
 		store_relaxed(byte, allocated);
 		last = slot;
-		slot = slot->next;
+		/* Neighbours are freed in a row as a rule. Where the branch predictor knows that, the next slot's address is there before
+		 * the load that confirms it, and the walk takes no longer than its stores. */
+		uintptr_t next = (uintptr_t)slot->next, guess = (uintptr_t)slot + (uintptr_t)step, same = guess;
+		__asm__("" : "+r"(same)); /* or the compiler goes on with the loaded one, which it knows to be equal */
+		if (LIKELY(next == same)) {
+			slot = (struct slot *)guess;
+		} else {
+			step = (intptr_t)(next - (uintptr_t)slot);
+			slot = (struct slot *)next;
+		}
 	} while (++n < batch && slot);
 	last->next = NULL;
 	b->freed = slot;
