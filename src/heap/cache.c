@@ -1,7 +1,7 @@
 /*
  * Thread caches: birth, refill, flush, adoption, exit. What the collector and fork do to them stands in stopped.c.
  *
- * Refill moves at most a batch (4 KiB or 256 slots) to the alloc list, from the first of
+ * Refill moves at most a batch (8 KiB or 256 slots) to the alloc list, from the first of
  *   1. the bin's freed list                     4. spans of this thread that look_around finds again
  *   2. a span with free, recycled, fresh slots  5. an abandoned span of the class
  *   3. the inbox: remote frees, recycled slots  6. a fresh span

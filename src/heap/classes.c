@@ -16,7 +16,7 @@
 struct class_info class_info[CLASSES];
 uint8_t class_table[TABLE_MAX / 16];
 
-enum { BATCH_BYTES = 4096, BATCH_SLOTS = 256, ROOM_BYTES = 128 * 1024, ROOM_SLOTS = 1024, ROOM_LEAST = 4 };
+enum { BATCH_BYTES = 8192, BATCH_SLOTS = 256, ROOM_BYTES = 128 * 1024, ROOM_SLOTS = 1024, ROOM_LEAST = 4 };
 
 static uint32_t clamp(uint32_t x, uint32_t low, uint32_t high) { return x < low ? low : x > high ? high : x; }
 

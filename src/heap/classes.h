@@ -8,7 +8,7 @@ struct class_info {
 	uint32_t block;   /* bytes a slot, multiple of 16 */
 	uint32_t slots;   /* in one span */
 	uint32_t pages;   /* arena pages a span: 1 up to 8 KiB blocks, 8 above */
-	uint32_t batch;   /* slots that one refill moves at most: 4 KiB worth or 256, at least 1 */
+	uint32_t batch;   /* slots that one refill moves at most: 8 KiB worth or 256, at least 1 */
 	uint32_t room;    /* frees a bin takes before it gives slots back to their spans */
 	bool exact;       /* the last byte may be the program's: see span.exact */
 	uint64_t magic;   /* ceil(2^64 / block) */

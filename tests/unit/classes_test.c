@@ -26,7 +26,7 @@ Test(classes, spans_hold_their_slots_with_little_tail)
 		must(k->slots == span / k->block, "class %u: %u slots of %u in %zu", c, k->slots, k->block, span);
 		must(span - (size_t)k->slots * k->block <= span / 8, "class %u wastes over an eighth of its span", c);
 		must(k->batch >= 1 && k->batch <= 256, "class %u: a refill of %u", c, k->batch);
-		must(k->batch == 1 || (size_t)k->batch * k->block <= 4096, "class %u: a refill of over 4 KiB", c);
+		must(k->batch == 1 || (size_t)k->batch * k->block <= 8192, "class %u: a refill of over 8 KiB", c);
 		must(k->room >= 1, "class %u: a bin without room", c);
 	}
 }
