@@ -269,7 +269,7 @@ static void *stepped(void *arg)
 			allocate(45, 3000);
 			malloc_trim(0); /* so that the next round makes a span again */
 			break;
-		case REFILL_BATCH: allocate(70, 48); break;
+		case REFILL_BATCH: allocate(70, 112); break; /* more than the 64 of a batch */
 		case FAST: fast_path(); break;
 		case REMOTE: remote_free(round); break;
 		case ADOPTION: allocate(12, 176); break;
