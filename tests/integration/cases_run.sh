@@ -21,7 +21,7 @@ case_names() { bash -c 'need() { :; }; . "$1"; compgen -A function c_ | sed "s/^
 options_of() {
   case $1 in
     off) echo mode=off ;;
-    report) echo mode=report:stress=100 ;; # each malloc is a refill there: more cycles than stress=10 makes elsewhere
+    report) echo mode=report:stress=400 ;; # each malloc is a refill there: more cycles than stress=10 makes elsewhere
     audit) echo mode=audit:stress=100 ;; # as in report
     hard) echo mode=collect:stress=1:grace=0:verify=1 ;;
     *) echo mode=collect:stress=10:verify=1 ;;
