@@ -225,10 +225,7 @@ static void emit(const char *line, size_t n)
 		console_write(line, n);
 		return;
 	}
-	if (os_is_confined())
-		os_write(fd, line, n);
-	else
-		os_write_quietly(fd, line, n);
+	os_write_quietly(fd, line, n);
 	os_close(fd);
 }
 

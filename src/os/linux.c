@@ -261,12 +261,14 @@ long os_write_quietly(int fd, const void *buf, size_t n)
 	const struct timespec at_once = { 0, 0 };
 	uint64_t mask = 0, before = 0;
 	siginfo_t info;
+	if (os_is_confined()) /* no call but write is safe */
+		return os_write(fd, buf, n);
 	bool blocked = syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&both, (long)&mask, 8) == 0;
 	syscall2(SYS_rt_sigpending, (long)&before, 8);
 	long r = os_write(fd, buf, n);
-	const uint64_t raised = both & ~before & ~(r == -EPIPE ? 1ull << (SIGXFSZ - 1) : r == -EFBIG ? 1ull << (SIGPIPE - 1) : both);
-	if (raised && blocked)
-		syscall4(SYS_rt_sigtimedwait, (long)&raised, (long)&info, (long)&at_once, 8);
+	const uint64_t ours = both & ~before;
+	if (r != (long)n && blocked && ours) /* after a part of it, too */
+		syscall4(SYS_rt_sigtimedwait, (long)&ours, (long)&info, (long)&at_once, 8);
 	if (blocked)
 		syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, 8);
 	return r;
@@ -313,8 +315,8 @@ long os_copy_self(void *buf, uintptr_t from, size_t n)
 
 uint64_t os_inode(int fd)
 {
-	struct stat st = { .st_ino = 0 };
-	return !os_is_confined() && syscall2(SYS_fstat, fd, (long)&st) == 0 ? st.st_ino : 0;
+	struct os_file f;
+	return !os_is_confined() && os_file(fd, &f) ? f.inode : 0;
 }
 
 bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }

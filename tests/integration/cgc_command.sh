@@ -121,6 +121,9 @@ echo "before" >"$T/full"
 ((status == 0)) && ok "no file may grow: standard error" || bad "standard error that may not grow: status $status"
 (ulimit -f 0; "$cgc" run --stats --log_path="$T/full" -- true); status=$?
 ((status == 0)) && ok "no file may grow: log_path" || bad "a log that may not grow: status $status"
+head -c 1000 /dev/zero >"$T/nearly"
+(ulimit -f 1; "$cgc" run --stats --log_path="$T/nearly" -- true); status=$?
+((status == 0)) && ok "a line that fits in part" || bad "a line that fits in part: status $status"
 # Descriptor 2 is a data file now: nothing of ours is written to it.
 "${CC:-cc}" -o "$T/reuse" "$T/reuse.c" && gives "data" 0 bash -c "\"$cgc\" run --stats -- \"$T/reuse\" \"$T/base\" && cat \"$T/base\""
 
