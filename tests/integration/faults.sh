@@ -53,7 +53,7 @@ out_of_memory() { # STATUS STDERR LOGS...
 }
 
 # Calls that are made only when something else went wrong, which these bring about.
-declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../) with=([pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
+declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../ [nanosleep]=task_list@5../) with=([pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
 turn=$(($(date +%j | sed 's/^0*//') % 9)) number=0 runs=0
 for name in "${names[@]}"; do
   wrong=() hits=0
