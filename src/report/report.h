@@ -1,12 +1,61 @@
-/* The leak report (mode=report): what cannot be reached any more, by the place that allocated it. */
+/*
+ * The leak report: what cannot be reached any more, by the call stack that allocated it.
+ *
+ *   find.c      one cycle whose dead set is summed up by site                 report_take
+ *   kinds.c     which blocks hang on interior or stale words only             (asked by find.c)
+ *   why.c       the path from a root to a block                               report_why
+ *   snapshot.c  the file, or the same bytes into a socket                     report_write
+ *   text.c      the report at exit, readable without the command              report_print
+ *   suppress.c  which sites are left out                                      (asked by find.c)
+ *   growth.c    live bytes of sites over time                                 report_tick
+ */
 #ifndef CGC_REPORT_REPORT_H
 #define CGC_REPORT_REPORT_H
 
 #include "base/bits.h"
+#include "report/snapshot.h"
 
-/* After options are read: turns on recording of callers when the mode needs it. */
+/* One site of a report. */
+struct report_site {
+	struct snapshot_site s;     /* s.frame is a depot node here; s.id and s.suppression are filled in by report_take */
+	const char *suppression;    /* what matched; NULL: nothing did */
+};
+
+/* What one look found. Its arrays lie in mappings of their own (report_drop unmaps them), nothing in them is on the heap. */
+struct report {
+	bool complete;              /* false: no cycle completed; `reason` says why, kinds are unknown */
+	const char *reason;
+	struct { uint64_t blocks, bytes; } total[KINDS]; /* suppressed sites excluded */
+	uint64_t suppressed_blocks, suppressed_bytes;
+	struct report_site *sites;  /* largest lost first */
+	uint32_t count;
+	struct snapshot_block *blocks; /* s.site is an index into sites; NULL unless asked for */
+	uint64_t block_count;
+	size_t sites_room, blocks_room; /* bytes of the mappings */
+};
+enum { REPORT_BLOCKS = 1, REPORT_REACHABLE = 2 /* reachable blocks one by one too */ };
+
+/* After options are read: turns on recording of stacks when the mode needs it. */
 void report_start(void);
-/* Runs a cycle that judges and recycles nothing, and prints the report to the log. Result: blocks leaked. */
+/* Runs a cycle that judges and recycles nothing. Any thread, outside malloc. flags: REPORT_*. The result is always a report. */
+void report_take(struct report *r, unsigned flags);
+void report_drop(struct report *r);
+/* Text to the log. */
+void report_print(const struct report *r, const char *why);
+/* The snapshot into an open descriptor. `why`: as in the header. 0 or errno. */
+int report_write(const struct report *r, int fd, const char *why);
+
+/* The retention path of the block that holds `address`, one line a step, root first, by write(line). false: it is not held (the line says
+ * what it is instead). Runs a cycle of its own. */
+bool report_why(uintptr_t address, void (*write)(void *arg, const char *line), void *arg);
+
+/* Stable id of a stack. */
+uint64_t report_site_id(uint32_t node);
+
+/* Takes a sample of live bytes by site (interval=). */
+void report_tick(void);
+
+/* At the end of the process: report_take, and report_print or a snapshot file as options say. Result: blocks lost and not suppressed. */
 uint64_t report_at_exit(void);
 void report_forked(void);
 

@@ -1,0 +1,17 @@
+/*
+ * Names of code, from .symtab or .dynsym of the module's file, or its debug file under /usr/lib/debug/.build-id. For reports, never from
+ * inside malloc: files are opened and mapped by raw system calls, and unmapped by symbols_drop.
+ */
+#ifndef CGC_BACKTRACE_SYMBOLS_H
+#define CGC_BACKTRACE_SYMBOLS_H
+
+#include "base/bits.h"
+
+/* The function that holds `address` (for a return address ask for pc - 1), mangled, and the offset in it. false: none known; *offset is
+ * then from the module's bias. The name stays valid until symbols_drop. One thread at a time. */
+bool symbols_find(uintptr_t address, const char **name, uintptr_t *offset);
+/* As symbols_find, for a depot node, whose module may be closed or replaced since. */
+bool symbols_of_node(uint32_t node, const char **name, uintptr_t *offset, const char **module);
+void symbols_drop(void);
+
+#endif
