@@ -3,6 +3,9 @@
 #
 #   suites.sh [SUITE...]     of lua python perl bash libuv; OPTIONS=mode=collect:stress=100:verify=1; SOURCES=dir keeps what was fetched
 #
+# UNITS='test_gc*' runs the units of such names only. LUA_TESTS=dir is the folder `testes` of Lua's own sources, in the version that is
+# installed (the distribution's package leaves it out); without it that part of lua is skipped.
+#
 # Sources come by apt-get source, with package lists of our own (the system's are left as they are). A suite is made of units (a
 # file of tests as a rule); each is run plain and preloaded, and its verdict is the number of its tests that passed and its exit status. Where
 # both differ, the unit is run again, both ways, twice: suites hold tests that depend on the machine's pace, and what the library
@@ -33,7 +36,8 @@ source_of() {
   echo "$dir"
 }
 
-# once COUNTER SECONDS plain|lib COMMAND...: runs it in the current folder and prints "PASSED STATUS".
+# once COUNTER SECONDS plain|lib COMMAND...: runs it in the current folder and prints "PASSED STATUS". A COUNTER may print more words
+# after its number, such as a sum of the output; they are compared too.
 once() {
   local counter=$1 seconds=$2 kind=$3 status
   shift 3
@@ -47,12 +51,14 @@ once() {
 unit() {
   local suite=$1 name=$2 counter=$3 seconds=$4 try a b
   shift 4
+  # shellcheck disable=SC2053 # a pattern
+  [[ $name == ${UNITS:-*} ]] || return 0
   for try in 1 2 3; do
     a=$(once "$counter" "$seconds" plain "$@")
     b=$(once "$counter" "$((seconds * 6))" lib "$@")
     [[ $a == "$b" ]] && break
   done
-  plain_sum=$((plain_sum + ${a% *})) lib_sum=$((lib_sum + ${b% *})) units=$((units + 1))
+  plain_sum=$((plain_sum + ${a%% *})) lib_sum=$((lib_sum + ${b%% *})) units=$((units + 1))
   if [[ $a != "$b" ]]; then
     bad "$suite $name: passed and status plain $a, preloaded $b: $(diff "$T/plain" "$T/lib" | grep -E '^>' | grep -aiE 'fail|error|not ok|cgc' | head -n 1 | cut -c1-150)"
     ! [[ -n ${KEEP:-} ]] || cp "$T/lib" "$T/lib.$suite.${name//\//_}"
@@ -84,20 +90,33 @@ suite_lua() {
   cd "$T" || return
   dir=$(source_of lua-lpeg)
   if [[ -n $dir ]] && lua5.4 -e 'require "lpeg"' 2>/dev/null; then cd "$dir" && unit lua lpeg/test.lua count_lua 60 lua5.4 test.lua; cd "$T" || return; fi
+  if [[ -n ${LUA_TESTS:-} ]]; then
+    # Its portable part: _U leaves out what needs an interpreter built for the tests.
+    cd "$LUA_TESTS" && unit lua testes/all.lua count_lua_own 120 lua5.4 -e '_U=true' all.lua
+    cd "$T" || return
+  else skip "lua: its own tests: no LUA_TESTS="; fi
   end lua
 }
 count_lua() { local n; n=$(sed -E 's/0x[0-9a-f]+//g; s/[0-9]+\.[0-9]+ *(sec|s)?//g' "$1" | wc -l); echo $((n > 0 ? n : 1)); }
+# The files that began, and a sum of all output but its numbers, which are times, sizes and a random seed.
+count_lua_own() { echo "$(grep -ac '^\*\*\*\*\* FILE' "$1") $(sed -E 's/[0-9]+/N/g' "$1" | md5sum | cut -c1-12)"; }
 
 suite_python() {
-  local t
+  local t kind
   /usr/bin/python3 -c 'import test.test_threading, test.test_ctypes' 2>/dev/null || { skip "python: no libpython3-testsuite"; return; }
   begin
   mkdir -p "$T/py"
   cd "$T/py" || return
-  # VSOCK waits for ever in virtual machines whose host does not answer, with and without us.
-  for t in test_json test_mmap test_fork1 test_signal test_threading test_subprocess test_ctypes test_socket test_gc; do
-    unit python "$t" count_python 240 env PYTHONMALLOC=malloc /usr/bin/python3 -m test -v -i '*VSOCK*' "$t"
+  # Each with malloc alone, and with Python's own allocator, which keeps its small objects in mappings of its own.
+  # Only cycles at every 1000th refill in the heavy ones: their children are whole interpreters, and each begins with thousands of refills.
+  for kind in malloc default; do
+    for t in test_json test_mmap test_fork1 test_gc test_ctypes test_signal test_threading test_socket test_subprocess; do
+      case $t in test_threading | test_socket | test_subprocess | test_signal) options=${OPTIONS:-mode=collect:stress=1000:verify=1} ;; *) options=${OPTIONS:-mode=collect:stress=100:verify=1} ;; esac
+      # VSOCK waits for ever in virtual machines whose host does not answer, with and without us.
+      unit python "$t/$kind" count_python 240 env PYTHONMALLOC=$kind PYTHONHASHSEED=1 /usr/bin/python3 -m test -v -i '*VSOCK*' "$t"
+    done
   done
+  options=${OPTIONS:-mode=collect:stress=100:verify=1}
   cd "$T" || return
   end python
 }
