@@ -36,6 +36,7 @@ struct stats {
 	uint64_t root_bytes;         /* scanned by the last completed mark */
 	uint64_t in_flight;          /* words in pipes, sockets and queues, as the last mark saw them */
 	uint64_t refills, remote_frees, adopted_spans;
+	uint64_t counted_refills;    /* with stress=N and in audit: refills and large blocks. In audit each small block is a refill */
 	uint64_t purged_bytes;
 	uint64_t eintr_hidden;       /* EINTRs of ours that a wrapper hid */
 	const char *malloc_elsewhere;/* NULL, or the file whose malloc the program calls instead of ours */

@@ -8,6 +8,21 @@
 
 #include <fcntl.h>
 
+/* The name of the program as /proc/self/status has it in its first line, cut there. */
+static const char *status_name(char *text)
+{
+	static const char title[] = "Name:\t";
+	size_t at = 0;
+	for (; at < sizeof title - 1; at++)
+		if (text[at] != title[at])
+			return "unknown";
+	char *name = text + at;
+	for (; text[at] && text[at] != '\n'; at++) {
+	}
+	text[at] = 0;
+	return name;
+}
+
 /* Resident set and its peak in bytes, from /proc/self/status; 0 when it cannot be read. */
 static uint64_t status_kib(const char *text, const char *name)
 {
@@ -55,8 +70,9 @@ void cycle_print_stats(void)
 	say_raw("live_bytes %zu\nheap_bytes %zu\nfree_resident_bytes %zu\nmetadata_bytes %zu\npurged_bytes %lu\n", t.live, t.mapped, t.dirty,
 	        t.metadata, stats.purged_bytes);
 	say_raw("rss_kib %lu\nrss_peak_kib %lu\n", status_kib(status, "VmRSS:"), status_kib(status, "VmHWM:"));
-	say_raw("judged_blocks %lu\nevidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.judged_blocks, stats.evidence,
+	say_raw("counted_refills %lu\njudged_blocks %lu\nevidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.counted_refills, stats.judged_blocks, stats.evidence,
 	        stats.misuse, stats.foreign_frees, stats.remote_frees, stats.adopted_spans, stats.eintr_hidden);
+	say_raw("program %s\n", status_name(status));
 	if (fault_armed)
 		say_raw("faults %lu\n", fault_hits());
 	if (stats.malloc_elsewhere)

@@ -27,7 +27,6 @@ struct lock caches_lock = LOCK_INIT(RANK_CACHES);
 
 struct cache *cache_all;
 static unsigned stress;                   /* a refill in so many calls for a cycle; 0: none */
-static uint64_t stress_count;             /* atomic */
 
 enum { LOOK = 8 };                        /* full spans that one refill looks at again: bounds the refill, finds all in the end */
 enum { ADOPT = 8 };                       /* abandoned spans that one refill takes over */
@@ -207,10 +206,10 @@ static __attribute__((noinline)) struct slot *refill_torn(struct bin *b, unsigne
 	return list;
 }
 
-/* Counts a refill (or a large block) for stress=N. */
+/* Counts a refill (or a large block) for stress=N, and for audit's pace. */
 void cache_stress(struct cache *c)
 {
-	if (UNLIKELY(stress) && __atomic_add_fetch(&stress_count, 1, __ATOMIC_RELAXED) % stress == 0)
+	if (UNLIKELY(stress) && __atomic_add_fetch(&stats.counted_refills, 1, __ATOMIC_RELAXED) % stress == 0)
 		c->pressure = true;
 }
 

@@ -5,7 +5,7 @@
 # every mode's own options and wins.
 #
 # run.sh compares output and exit status. Beyond that a case fails when a process left a line of misuse, evidence or a
-# violation; in collect and plant also with 0 cycles or more than 5 % aborted ones; in plant with nothing recycled
+# violation; in audit also when a program (all processes of one name in the case) allocated ENOUGH blocks and was judged less often; in collect and plant also with 0 cycles or more than 5 % aborted ones; in plant with nothing recycled
 # or less than 80 % of the planted bytes gone at exit; over all cases together it must be 95 % (counted over processes that planted at least 50 blocks: in one that
 # planted ten, a single stale word that leads to a list of nine would be the verdict).
 SHARED=${SHARED:-$root/../shared}
@@ -46,6 +46,15 @@ run_case() {
 # What the logs and standard error say last, for the line of a failure.
 failure_cause() { cat "$2/$3.lib.err" "$1".[0-9]* 2>/dev/null | grep -E '^cgc: |Assert|abort|Segm|rror' | grep -v '^cgc: statistics' | tail -n 1 | cut -c1-160; }
 
+# judgements LOG...: a line a program, the largest first: how often its blocks were judged, and how many it allocated.
+ENOUGH=10000
+judgements() {
+  awk -v enough=$ENOUGH '
+    $1 == "counted_refills" { blocks = $2 } $1 == "judged_blocks" { judged = $2 }
+    $1 == "program" { sub(/^program /, ""); n[$0]++; b[$0] += blocks; j[$0] += judged }
+    END { for (p in n) printf "%s judged %d of %d blocks in %d processes%s\n", p, j[p], b[p], n[p], b[p] >= enough && j[p] < enough ? " TOO FEW" : "" }' "$@" | sort -t' ' -k5,5nr
+}
+
 judge() {
   local mode=$1 name=$2 tag=$3 cycles aborted recycled seconds planted=""
   cycles=$(stat_sum cycles "$tag".[0-9]*) aborted=$(stat_sum aborted "$tag".[0-9]*) recycled=$(stat_sum recycled_blocks "$tag".[0-9]*)
@@ -64,6 +73,11 @@ judge() {
   if is_cgc && [[ $mode == collect || $mode == hard || $mode == plant ]] && ((cycles == 0 || aborted * 20 > cycles)); then
     bad "$mode $name: $cycles cycles, $aborted aborted ($(cat "$tag".[0-9]* | awk '/^aborted_/ { print $1; exit }'))$planted"
     return
+  fi
+  if [[ $mode == audit ]] && is_cgc; then
+    local programs; programs=$(judgements "$tag".[0-9]*)
+    if grep -q ' TOO FEW' <<<"$programs"; then bad "audit $name: $(grep ' TOO FEW' <<<"$programs" | paste -sd, -)"; return; fi
+    planted=": $(paste -sd, - <<<"$programs" | sed 's/,/, /g')"
   fi
   ok "$mode $name: plain and preloaded $seconds, $cycles cycles, $aborted aborted, $recycled blocks recycled$planted"
 }
