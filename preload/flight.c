@@ -65,25 +65,25 @@ bool flight_probe(uintptr_t low, uintptr_t last)
 }
 
 /* Behind the call: whoever asked before or during it asked too early. What a call of libc's own takes away (a thread's stack) is not
- * told: such an address must then be given to write within the epoch to do harm. */
-static void pages_changed(void) { __atomic_fetch_add(&flight_epoch, 1, __ATOMIC_RELEASE); }
+ * told, nor that another process cut off a file: such an address must then be given to write within the epoch to do harm. */
+void flight_pages_changed(void) { __atomic_fetch_add(&flight_epoch, 1, __ATOMIC_RELEASE); }
 
 int munmap(void *at, size_t size)
 {
 	int r = real()->munmap(at, size);
-	pages_changed();
+	flight_pages_changed();
 	return r;
 }
 int mprotect(void *at, size_t size, int protection)
 {
 	int r = real()->mprotect(at, size, protection);
-	pages_changed();
+	flight_pages_changed();
 	return r;
 }
 int pkey_mprotect(void *at, size_t size, int protection, int key)
 {
 	int r = real()->pkey_mprotect(at, size, protection, key);
-	pages_changed();
+	flight_pages_changed();
 	return r;
 }
 void *mremap(void *at, size_t old, size_t size, int flags, ...)
@@ -93,13 +93,42 @@ void *mremap(void *at, size_t old, size_t size, int flags, ...)
 	void *to = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? va_arg(more, void *) : NULL;
 	va_end(more);
 	void *r = real()->mremap(at, old, size, flags, to);
-	pages_changed();
+	flight_pages_changed();
 	return r;
 }
+void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	void *r = real()->mmap(at, size, protection, flags, fd, offset);
+	if (UNLIKELY(flags & MAP_FIXED))
+		flight_pages_changed();
+	return r;
+}
+void *mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset) __attribute__((alias("mmap")));
+int madvise(void *at, size_t size, int advice)
+{
+	int r = real()->madvise(at, size, advice);
+	if (UNLIKELY(advice == FLIGHT_GUARD))
+		flight_pages_changed();
+	return r;
+}
+int ftruncate(int fd, off_t size)
+{
+	int r = real()->ftruncate(fd, size);
+	flight_pages_changed();
+	return r;
+}
+int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
+int truncate(const char *path, off_t size)
+{
+	int r = real()->truncate(path, size);
+	flight_pages_changed();
+	return r;
+}
+int truncate64(const char *path, off_t size) __attribute__((alias("truncate")));
 int shmdt(const void *at)
 {
 	int r = real()->shmdt(at);
-	pages_changed();
+	flight_pages_changed();
 	return r;
 }
 

@@ -7,8 +7,8 @@
  *     flight_read        words that came in are dropped, where the collector sees them from now on: at multiples of 8
  *
  * The call may be a question whether the buffer is readable, and the answer EFAULT. So only pages are looked at that surely are: our own
- * stack, and pages that the kernel was asked about once (flight_probe). Calls that take pages away or protect them make all of
- * those answers void. Behind the call would be no better time: the reader may have unmapped the buffer by then, and
+ * stack, and pages that the kernel was asked about once (flight_probe). Calls that take pages away, protect them, or cut off a file, make
+ * all of those answers void, those by number (raw.c) too. Behind the call would be no better time: the reader may have unmapped the buffer by then, and
  * /dev/null takes what it never touched.
  *
  * Bounds: what is written is looked at if it is at most FLIGHT_OUT bytes in one call, at every byte; of what is read, FLIGHT_IN bytes, and
@@ -44,6 +44,8 @@ enum { FLIGHT_PAGES = 256, FLIGHT_PAGE_SHIFT = 12 };
 extern uint64_t flight_pages[FLIGHT_PAGES]; /* atomic */
 extern uint32_t flight_epoch;               /* atomic */
 bool flight_probe(uintptr_t low, uintptr_t last); /* asks the kernel for the pages of both */
+void flight_pages_changed(void);            /* behind a call that may have taken pages away */
+enum { FLIGHT_GUARD = 102 };                /* MADV_GUARD_INSTALL, Linux 6.13 */
 
 uint32_t flight_out(enum flight_by by, int id, const struct iovec *iov, size_t count);
 void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t count, ssize_t result, uint32_t before);

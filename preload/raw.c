@@ -10,6 +10,7 @@
  * kernel updates the time left of select, pselect6 and ppoll itself; for the others a copy is shortened.
  */
 #include "preload/eintr.h"
+#include "preload/flight.h"
 #include "preload/shim.h"
 #include "os/os.h"
 
@@ -207,6 +208,15 @@ static long ring_entered(struct call *c)
 	return again(c, NO_TIME, NO_TIME);
 }
 
+/* -- pages that are gone (flight.h) -- */
+
+static long pages_told(struct call *c)
+{
+	long r = make(c);
+	flight_pages_changed();
+	return r;
+}
+
 /* -- filters of system calls (filter.c) -- */
 
 static long filtered(struct call *c, bool installs)
@@ -255,6 +265,15 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_io_pgetevents, events_fetched(c)) \
 	X(SYS_io_cancel, iocb_cancelled(c)) \
 	X(SYS_io_destroy, context_gone(c)) \
+	X(SYS_munmap, pages_told(c)) \
+	X(SYS_mprotect, pages_told(c)) \
+	X(SYS_pkey_mprotect, pages_told(c)) \
+	X(SYS_mremap, pages_told(c)) \
+	X(SYS_mmap, c->a[3] & MAP_FIXED ? pages_told(c) : make(c)) \
+	X(SYS_madvise, c->a[2] == FLIGHT_GUARD ? pages_told(c) : make(c)) \
+	X(SYS_shmdt, pages_told(c)) \
+	X(SYS_ftruncate, pages_told(c)) \
+	X(SYS_truncate, pages_told(c)) \
 	X(SYS_seccomp, filtered(c, c->a[0] == SECCOMP_SET_MODE_STRICT || c->a[0] == SECCOMP_SET_MODE_FILTER)) \
 	X(SYS_prctl, filtered(c, (int)c->a[0] == PR_SET_SECCOMP)) \
 	X(SYS_io_uring_setup, ring_made(c)) \

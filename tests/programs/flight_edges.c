@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -83,6 +84,48 @@ static void bad_buffers(void)
 	munmap(page, 8192);
 	FAILS("and of it, unmapped", EFAULT, write(ends[1], page, 8));
 	check("three came", read(ends[0], all, sizeof all) == 16);
+}
+
+/* One page that carries the pointer and was written from; then it is taken away in each way that there is. */
+enum { GUARD = 102 }; /* MADV_GUARD_INSTALL, Linux 6.13 */
+static char *known_page(int fd)
+{
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0), back[8];
+	if (page == MAP_FAILED)
+		exit(2);
+	memcpy(page, &block, 8);
+	check("a page is written from", write(ends[1], page, 8) == 8 && read(ends[0], back, 8) == 8);
+	return page;
+}
+static void lost_pages(void)
+{
+	char *page = known_page(-1);
+	check("another mapping at its place", mmap(page, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
+	FAILS("write of it", EFAULT, write(ends[1], page, 8));
+	munmap(page, 4096);
+	for (int how = 0; how < 3; how++) {
+		int fd = memfd_create("flight", 0);
+		if (fd < 0 || ftruncate(fd, 4096))
+			exit(2);
+		page = known_page(fd);
+		char name[40];
+		snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+		check("its file gets shorter", (how == 0 ? ftruncate(fd, 0) : how == 1 ? truncate(name, 0) : (int)syscall(SYS_ftruncate, fd, 0)) == 0);
+		FAILS("write of it", EFAULT, write(ends[1], page, 8));
+		munmap(page, 4096);
+		close(fd);
+	}
+	page = known_page(-1);
+	check("protected by number", syscall(SYS_mprotect, page, 4096, PROT_NONE) == 0);
+	FAILS("write of it", EFAULT, write(ends[1], page, 8));
+	munmap(page, 4096);
+	page = known_page(-1);
+	check("unmapped by number", syscall(SYS_munmap, page, 4096) == 0);
+	FAILS("write of it", EFAULT, write(ends[1], page, 8));
+	page = known_page(-1);
+	if (madvise(page, 4096, GUARD) == 0)
+		FAILS("write of a guard", EFAULT, write(ends[1], page, 8));
+	munmap(page, 4096);
 }
 
 /* TCP throws away what is received with MSG_TRUNC, and says how much it was. */
@@ -357,6 +400,7 @@ int main(int argc, char **argv)
 		status = flood((unsigned)atoi(argv[2]));
 	} else {
 		bad_buffers();
+		lost_pages();
 		thrown_away();
 		full_and_closed();
 		pages();
