@@ -6,6 +6,10 @@
  * to raw_call, by a jump too, which sees the arguments where C has them: those that give the kernel a pointer are told to
  * src/roots like their namesakes in kernel.c and epoll.c; those that return EINTR in spite of SA_RESTART are made again (eintr.h).
  *
+ * A child of clone or clone3 that shares our memory is told to the threads room, as clone's is (thread.c). Whether it does, and has a
+ * stack of its own, is asked before the jump (raw_shares): its stack's top word says where it begins, so it leaves our frame alone.
+ * Without one it returns through frames of its parent.
+ *
  * syscall() is no cancellation point, so nothing here may call a libc function that is one: again means the same number again. The
  * kernel updates the time left of select, pselect6 and ppoll itself; for the others a copy is shortened.
  */
@@ -17,6 +21,7 @@
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -29,6 +34,7 @@ struct call {
 	long n, a[6];
 };
 long raw_call(long n, long a, long b, long c, long d, long e, long f);
+bool raw_shares(long n, uintptr_t a, uintptr_t b);
 
 static long make(const struct call *c) { return real_syscall(c->n, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]); }
 
@@ -229,6 +235,38 @@ static long filtered(struct call *c, bool installs)
 	return r;
 }
 
+/* -- a process in our memory -- */
+
+/* Only where a return takes its address from the stack: elsewhere it is in a register, and leads the child into a frame of ours. */
+#if defined __x86_64__
+#define SHARING(X) X(SYS_clone, shared(c)) X(SYS_clone3, shared(c))
+
+static long shared(struct call *c)
+{
+	threads_sharer_enter();
+	long r = make(c); /* the child does not come back here */
+	KEEPING_ERRNO(threads_sharer_leave((int)r));
+	return r;
+}
+
+__attribute__((visibility("hidden"), used)) bool raw_shares(long n, uintptr_t a, uintptr_t b)
+{
+	const struct clone_args *args = (const struct clone_args *)a;
+	uint64_t flags = a, stack = b;
+	if (os_is_confined())
+		return false;
+	if (n == SYS_clone3) {
+		if (b < CLONE_ARGS_SIZE_VER0 || !os_readable(a) || !os_readable(a + CLONE_ARGS_SIZE_VER0 - 1))
+			return false;
+		flags = args->flags;
+		stack = args->stack;
+	}
+	return (flags & (CLONE_VM | CLONE_THREAD | CLONE_VFORK)) == CLONE_VM && stack;
+}
+#else
+#define SHARING(X)
+#endif
+
 /* -- by number -- */
 
 /* Numbers that some machine lacks. */
@@ -278,10 +316,14 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_prctl, filtered(c, (int)c->a[0] == PR_SET_SECCOMP)) \
 	X(SYS_io_uring_setup, ring_made(c)) \
 	X(SYS_io_uring_enter, ring_entered(c))
+enum { JUMP, LOOK, ASK }; /* to the real function; to raw_call; to either, as raw_shares says */
 
-__attribute__((visibility("hidden"), used)) const bool raw_watched[NUMBERS] = {
-#define X(number, ...) [(number) > 0 ? (number) : 0] = (number) > 0,
+__attribute__((visibility("hidden"), used)) const uint8_t raw_watched[NUMBERS] = {
+#define X(number, ...) [(number) > 0 ? (number) : 0] = (number) > 0 ? LOOK : JUMP,
 	WATCHED(X)
+#undef X
+#define X(number, ...) [number] = ASK,
+	SHARING(X)
 #undef X
 };
 
@@ -293,6 +335,7 @@ __attribute__((visibility("hidden"))) long raw_call(long n, long a0, long a1, lo
 	switch (n) {
 #define X(number, what) case number: return what;
 	WATCHED(X) /* NOLINT(bugprone-branch-clone): a table, row by row */
+	SHARING(X)
 #undef X
 	default:
 		return make(c);
@@ -302,6 +345,14 @@ __attribute__((visibility("hidden"))) long raw_call(long n, long a0, long a1, lo
 /* Arguments stay where they are: for raw_call, the seventh is on the stack at the same place as for syscall. Without the real
  * function (before the constructor) it is looked up first. */
 #if defined __x86_64__
+#define KEEP \
+	"pushq %rdi\n	.cfi_adjust_cfa_offset 8\n	pushq %rsi\n	.cfi_adjust_cfa_offset 8\n	pushq %rdx\n	.cfi_adjust_cfa_offset 8\n" \
+	"	pushq %rcx\n	.cfi_adjust_cfa_offset 8\n	pushq %r8\n	.cfi_adjust_cfa_offset 8\n	pushq %r9\n	.cfi_adjust_cfa_offset 8\n" \
+	"	subq $8, %rsp\n	.cfi_adjust_cfa_offset 8\n"
+#define GIVE \
+	"	addq $8, %rsp\n	.cfi_adjust_cfa_offset -8\n	popq %r9\n	.cfi_adjust_cfa_offset -8\n	popq %r8\n	.cfi_adjust_cfa_offset -8\n" \
+	"	popq %rcx\n	.cfi_adjust_cfa_offset -8\n	popq %rdx\n	.cfi_adjust_cfa_offset -8\n	popq %rsi\n	.cfi_adjust_cfa_offset -8\n" \
+	"	popq %rdi\n	.cfi_adjust_cfa_offset -8\n"
 __asm__(".text\n"
 	".globl syscall\n"
 	".type syscall, @function\n"
@@ -314,26 +365,17 @@ __asm__(".text\n"
 	"1:	cmpq $512, %rdi\n" /* NUMBERS */
 	"	jae 3f\n"
 	"	leaq raw_watched(%rip), %rax\n"
-	"	cmpb $0, (%rax,%rdi)\n"
-	"	je 3f\n"
+	"	cmpb $1, (%rax,%rdi)\n" /* LOOK */
+	"	jb 3f\n"
+	"	ja 4f\n"
 	"	jmp raw_call\n"
 	"3:	jmp *real_syscall(%rip)\n"
-	"2:	pushq %rdi\n	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %rsi\n	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %rdx\n	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %rcx\n	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %r8\n	.cfi_adjust_cfa_offset 8\n"
-	"	pushq %r9\n	.cfi_adjust_cfa_offset 8\n"
-	"	subq $8, %rsp\n	.cfi_adjust_cfa_offset 8\n"
-	"	call real_start@PLT\n"
-	"	addq $8, %rsp\n	.cfi_adjust_cfa_offset -8\n"
-	"	popq %r9\n	.cfi_adjust_cfa_offset -8\n"
-	"	popq %r8\n	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rcx\n	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rdx\n	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rsi\n	.cfi_adjust_cfa_offset -8\n"
-	"	popq %rdi\n	.cfi_adjust_cfa_offset -8\n"
+	"2:	" KEEP "	call real_start@PLT\n" GIVE
 	"	jmp 1b\n"
+	"4:	" KEEP "	call raw_shares\n" GIVE
+	"	testb %al, %al\n"
+	"	je 3b\n"
+	"	jmp raw_call\n"
 	"	.cfi_endproc\n"
 	".size syscall, . - syscall\n");
 #elif defined __aarch64__
