@@ -1,9 +1,11 @@
 /*
- * Words that are pointers in another dress, when an option asks for them: a second pass over a piece that has just been scanned and
- * lies in the cache. For mangled words the vector loops of filter.h tell whether that is worth it.
+ * Words that are pointers in another dress: a second pass over a piece that has just been scanned and lies in the cache. For odd
+ * and mangled words, which count by default, the loops of filter.h tell whether that is worth it.
  *
  *   tagged=N    the low N bits lead into the arena, the others are a tag: engines and lock-free lists keep counters there
- *   align=4     words at a multiple of 4: packed structures
+ *   align=4     words at a multiple of 4: packed structures. Ruby keeps the read buffer of each file in one. The upper half of such a
+ *               pointer is the lower half of a word that is a multiple of 8, and equal to the window's (one value, two across a border
+ *               of 4 GiB): the loops look for that
  *   mangled=1   glibc's setjmp rotates and xors rbp, rsp and the return address (PTR_MANGLE), so that a pointer which the compiler
  *               kept in rbp, or the stack of a parked coroutine, is nowhere to be seen. A word w that was mangled has in its low 17
  *               bits those by which the guard's top bits differ from a user address's, zeros; the test for that finds one other
@@ -94,6 +96,14 @@ READS_ANYTHING uintptr_t *extra_mangled(const word_t *p, const word_t *end, uint
 	return top;
 }
 
+READS_ANYTHING uintptr_t *extra_odd(const word_t *p, const word_t *end, uintptr_t *top)
+{
+	for (const word_t *q = p + 1; q < end; q++)
+		if (UNLIKELY((uint32_t)*q - marker.half < marker.halves))
+			top = extra_word(*(const odd_word_t *)((uintptr_t)q - 4), true, top);
+	return top;
+}
+
 uintptr_t *extra_seam(const void *at, uintptr_t *top) { return extra_word(*(const odd_word_t *)at, true, top); }
 
 void extra_begin(void)
@@ -104,5 +114,7 @@ void extra_begin(void)
 	marker.mangled = options.mangled && marker.guard && !fault(FAULT_no_mangled);
 	marker.mangled_mark = marker.mangled ? (int64_t)(marker.guard >> (64 - ROTATED)) : -1;
 	marker.mangled_from = marker.mangled ? JMP_BUF : SIZE_MAX;
-	marker.extra = marker.tag_mask != UINTPTR_MAX || marker.odd_words;
+	marker.half = (uint32_t)(marker.base >> 32);
+	marker.halves = marker.odd_words ? (uint32_t)((marker.base + marker.limit - 1) >> 32) - marker.half + 1 : 0;
+	marker.extra = marker.tag_mask != UINTPTR_MAX;
 }

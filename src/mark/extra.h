@@ -4,14 +4,17 @@
 
 #include "mark/inside.h"
 
-enum { EXTRA_FACTOR = 4 }; /* edges that one word may push: itself, untagged or unmangled, and an odd one beside it, untagged */
+/* Edges that one word may push: itself, unmangled, and an odd one beside it; with tags each of the three without its own, too. */
+enum { PLAIN_FACTOR = 3, EXTRA_FACTOR = 5 };
 
 enum { MANGLED_LOW = (1 << 17) - 1, JMP_BUF = 200 };
 
-/* Reads the options into the marker, once a mark. */
+/* Reads the options into the marker, once a mark, when the window is known. */
 void extra_begin(void);
 /* What lies behind mangled words of [p, end). */
 uintptr_t *extra_mangled(const word_t *p, const word_t *end, uintptr_t *top);
+/* Odd words (at 4 modulo 8) of [p, end) that lead into the arena. */
+uintptr_t *extra_odd(const word_t *p, const word_t *end, uintptr_t *top);
 /* What the options add to the words of [p, end), at most PIECE_WORDS. Result: the new top. */
 uintptr_t *extra_scan(const word_t *p, const word_t *end, uintptr_t *top);
 /* align=4: the word at `at`, half of which lies in the next piece. */

@@ -1,7 +1,8 @@
 /*
  * Which words of a piece of memory lead into the arena: the loops that see every byte of the live heap. For mark.c alone, which
- * inlines them. Scalar for small blocks; AVX2 from 256 bytes up, chosen once a mark. The vector loops also see whether any word may
- * be a mangled one (extra.c); where the scalar loops run, that is a second pass.
+ * inlines them. Scalar for small blocks; AVX2 from 256 bytes up, chosen once a mark. All loops also see whether any word may be the
+ * upper half of a pointer at an odd place (extra.c), the vector loops whether one may be mangled; where the scalar loops run, that is a
+ * second pass.
  */
 #ifndef CGC_MARK_FILTER_H
 #define CGC_MARK_FILTER_H
@@ -23,16 +24,44 @@ enum {
 /* The slot behind `top` is always writable: the word is stored first and kept if it passes. No branch to predict. */
 INLINE uintptr_t *filter(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit)
 {
-	for (; p < end; p++) {
-		uintptr_t w = *p;
+	const uint32_t half = marker.half, halves = marker.halves;
+	bool odd = false;
+	for (const word_t *q = p; q < end; q++) {
+		uintptr_t w = *q;
 		*top = w;
 		top += w - base < limit;
+		odd |= (uint32_t)w - half < halves;
 	}
-	return top;
+	return UNLIKELY(odd) ? extra_odd(p, end, top) : top;
 }
 
 #ifdef __x86_64__
 static bool vectors(void) { return __builtin_cpu_supports("avx2"); }
+
+/* What only the lower halves of words tell, eight of them at once: whether one may be mangled, or the upper half of an odd word. */
+struct hints {
+	__m256i mangled, odd;
+	__m256i half, halves, low_bits, mark; /* copies: what is pushed might change the marker, for all that the compiler knows */
+};
+__attribute__((target("avx2"))) INLINE struct hints hints_begin(void)
+{
+	const __m256i none = _mm256_setzero_si256();
+	return (struct hints){ none, none, _mm256_set1_epi32((int)(marker.half ^ 0x80000000u)), _mm256_set1_epi32((int)(marker.halves ^ 0x80000000u)),
+		               _mm256_set1_epi32(MANGLED_LOW), _mm256_set1_epi32((int)marker.mangled_mark) };
+}
+__attribute__((target("avx2"))) INLINE void hints_add(struct hints *h, __m256i v, __m256i w)
+{
+	__m256i lower = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(v), _mm256_castsi256_ps(w), 0x88));
+	h->mangled = _mm256_or_si256(h->mangled, _mm256_cmpeq_epi32(_mm256_and_si256(lower, h->low_bits), h->mark));
+	h->odd = _mm256_or_si256(h->odd, _mm256_cmpgt_epi32(h->halves, _mm256_sub_epi32(lower, h->half)));
+}
+
+/* Odd words of [p, q), which a vector loop has seen, and the one that reaches into the word behind. */
+INLINE uintptr_t *odd_before(const word_t *p, const word_t *q, const word_t *end, bool some, uintptr_t *top)
+{
+	bool across = q > p && q < end && (uint32_t)*q - marker.half < marker.halves;
+	return UNLIKELY(some || across) ? extra_odd(p, across ? q + 1 : q, top) : top;
+}
 
 /* Unsigned compare is signed compare with the top bit flipped; 16 words a turn, most of them hold no pointer at all. */
 __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(const word_t *p, const word_t *end,
@@ -41,14 +70,16 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 	const __m256i flip = _mm256_set1_epi64x(INT64_MIN);
 	const __m256i base = _mm256_set1_epi64x((long long)(marker.base ^ (uintptr_t)INT64_MIN));
 	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
-	const __m256i low_bits = _mm256_set1_epi64x(MANGLED_LOW), mark = _mm256_set1_epi64x(marker.mangled_mark);
-	__m256i mangled = _mm256_setzero_si256();
+	struct hints hints = hints_begin();
 	const word_t *first = p;
 	for (; p + 16 <= end; p += 16) {
 		unsigned hits = 0;
+		__m256i before;
 		for (int i = 0; i < 4; i++) {
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(p + 4 * i));
-			mangled = _mm256_or_si256(mangled, _mm256_cmpeq_epi64(_mm256_and_si256(w, low_bits), mark));
+			if (i & 1)
+				hints_add(&hints, before, w);
+			before = w;
 			/* (w - base) ^ flip == w - (base ^ flip): adding the top bit is flipping it */
 			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
 			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
@@ -56,7 +87,8 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 		for (; hits; hits &= hits - 1)
 			*top++ = p[__builtin_ctz(hits)];
 	}
-	if (UNLIKELY(!_mm256_testz_si256(mangled, mangled)))
+	top = odd_before(first, p, end, !_mm256_testz_si256(hints.odd, hints.odd), top);
+	if (UNLIKELY(!_mm256_testz_si256(hints.mangled, hints.mangled)))
 		top = extra_mangled(first, p, top);
 	if (marker.mangled)
 		top = extra_mangled(p, end, top);
@@ -106,13 +138,17 @@ static __attribute__((noinline)) READS_ANYTHING uintptr_t *push_offsets(const wo
 /* filter for the words of a block. */
 INLINE uintptr_t *filter_block(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit, uintptr_t delta)
 {
-	bool offsets = false;
+	const uint32_t half = marker.half, halves = marker.halves;
+	bool offsets = false, odd = false;
 	for (const word_t *q = p; q < end; q++) {
 		uintptr_t w = *q;
 		*top = w;
 		top += w - base < limit;
 		offsets |= may_be_offset(w, delta, limit);
+		odd |= (uint32_t)w - half < halves;
 	}
+	if (UNLIKELY(odd))
+		top = extra_odd(p, end, top);
 	return UNLIKELY(offsets) ? push_offsets(p, end, top, delta) : top;
 }
 
@@ -125,12 +161,13 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_av
 	const __m256i limit = _mm256_xor_si256(_mm256_set1_epi64x((long long)marker.limit), flip);
 	const __m256i shift = _mm256_set1_epi64x((long long)(delta ^ (uintptr_t)INT64_MIN));
 	const __m256i step_bits = _mm256_set1_epi64x(SLOT_STEP - 1);
-	const __m256i low_bits = _mm256_set1_epi64x(MANGLED_LOW), mark = _mm256_set1_epi64x(marker.mangled_mark);
 	const __m256i zero = _mm256_setzero_si256();
-	__m256i offsets = zero, mangled = zero;
+	__m256i offsets = zero;
+	struct hints hints = hints_begin();
 	const word_t *q = p;
 	for (; q + 16 <= end; q += 16) {
 		unsigned hits = 0;
+		__m256i before;
 		for (int i = 0; i < 4; i++) {
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(q + 4 * i));
 			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
@@ -138,14 +175,17 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_av
 			__m256i round = _mm256_cmpeq_epi64(_mm256_and_si256(w, step_bits), zero);
 			target = _mm256_andnot_si256(_mm256_cmpeq_epi64(w, zero), _mm256_and_si256(target, round));
 			offsets = _mm256_or_si256(offsets, target);
-			mangled = _mm256_or_si256(mangled, _mm256_cmpeq_epi64(_mm256_and_si256(w, low_bits), mark));
+			if (i & 1)
+				hints_add(&hints, before, w);
+			before = w;
 			hits |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << (4 * i);
 		}
 		for (; hits; hits &= hits - 1)
 			*top++ = q[__builtin_ctz(hits)];
 	}
 	bool some = !_mm256_testz_si256(offsets, offsets);
-	if (UNLIKELY(!_mm256_testz_si256(mangled, mangled))) /* the last 136 bytes of a jmp_buf are a signal mask: not of the words behind q */
+	top = odd_before(p, q, end, !_mm256_testz_si256(hints.odd, hints.odd), top);
+	if (UNLIKELY(!_mm256_testz_si256(hints.mangled, hints.mangled))) /* the last 136 bytes of a jmp_buf are a signal mask: not of the words behind q */
 		top = extra_mangled(p, q, top);
 	top = filter_block(q, end, top, marker.base, marker.limit, delta);
 	return UNLIKELY(some) ? push_offsets(p, q, top, delta) : top;

@@ -37,6 +37,7 @@ struct marker {
 	uintptr_t tag_mask, guard;
 	int64_t mangled_mark;           /* the low bits of words that may be mangled; -1: none */
 	size_t mangled_from;            /* blocks from this size up may hold a jmp_buf; SIZE_MAX: none */
+	uint32_t half, halves;          /* upper halves of the window's addresses: from, how many; 0 without odd_words */
 	bool extra;                     /* all is scanned a second time */
 	bool no_interior, no_offsets, no_past_end, no_return, lose_edges; /* mutants */
 	uint64_t lost;                  /* edges seen by the mutant lose_edges */

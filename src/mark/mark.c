@@ -35,7 +35,7 @@ struct entry {
 /* -- stacks -- */
 
 /* What one piece may push at most. */
-static size_t piece_edges(void) { return (size_t)PIECE_WORDS * (marker.extra ? EXTRA_FACTOR : marker.mangled ? 2 : 1); }
+static size_t piece_edges(void) { return (size_t)PIECE_WORDS * (marker.extra ? EXTRA_FACTOR : PLAIN_FACTOR); }
 
 static void set_edges(uintptr_t *edges, size_t bytes, size_t used)
 {
@@ -86,17 +86,16 @@ READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr
 	return filter(p, end, top, marker.base, marker.limit);
 }
 
-/* The second pass over one piece of a block, where options ask for it; `words` is the piece or its copy. */
-static __attribute__((noinline)) READS_ANYTHING uintptr_t *scan_extra(const word_t *words, uintptr_t low, uintptr_t high, uintptr_t end,
-                                                                      uintptr_t *top)
+/* The odd word that two pieces of a block share. */
+static void scan_seam(uintptr_t at)
 {
-	top = extra_scan(words, words + (high - low) / 8, top);
-	if (!marker.odd_words || high >= end)
-		return top;
-	const void *seam = (uintptr_t)words == low ? (const void *)(high - 4) : doubtful_read(high - 4, high + 4, COPY_PROTECTED);
-	if (!seam)
+	const void *seam = (const void *)(at - 4);
+	if (!marker.odd_words)
+		return;
+	if (marker.odd && doubtful_overlaps(at - 4, at + 4) && !(seam = doubtful_read(at - 4, at + 4, COPY_PROTECTED)))
 		marker.unreadable = true;
-	return seam ? extra_seam(seam, top) : top;
+	else
+		marker.top = extra_seam(seam, marker.top);
 }
 
 /* One piece of a block of `size` bytes, at most PIECE bytes; the stack has room for it. */
@@ -112,7 +111,7 @@ INLINE uintptr_t *scan_piece(uintptr_t block, size_t size, uintptr_t low, uintpt
 		top = filter_block(copy, copy + (high - low) / 8, top, marker.base, marker.limit, delta);
 		if (size >= marker.mangled_from)
 			top = extra_mangled(copy, copy + (high - low) / 8, top);
-		return marker.extra ? scan_extra(copy, low, high, block + size, top) : top;
+		return marker.extra ? extra_scan(copy, copy + (high - low) / 8, top) : top;
 	}
 	if (high - low < VECTOR_FROM || !marker.avx2) {
 		top = filter_block((const word_t *)low, (const word_t *)high, top, marker.base, marker.limit, delta);
@@ -120,7 +119,7 @@ INLINE uintptr_t *scan_piece(uintptr_t block, size_t size, uintptr_t low, uintpt
 			top = extra_mangled((const word_t *)low, (const word_t *)high, top);
 	} else
 		top = filter_block_avx2((const word_t *)low, (const word_t *)high, top, delta);
-	return UNLIKELY(marker.extra) ? scan_extra((const word_t *)low, low, high, block + size, top) : top;
+	return UNLIKELY(marker.extra) ? extra_scan((const word_t *)low, (const word_t *)high, top) : top;
 }
 
 /* Takes the next piece of a large block. Edges and ring are empty, so there is room. false: nothing is left. */
@@ -130,12 +129,15 @@ static READS_ANYTHING bool next_piece(void)
 		return false;
 	struct wide *w = &marker.wide[marker.wide_top - 1];
 	uintptr_t low = w->low, high = w->high;
-	if (high - low > PIECE)
+	const struct span *s = arena_span(low);
+	bool more = high - low > PIECE;
+	if (more)
 		w->low = high = low + PIECE;
 	else
 		marker.wide_top--;
-	const struct span *s = arena_span(low);
 	marker.top = scan_piece(span_address(s, span_slot(s, low)), s->block, low, high, marker.top, marker.odd);
+	if (more)
+		scan_seam(high);
 	return true;
 }
 
@@ -237,6 +239,8 @@ static READS_ANYTHING void scan_all_marked(void)
 			uintptr_t block = span_address(s, slot), low = block, end = low + align_up(s->block, 8);
 			for (; low < end; low += PIECE) {
 				marker.top = scan_piece(block, s->block, low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
+				if (end - low > PIECE)
+					scan_seam(low + PIECE);
 				drain();
 			}
 		}
@@ -353,6 +357,8 @@ bool mark_cached(void) { return fault(FAULT_no_alloc_lists) || heap_each_cached(
 
 bool mark_begin(void)
 {
+	marker.base = arena.base;
+	marker.limit = load_acquire(&arena.limit);
 	extra_begin();
 	size_t bytes = align_up(mark_stack_bytes ? mark_stack_bytes : EDGE_BYTES, OS_PAGE);
 	size_t least = 2 * 8 * piece_edges();
@@ -371,8 +377,6 @@ bool mark_begin(void)
 	}
 	set_edges(marker.edges, bytes, 0);
 	marker.wide_top = 0;
-	marker.base = arena.base;
-	marker.limit = load_acquire(&arena.limit);
 	marker.overflow = marker.unreadable = false;
 	marker.no_interior = fault(FAULT_no_interior);
 	marker.no_offsets = fault(FAULT_no_offsets);
