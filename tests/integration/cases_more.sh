@@ -86,6 +86,8 @@ f = Fiber.new { |x| loop { x = Fiber.yield(x.to_s * 3) } }; puts (1..2000).map {
 e = Enumerator.new { |y| a, b = 0, 1; loop { y << a; a, b = b, a + b } }; puts e.lazy.select(&:even?).first(30).last
 r, w = IO.pipe; pids = 4.times.map { |i| fork { r.close; w.puts "child #{i} #{(1..3000).map(&:to_s).sort[i * 7]}"; exit!(i) } }; w.close; puts r.read.lines.sort; pids.each { |p| Process.wait(p); print $?.exitstatus, " " }
 s = TCPServer.new("127.0.0.1", 18041); t = Thread.new { 50.times { c = s.accept; c.puts c.gets.reverse; c.close } }; puts 50.times.map { |i| c = TCPSocket.new("127.0.0.1", 18041); c.puts "line #{i}"; c.read.size }.sum; t.join
+r, w = IO.pipe; w.write((1..500).map { |i| "line number #{i}\n" }.join); r.gets; 40.times { (1..3000).map { |i| "s" * (i % 9000) } } # the rest lies in the read buffer
+puts (2..500).count { |i| r.gets == "line number #{i}\n" }
 puts (`echo through a shell`), "x".encode("UTF-16").bytesize, ObjectSpace.each_object(Class).count > 100'; }
 c_tcl() { cat >t.tcl <<'T'
 proc fib {n} { expr {$n < 2 ? $n : [fib [expr {$n - 1}]] + [fib [expr {$n - 2}]]} }

@@ -8,7 +8,6 @@ for source in "$root"/tests/zoo/*.c; do
   case $name in
     returns) options=mode=collect:stress=1:grace=32 ;;
     tagged) options+=:tagged=48 ;;
-    packed) options+=:align=4 ;;
     file_mapped) options+=:roots=+file ;;
     immortal) options+=:sites=1 ;;
     audited) options+=:mode=audit ;;

@@ -42,7 +42,7 @@ no_iocb            | zoo_iocb                   | $zoo
 no_uring           | zoo_uring                  | $zoo
 no_uring           | zoo_uring_library          | $zoo
 no_tagged          | zoo_tagged                 | $zoo:tagged=48
-no_align           | zoo_packed                 | $zoo:align=4
+no_align           | zoo_packed                 | $zoo
 no_mangled         | zoo_mangled                | $zoo
 no_files           | zoo_file_mapped            | $zoo:roots=+file
 no_inflight        | zoo_in_pipe                | $zoo
