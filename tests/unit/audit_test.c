@@ -21,13 +21,13 @@ TestSuite(audit, .init = begin, .timeout = 120);
 enum { N = 500 };
 
 /* Two sites. heap_malloc is told its caller by its return address, so a call in each function. */
-static __attribute__((noinline)) void *from_a(size_t size)
+static __attribute__((noinline, noclone)) void *from_a(size_t size)
 {
 	void *p = heap_malloc(size);
 	__asm__ volatile("# a" : "+r"(p));
 	return p;
 }
-static __attribute__((noinline)) void *from_b(size_t size)
+static __attribute__((noinline, noclone)) void *from_b(size_t size)
 {
 	void *p = heap_malloc(size);
 	__asm__ volatile("# b" : "+r"(p)); /* another text: the compiler melts equal functions together */
