@@ -74,7 +74,7 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 	const word_t *first = p;
 	for (; p + 16 <= end; p += 16) {
 		unsigned hits = 0;
-		__m256i before;
+		__m256i before = _mm256_setzero_si256();
 		for (int i = 0; i < 4; i++) {
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(p + 4 * i));
 			if (i & 1)
@@ -167,7 +167,7 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_av
 	const word_t *q = p;
 	for (; q + 16 <= end; q += 16) {
 		unsigned hits = 0;
-		__m256i before;
+		__m256i before = _mm256_setzero_si256();
 		for (int i = 0; i < 4; i++) {
 			__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(q + 4 * i));
 			__m256i in = _mm256_cmpgt_epi64(limit, _mm256_sub_epi64(w, base));
