@@ -8,6 +8,7 @@
 #include "heap/sites.h"
 #include "heap/arena.h"
 #include "heap/cache.h"
+#include "heap/heap.h"
 #include "heap/self.h"
 #include "base/fault.h"
 #include "os/os.h"
@@ -38,6 +39,7 @@ bool sites_start(void)
 		return false;
 	for (unsigned k = 0; k < CLASSES; k++)
 		class_info[k].batch = 1;
+	heap_thread_exit(); /* slots that constructors before ours left on this thread's alloc lists would be handed out unrecorded */
 	store_release(&places, p);
 	return true;
 }
