@@ -21,7 +21,8 @@ struct self {
 	uint32_t handled;         /* program handlers that returned on this thread: their restorer counts (threads_count_handler) */
 	uint32_t busy;            /* own thread writes, its own handler reads */
 	uint32_t park_wanted;     /* handler sets to the epoch it wants, busy_leave clears */
-	uintptr_t busy_sp;        /* stack pointer of the outermost entry */
+	uintptr_t busy_sp;        /* stack pointer of the outermost entry, complemented: this is memory that is scanned, and the stack of
+	                             a coroutine that is gone may be a block */
 	uint32_t in_collector;    /* this thread runs a cycle: its own allocations (there are none) would be an error */
 	uint32_t eintr_mine;      /* set by the stop handler: 1 the EINTR that the interrupted call returns is ours, 2 its
 	                             count may have been cut short by us (preload/eintr.h) */
