@@ -16,12 +16,15 @@
 enum { PLACES = 1 << 18, SITES_MOST = PLACES * 3 / 4 };
 enum { LATE = 1024 };  /* inserters that may pass the check for SITES_MOST at the same time */
 enum { PATIENCE = 1000 };
+enum { SITE_BITS = 31 };
+#define IGNORED (1u << SITE_BITS) /* of an entry of a side table: the next block in the slot writes it anew */
 
 static uintptr_t *places;    /* atomic: address + 1 slot state, 0 empty */
 static uint32_t *ids;        /* atomic: 0 while its inserter has not published it */
 static struct site *sites;   /* [id] */
 static uint32_t count;       /* atomic */
 static uint32_t immortals;   /* atomic */
+static bool any_ignored;     /* atomic: an entry has IGNORED */
 
 bool sites_on(void) { return load_relaxed(&places) != NULL; }
 uint32_t sites_count(void) { return load_acquire(&count); }
@@ -75,6 +78,10 @@ void sites_record(void *p, const void *caller)
 	struct span *s = arena_span(a);
 	busy_enter(); /* the inserter's two stores above are not interrupted by a stop */
 	uint32_t id = id_of((uintptr_t)caller);
+	if (UNLIKELY(self.ignoring)) {
+		id |= IGNORED;
+		store_relaxed(&any_ignored, true);
+	}
 	if (s->kind == SPAN_LARGE) {
 		s->site = id;
 	} else {
@@ -90,12 +97,54 @@ void sites_record(void *p, const void *caller)
 	busy_leave();
 }
 
-uint32_t sites_of(const struct span *s, uint32_t slot)
+/* NULL: nothing is recorded there. */
+static uint32_t *entry_of(struct span *s, uint32_t slot)
 {
 	if (s->kind == SPAN_LARGE)
-		return load_relaxed(&s->site);
-	const uint32_t *table = load_acquire(&s->sites);
-	return table && slot < load_relaxed(&s->slots) ? load_relaxed(&table[slot]) : 0;
+		return &s->site;
+	uint32_t *table = load_acquire(&s->sites);
+	return table && slot < load_relaxed(&s->slots) ? &table[slot] : NULL;
+}
+
+uint32_t sites_of(const struct span *s, uint32_t slot)
+{
+	const uint32_t *entry = entry_of((struct span *)(uintptr_t)s, slot);
+	return entry ? load_relaxed(entry) & ~IGNORED : 0;
+}
+
+bool sites_ignore(uintptr_t address)
+{
+	struct block_info info;
+	bool done = false;
+	busy_enter(); /* no stop between the two stores */
+	if (sites_on() && heap_find(address, &info) == FOUND_BLOCK) {
+		uint32_t *entry = entry_of(info.span, info.slot);
+		if (entry) {
+			__atomic_fetch_or(entry, IGNORED, __ATOMIC_RELAXED);
+			store_relaxed(&any_ignored, true);
+			done = true;
+		}
+	}
+	busy_leave();
+	return done;
+}
+
+size_t sites_each_ignored(void (*fn)(uintptr_t word))
+{
+	size_t words = 0;
+	for (uint32_t i = SPAN_FIRST, n = span_count(); load_relaxed(&any_ignored) && i < n; i++) {
+		struct span *s = &arena.spans[i];
+		for (uint32_t slot = 0; (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && slot < s->slots; slot++) {
+			const uint32_t *entry = entry_of(s, slot);
+			if (!entry)
+				break;
+			if (load_relaxed(entry) & IGNORED && state_is_block(load_relaxed(&s->state[slot]))) {
+				fn(span_address(s, slot));
+				words++;
+			}
+		}
+	}
+	return words;
 }
 
 void sites_recycled(uint32_t site, size_t bytes)

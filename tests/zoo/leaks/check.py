@@ -73,8 +73,9 @@ class Report:
         for line in text.splitlines():
             site, total = SITE.match(line), TOTAL.match(line)
             if line == "cgc: no block is lost":
-                self.complete = True
-            elif total:
+                self.complete, self.sites, self.total, self.places = True, [], {"definite": 0, "indirect": 0}, 0
+            elif total: # of several reports the last one counts
+                self.sites = []
                 self.complete = True
                 self.total = {"definite": int(total[3]), "indirect": int(total[4])}
                 self.places = int(total[5])
@@ -97,8 +98,8 @@ def read_report(path):
 
 class Expected:
     def __init__(self, text):
-        self.own, self.children, self.status, self.places = [], [], 0, None
-        for line in re.findall(r"^\s*//!?\s*((?:expect|expect child|status|sites):.*)$", text, re.M):
+        self.own, self.children, self.status, self.places, self.lsan, self.output, self.silent, self.others = [], [], 0, None, None, None, False, False
+        for line in re.findall(r"^\s*//!?\s*((?:expect|expect child|status|sites|lsan|output|others):.*)$", text, re.M):
             m = re.match(r"expect( child)?: (definite|indirect|possible) (\d+) blocks (\d+|\?) bytes (\S+)$", line)
             if m:
                 row = (m[2], int(m[3]), None if m[4] == "?" else int(m[4]), m[5])
@@ -107,6 +108,14 @@ class Expected:
                 self.status = int(m[1])
             elif m := re.match(r"sites: (\d+)$", line):
                 self.places = int(m[1])
+            elif m := re.match(r"lsan: (.*)$", line):
+                self.lsan = m[1]
+            elif m := re.match(r"output: (.*)$", line):
+                self.output = m[1]
+            elif re.match(r"others: allowed$", line):
+                self.others = True
+            elif re.match(r"expect: no report$", line):
+                self.silent = True
             elif not re.match(r"expect: none$", line):
                 raise ValueError("what is this: " + line)
 
@@ -120,7 +129,7 @@ def size_fits(asked, got, blocks):
     return asked <= got <= asked * 1.26 + 48 * blocks + (65536 * blocks if asked > 40000 * blocks else 0)
 
 
-def differences(rows, report):
+def differences(rows, report, strangers_allowed=False):
     if not report.complete:
         yield "no report was made: " + "; ".join(report.unknown[:3])
         return
@@ -155,6 +164,9 @@ def differences(rows, report):
                 missing[k] += want - s.blocks[k]
         if not cut and not wrong and not size_fits(asked, s.bytes, blocks) and all(size is not None for _, size in kinds.values()):
             wrong.append(f"{name}: {asked} bytes expected, {s.bytes} found")
+    if strangers_allowed:
+        yield from wrong
+        return
     for k in ("definite", "indirect"):
         want = sum(kinds.get(k, (0, 0))[0] for kinds in wanted.values())
         if report.total[k] != want:
@@ -175,7 +187,10 @@ def run(source, program, a):
         expected = Expected(f.read())
     log = os.path.join(a.work, name + ".log")
     env = dict(os.environ, LD_PRELOAD=a.lib, CGC_OPTIONS=f"mode=report:log_path={log}.%p" + (":" + a.options if a.options else ""))
-    p = subprocess.Popen([program], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    env.pop("LSAN_OPTIONS", None)
+    if expected.lsan is not None:
+        env["LSAN_OPTIONS"] = expected.lsan
+    p = subprocess.Popen([program], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, cwd=a.work)
     try:
         out, _ = p.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
@@ -185,19 +200,23 @@ def run(source, program, a):
     wrong = []
     if p.returncode != expected.status:
         wrong.append(f"exit status {p.returncode}, {expected.status} expected: {out[-100:]!r}")
+    if expected.output is not None and out.decode(errors="replace") != expected.output:
+        wrong.append(f"output {out[-100:]!r}, {expected.output!r} expected")
     logs = sorted(f for f in os.listdir(a.work) if f.startswith(name + ".log."))
     own = f"{name}.log.{p.pid}"
     for f in logs:
-        if f == own:
+        if f == own and expected.silent:
+            wrong.append("a report that should not have been made")
+        elif f == own:
             report = read_report(os.path.join(a.work, f))
-            wrong += differences(expected.own, report)
+            wrong += differences(expected.own, report, expected.others)
             if expected.places is not None and report.places != expected.places:
                 wrong.append(f"{expected.places} sites expected, {report.places} found")
         elif expected.children:
             wrong += ["child: " + w for w in differences(expected.children, read_report(os.path.join(a.work, f)))]
         else:
             wrong.append(f"a report of a process that should make none: {f}")
-    if own not in logs:
+    if own not in logs and not expected.silent:
         wrong.append("there is no report")
     if expected.children and len(logs) < 2:
         wrong.append("there is no report of a child")

@@ -7,7 +7,11 @@
  *     // expect: indirect 2 blocks 64 bytes leak_in_list       kinds: definite, indirect, possible
  *     // expect: none
  *     // expect child: definite 1 blocks 24 bytes in_child     what the processes below it must say, all together
+ *     // expect: no report                                     not even one that says that nothing is lost
+ *     // others: allowed                                       what no line names may be lost as well
  *     // status: 3                                             exit status, when it is not 0
+ *     // output: text                                          what it prints; not looked at without
+ *     // lsan: exitcode=3                                      LSAN_OPTIONS
  *
  * Bytes are those that the program asked for. Any function of the stack may be named; `name_*` stands for all that begin so. What no
  * line names must not be lost: a wrong alarm fails as a miss does. Functions that lines name are SITEs, calls in which no compiler
