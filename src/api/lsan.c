@@ -15,8 +15,8 @@
  */
 #include "api/lsan.h"
 #include "cgc.h"
+#include "heap/ignored.h"
 #include "heap/self.h"
-#include "heap/sites.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "base/options.h"
@@ -55,7 +55,7 @@ void __lsan_enable(void)
 void __lsan_ignore_object(const void *p)
 {
 	if (options.mode == MODE_REPORT)
-		sites_ignore((uintptr_t)p);
+		ignored_add((uintptr_t)p);
 }
 
 /* ---- roots ---- */

@@ -8,7 +8,7 @@
 #include "heap/sites.h"
 #include "heap/arena.h"
 #include "heap/cache.h"
-#include "heap/heap.h"
+#include "heap/ignored.h"
 #include "heap/self.h"
 #include "base/fault.h"
 #include "os/os.h"
@@ -16,15 +16,12 @@
 enum { PLACES = 1 << 18, SITES_MOST = PLACES * 3 / 4 };
 enum { LATE = 1024 };  /* inserters that may pass the check for SITES_MOST at the same time */
 enum { PATIENCE = 1000 };
-enum { SITE_BITS = 31 };
-#define IGNORED (1u << SITE_BITS) /* of an entry of a side table: the next block in the slot writes it anew */
 
 static uintptr_t *places;    /* atomic: address + 1 slot state, 0 empty */
 static uint32_t *ids;        /* atomic: 0 while its inserter has not published it */
 static struct site *sites;   /* [id] */
 static uint32_t count;       /* atomic */
 static uint32_t immortals;   /* atomic */
-static bool any_ignored;     /* atomic: an entry has IGNORED */
 
 bool sites_on(void) { return load_relaxed(&places) != NULL; }
 uint32_t sites_count(void) { return load_acquire(&count); }
@@ -42,7 +39,6 @@ bool sites_start(void)
 		return false;
 	for (unsigned k = 0; k < CLASSES; k++)
 		class_info[k].batch = 1;
-	heap_thread_exit(); /* slots that constructors before ours left on this thread's alloc lists would be handed out unrecorded */
 	store_release(&places, p);
 	return true;
 }
@@ -77,11 +73,7 @@ void sites_record(void *p, const void *caller)
 	uintptr_t a = (uintptr_t)p;
 	struct span *s = arena_span(a);
 	busy_enter(); /* the inserter's two stores above are not interrupted by a stop */
-	uint32_t id = id_of((uintptr_t)caller);
-	if (UNLIKELY(self.ignoring)) {
-		id |= IGNORED;
-		store_relaxed(&any_ignored, true);
-	}
+	uint32_t id = ignored_mark(id_of((uintptr_t)caller));
 	if (s->kind == SPAN_LARGE) {
 		s->site = id;
 	} else {
@@ -97,54 +89,12 @@ void sites_record(void *p, const void *caller)
 	busy_leave();
 }
 
-/* NULL: nothing is recorded there. */
-static uint32_t *entry_of(struct span *s, uint32_t slot)
-{
-	if (s->kind == SPAN_LARGE)
-		return &s->site;
-	uint32_t *table = load_acquire(&s->sites);
-	return table && slot < load_relaxed(&s->slots) ? &table[slot] : NULL;
-}
-
 uint32_t sites_of(const struct span *s, uint32_t slot)
 {
-	const uint32_t *entry = entry_of((struct span *)(uintptr_t)s, slot);
-	return entry ? load_relaxed(entry) & ~IGNORED : 0;
-}
-
-bool sites_ignore(uintptr_t address)
-{
-	struct block_info info;
-	bool done = false;
-	busy_enter(); /* no stop between the two stores */
-	if (sites_on() && heap_find(address, &info) == FOUND_BLOCK) {
-		uint32_t *entry = entry_of(info.span, info.slot);
-		if (entry) {
-			__atomic_fetch_or(entry, IGNORED, __ATOMIC_RELAXED);
-			store_relaxed(&any_ignored, true);
-			done = true;
-		}
-	}
-	busy_leave();
-	return done;
-}
-
-size_t sites_each_ignored(void (*fn)(uintptr_t word))
-{
-	size_t words = 0;
-	for (uint32_t i = SPAN_FIRST, n = span_count(); load_relaxed(&any_ignored) && i < n; i++) {
-		struct span *s = &arena.spans[i];
-		for (uint32_t slot = 0; (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && slot < s->slots; slot++) {
-			const uint32_t *entry = entry_of(s, slot);
-			if (!entry)
-				break;
-			if (load_relaxed(entry) & IGNORED && state_is_block(load_relaxed(&s->state[slot]))) {
-				fn(span_address(s, slot));
-				words++;
-			}
-		}
-	}
-	return words;
+	if (s->kind == SPAN_LARGE)
+		return load_relaxed(&s->site) & ~IGNORED_BIT;
+	const uint32_t *table = load_acquire(&s->sites);
+	return table && slot < load_relaxed(&s->slots) ? load_relaxed(&table[slot]) & ~IGNORED_BIT : 0;
 }
 
 void sites_recycled(uint32_t site, size_t bytes)

@@ -23,11 +23,6 @@ bool sites_on(void);
 void sites_record(void *p, const void *caller);
 /* Site of a slot; 0 when none was recorded. */
 uint32_t sites_of(const struct span *s, uint32_t slot);
-/* Blocks that are no leaks, nor is what they reach: those recorded while self.ignoring, and those told here (by any address in
- * them; false: it leads to no block, or nothing is recorded). Until they are freed. */
-bool sites_ignore(uintptr_t address);
-/* Inside a stop: gives the start of each such block to fn. Result: their number. */
-size_t sites_each_ignored(void (*fn)(uintptr_t word));
 uintptr_t sites_address(uint32_t site);
 uint32_t sites_count(void); /* sites are 1..count */
 /* 1..count */

@@ -22,7 +22,7 @@
 #include "base/fault.h"
 #include "base/options.h"
 #include "heap/heap.h"
-#include "heap/sites.h"
+#include "heap/ignored.h"
 #include "heap/veil.h"
 #include "mark/mark.h"
 #include "os/os.h"
@@ -386,7 +386,7 @@ static enum abort_reason mark_all(void)
 		return ABORT_UNSEEN;
 	mark_threads();
 	scanned += 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel));
-	scanned += 8 * sites_each_ignored(mark_word);
+	scanned += 8 * ignored_each(mark_word);
 	if (!declared_each(&maps, mark_declared))
 		return ABORT_ROOT_UNREADABLE;
 	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
