@@ -22,7 +22,9 @@ for source in "$zoo"/*.rs; do
   else bad "$name: $(grep -m 1 error "$T/rustc")"; fi
 done
 
-python3 "$zoo/check.py" --lib "$LIB" --work "$T" --options "${OPTIONS:-}" --only "${ONLY:-}" "${pairs[@]}" >"$T/out" 2>&1
+cgc=$PROGRAMS/cgc
+[[ -x $cgc ]] || cgc=
+python3 "$zoo/check.py" --lib "$LIB" --cgc "$cgc" --work "$T" --options "${OPTIONS:-}" --only "${ONLY:-}" "${pairs[@]}" >"$T/out" 2>&1
 while IFS= read -r line; do
   case $line in
     'ok    '*) ok "${line#ok    }" ;;

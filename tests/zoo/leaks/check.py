@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Runs the programs of the leak zoo and compares what the reports say with what the sources expect (leak.h has the grammar).
 
-  check.py --lib LIBCGC --work FOLDER [--options EXTRA] [--jobs N] [--only REGEX] SOURCE=PROGRAM...
+  check.py --lib LIBCGC [--cgc CGC] --work FOLDER [--options EXTRA] [--jobs N] [--only REGEX] SOURCE=PROGRAM...
 
 One line a program: ok, FAIL with every difference, or skip. The last line is 'N passed, N failed, N skipped'.
 
 What a report says comes from one place, read_report: a list of sites, each with the functions of its stack (innermost first) and
-blocks and bytes by kind. All else compares. A site belongs to the innermost of its functions that an expectation names.
+blocks and bytes by kind. With a cgc that knows snapshot files it comes from one of these, as JSON; else from the text, which names the
+direct caller of malloc only, and neither possible leaks nor sizes as they were asked for. All else compares. A site belongs to the innermost of its functions that an expectation names.
 """
 import argparse
 import bisect
 import concurrent.futures
 import functools
+import json
 import os
 import re
 import signal
@@ -26,7 +28,14 @@ class Site:
     def __init__(self, functions):
         self.functions = functions
         self.blocks = dict.fromkeys(KINDS, 0)
+        self.kind_bytes = dict.fromkeys(KINDS, 0)
         self.bytes = 0
+
+    def add(self, other):
+        for k in KINDS:
+            self.blocks[k] += other.blocks[k]
+            self.kind_bytes[k] += other.kind_bytes[k]
+        self.bytes += other.bytes
 
 
 # -- what the report says --
@@ -58,13 +67,14 @@ def bare(name):
     return name.rsplit("::", 1)[-1].split(" ")[-1]
 
 
-SITE = re.compile(r"  (\d+) bytes in (\d+) blocks \((\d+) direct\), allocated at (.*)\+0x([0-9a-f]+)$")
+SITE = re.compile(r"  (\d+) bytes in (\d+) blocks \((\d+) direct\), allocated at (?:a place that was not recorded|(.*)\+0x([0-9a-f]+))$")
 TOTAL = re.compile(r"cgc: (\d+) blocks of (\d+) bytes are lost \((\d+) direct, (\d+) hang off them\), from (\d+) places$")
 
 
-class Report:
-    possible_known = False  # this text calls what is possibly lost reachable
-    stacks = False          # and names the direct caller only
+class TextReport:
+    possible_known = False  # what is possibly lost counts as reachable
+    stacks = False          # the direct caller only
+    exact = False           # sizes of slots
 
     def __init__(self, text):
         self.sites, self.complete, self.unknown, self.more = [], False, [], 0
@@ -80,7 +90,7 @@ class Report:
                 self.total = {"definite": int(total[3]), "indirect": int(total[4])}
                 self.places = int(total[5])
             elif site:
-                s = Site([bare(function_at(site[4], int(site[5], 16)))])
+                s = Site([bare(function_at(site[4], int(site[5], 16))) if site[4] else "unrecorded"])
                 s.blocks["definite"] = int(site[3])
                 s.blocks["indirect"] = int(site[2]) - int(site[3])
                 s.bytes = int(site[1])
@@ -89,9 +99,33 @@ class Report:
                 self.unknown.append(line)
 
 
-def read_report(path):
+class SnapshotReport:
+    possible_known = stacks = True
+    exact = True # main finds out
+
+    def __init__(self, cgc, path):
+        self.sites, self.unknown = [], []
+        p = subprocess.run([cgc, "leaks", path, "--format=json", "--possible", "--symbolizer=tables", "--limit=0"], capture_output=True, text=True)
+        if p.returncode:
+            self.complete, self.unknown = False, [f"cgc leaks: exit status {p.returncode}: {p.stderr.strip()}"]
+            return
+        view = json.loads(p.stdout)
+        self.complete = view["complete"]
+        self.total = {k: view["totals"][k]["blocks"] for k in KINDS}
+        for row in view["sites"]:
+            s = Site([bare(f["function"]) for f in row["frames"]] or ["unrecorded"])
+            for k in KINDS:
+                s.blocks[k], s.kind_bytes[k] = row[k]["blocks"], row[k]["bytes"]
+            s.bytes = sum(s.kind_bytes.values())
+            self.sites.append(s)
+        self.places = sum(1 for s in self.sites if s.blocks["definite"] + s.blocks["indirect"])
+
+
+def read_report(cgc, path):
+    if cgc:
+        return SnapshotReport(cgc, path)
     with open(path, errors="replace") as f:
-        return Report(f.read())
+        return TextReport(f.read())
 
 
 # -- what the source expects --
@@ -121,7 +155,7 @@ class Expected:
 
 
 def named(pattern, function):
-    return function.startswith(pattern[:-1]) if pattern.endswith("*") else function == pattern
+    return any(function.startswith(p[:-1]) if p.endswith("*") else function == p for p in pattern.split("|"))
 
 
 def size_fits(asked, got, blocks):
@@ -143,14 +177,11 @@ def differences(rows, report, strangers_allowed=False):
     strangers = []
     for s in report.sites:
         name = next((n for f in s.functions for n in wanted if named(n, f)), None)
-        into = found[name] if name else others
-        for k in KINDS:
-            into.blocks[k] += s.blocks[k]
-        into.bytes += s.bytes
+        (found[name] if name else others).add(s)
         if not name:
             strangers.append(s)
-    seen = sum(s.blocks[k] for s in report.sites for k in ("definite", "indirect"))
-    cut = sum(report.total.values()) - seen
+    counted = KINDS if report.possible_known else KINDS[:2]
+    cut = sum(report.total[k] for k in counted) - sum(s.blocks[k] for s in report.sites for k in counted)
     missing = {k: 0 for k in KINDS}
     wrong = []
     for name, kinds in wanted.items():
@@ -162,18 +193,21 @@ def differences(rows, report, strangers_allowed=False):
             if s.blocks[k] != want and not (cut and s.blocks[k] < want):
                 wrong.append(f"{name}: {want} {k} expected, {s.blocks[k]} found")
                 missing[k] += want - s.blocks[k]
-        if not cut and not wrong and not size_fits(asked, s.bytes, blocks) and all(size is not None for _, size in kinds.values()):
+        for k, (_, size) in kinds.items():
+            if report.exact and not wrong and size is not None and s.kind_bytes[k] != size:
+                wrong.append(f"{name}: {size} {k} bytes expected, {s.kind_bytes[k]} found")
+        if not report.exact and not cut and not wrong and not size_fits(asked, s.bytes, blocks) and all(size is not None for _, size in kinds.values()):
             wrong.append(f"{name}: {asked} bytes expected, {s.bytes} found")
     if strangers_allowed:
         yield from wrong
         return
-    for k in ("definite", "indirect"):
+    for k in counted:
         want = sum(kinds.get(k, (0, 0))[0] for kinds in wanted.values())
         if report.total[k] != want:
             wrong.append(f"{want} {k} expected in all, {report.total[k]} found")
     pooled = not report.stacks and all(missing[k] == others.blocks[k] for k in KINDS)
     if any(others.blocks.values()) and not pooled:
-        wrong += [f"{s.functions[0]}: {s.blocks['definite']} definite and {s.blocks['indirect']} indirect that nobody expects" for s in strangers]
+        wrong += [f"{' < '.join(s.functions[:4])}: {s.blocks} that nobody expects" for s in strangers]
     if pooled:  # a caller of the program that stands behind one of a library
         wrong = [w for w in wrong if " in all" in w]
     yield from wrong
@@ -186,7 +220,10 @@ def run(source, program, a):
     with open(source) as f:
         expected = Expected(f.read())
     log = os.path.join(a.work, name + ".log")
-    env = dict(os.environ, LD_PRELOAD=a.lib, CGC_OPTIONS=f"mode=report:log_path={log}.%p" + (":" + a.options if a.options else ""))
+    options = f"mode=report:log_path={log}.%p:"
+    if a.cgc: # lines go elsewhere: a process with a line and no report is no process with a report
+        options = f"mode=report:log_path={log}-lines.%p:snapshot={log}.%p:"
+    env = dict(os.environ, LD_PRELOAD=a.lib, CGC_OPTIONS=options + a.options)
     env.pop("LSAN_OPTIONS", None)
     if expected.lsan is not None:
         env["LSAN_OPTIONS"] = expected.lsan
@@ -208,12 +245,12 @@ def run(source, program, a):
         if f == own and expected.silent:
             wrong.append("a report that should not have been made")
         elif f == own:
-            report = read_report(os.path.join(a.work, f))
+            report = read_report(a.cgc, os.path.join(a.work, f))
             wrong += differences(expected.own, report, expected.others)
             if expected.places is not None and report.places != expected.places:
                 wrong.append(f"{expected.places} sites expected, {report.places} found")
         elif expected.children:
-            wrong += ["child: " + w for w in differences(expected.children, read_report(os.path.join(a.work, f)))]
+            wrong += ["child: " + w for w in differences(expected.children, read_report(a.cgc, os.path.join(a.work, f)))]
         else:
             wrong.append(f"a report of a process that should make none: {f}")
     if own not in logs and not expected.silent:
@@ -223,17 +260,33 @@ def run(source, program, a):
     return name, wrong
 
 
+def knows_sizes(pairs, a):
+    """Are sizes those that the program asked for, or of slots? By the first program that has a decoy: 40 bytes, or 48."""
+    for source, program in pairs:
+        with open(source) as f:
+            if "definite 1 blocks 40 bytes decoy" in f.read():
+                path = os.path.join(a.work, "decoy.snapshot")
+                env = dict(os.environ, LD_PRELOAD=a.lib, CGC_OPTIONS=f"mode=report:snapshot={path}")
+                subprocess.run([program], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SECONDS)
+                return any(s.kind_bytes["definite"] == 40 for s in SnapshotReport(a.cgc, path).sites) if os.path.exists(path) else False
+    return False
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--lib", required=True)
+    a.add_argument("--cgc", default="")
     a.add_argument("--work", required=True)
     a.add_argument("--options", default="")
     a.add_argument("--jobs", type=int, default=2)
     a.add_argument("--only", default="")
     a.add_argument("pairs", nargs="+")
     a = a.parse_args()
+    if a.cgc and "snapshot=" not in subprocess.run([a.cgc, "help", "options"], capture_output=True, text=True).stdout:
+        a.cgc = ""
     pairs = [p.split("=", 1) for p in a.pairs if re.search(a.only, os.path.basename(p.split("=", 1)[0]))]
     passed = failed = 0
+    SnapshotReport.exact = bool(a.cgc) and knows_sizes(pairs, a)
     with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         for name, wrong in pool.map(lambda p: run(*p, a), pairs):
             passed += not wrong

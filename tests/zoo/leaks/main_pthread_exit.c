@@ -1,5 +1,6 @@
 /* The main thread ends by pthread_exit; the last thread's return ends the process. */
-// expect: definite 2 blocks 144 bytes loses
+// expect: definite 1 blocks 72 bytes loses
+// expect: definite 1 blocks 72 bytes keeps
 #include "leak.h"
 #include <pthread.h>
 

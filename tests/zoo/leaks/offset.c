@@ -1,6 +1,7 @@
-/* Linked by offsets: fontconfig keeps a block as the distance from the structure that owns it. */
+/* Linked by offsets: fontconfig keeps a block as the distance from the structure that owns it. Such a word holds
+ * a block, but of lost ones nobody says by it which owns which. */
 // expect: definite 1 blocks 64 bytes lost_owner
-// expect: indirect 1 blocks 96 bytes lost_array
+// expect: definite 1 blocks 96 bytes lost_array
 #include "leak.h"
 
 HELD intptr_t *held;
