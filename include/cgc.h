@@ -10,6 +10,7 @@
 #ifndef CGC_H
 #define CGC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,13 @@ CGC_API void cgc_collect(void);
 /* Stops cycles from starting by themselves, and allows it again. Calls nest. cgc_collect works meanwhile. */
 CGC_API void cgc_disable(void);
 CGC_API void cgc_enable(void);
+
+/* Declares [low, low + size) as a place of pointers: what they lead to is alive. Needed only where memory is no root by itself: a mapped
+ * file that nobody wrote to, device memory, a block that is lost but looked at. Parts that are not mapped are skipped; a part that can't be
+ * read keeps cycles from completing. Declared twice, it must be taken back twice. */
+CGC_API void cgc_add_root(const void *low, size_t size);
+/* Takes one declaration of the same bounds back. false: there is none. */
+CGC_API bool cgc_remove_root(const void *low, size_t size);
 
 /* Counters since the start of the process; sizes in bytes, times in nanoseconds. New fields are added at the end. */
 struct cgc_stats {

@@ -10,7 +10,7 @@
  *
  * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
  */
-#include "cgc.h"
+#include "api/lsan.h"
 #include "cycle/audit.h"
 #include "cycle/cycle.h"
 #include "heap/harden.h"
@@ -116,15 +116,34 @@ __attribute__((visibility("default"))) int __register_atfork(void (*prepare)(voi
 
 static void complain(const char *line) { say("%s", line); }
 
-static void read_options(char **env)
+static void parse(char **env, void (*tell)(const char *line))
 {
 	static const char name[] = "CGC_OPTIONS=";
+	for (; env && *env; env++)
+		if (strncmp(*env, name, sizeof name - 1) == 0)
+			options_parse(&options, *env + sizeof name - 1, tell);
+}
+
+/* LeakSanitizer's variable counts in reports only, and less than ours. */
+static void parse_lsan(char **env)
+{
+	static const char name[] = "LSAN_OPTIONS=";
+	const char *text = NULL;
+	for (char **e = env; e && *e; e++)
+		if (strncmp(*e, name, sizeof name - 1) == 0)
+			text = *e + sizeof name - 1;
+	lsan_read_options(&options, text);
+	parse(env, NULL);
+}
+
+static void read_options(char **env)
+{
 	options_defaults(&options);
 	if (os_secure()) /* the environment of a setuid program is somebody else's */
 		return;
-	for (; env && *env; env++)
-		if (strncmp(*env, name, sizeof name - 1) == 0)
-			options_parse(&options, *env + sizeof name - 1, complain);
+	parse(env, complain);
+	if (options.mode == MODE_REPORT)
+		parse_lsan(env);
 	const char *wrong = options.fault[0] ? fault_parse(options.fault) : NULL;
 	if (wrong)
 		say("option fault=%s: %s: no fault is armed", options.fault, wrong);
@@ -216,7 +235,7 @@ int end_process(bool flush)
 	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;
-	if (options.mode == MODE_REPORT) {
+	if (options.mode == MODE_REPORT && lsan_reports_at_exit()) {
 		roots_list_segments();
 		found = report_at_exit();
 	} else if (options.mode == MODE_AUDIT) {

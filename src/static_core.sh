@@ -5,6 +5,6 @@ set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${LD:-ld}" -r --whole-archive "$1" -o "$work/core.o"
-"${OBJCOPY:-objcopy}" --localize-hidden "$work/core.o"
+"${OBJCOPY:-objcopy}" --localize-hidden --wildcard --localize-symbol='__lsan_*' "$work/core.o"
 rm -f "$2"
 "${AR:-ar}" rcs "$2" "$work/core.o"

@@ -38,6 +38,11 @@ struct options {
 	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */
 	char children[160];    /* which programs below the first one are served: all, none or names joined by + (preload/children.c) */
 	unsigned help;         /* 1: print the table and run on */
+	struct {               /* LSAN_OPTIONS, mode=report only (lsan.c); all 0 without */
+		unsigned off, not_at_exit;   /* 1: no report; none at exit */
+		unsigned no_globals, no_stacks, no_registers, no_tls; /* 1: what only these hold is lost */
+		unsigned max_leaks, objects; /* sites listed, 0: as many as always; 1: lost blocks one by one */
+	} lsan;
 };
 extern struct options options;
 
@@ -67,6 +72,8 @@ void options_defaults(struct options *o);
  * no newline: say("%s", line) prints it) and leaves the default. A 0/1 switch may stand without a value.
  * Result: number of bad items. Async-signal-safe. */
 int options_parse(struct options *o, const char *text, void (*complain)(const char *line));
+/* LSAN_OPTIONS: LeakSanitizer's flags, those that we know; others and bad ones are skipped. Async-signal-safe. */
+void options_parse_lsan(struct options *o, const char *text);
 /* The option whose name is nearest to `name` (edit distance), or NULL when none is near. */
 const struct option_row *options_nearest(const char *name);
 /* Prints the table, one line an option, with say_raw. */

@@ -23,11 +23,12 @@ _Thread_local struct self self __attribute__((tls_model("initial-exec"))) = { .c
 void busy_enter(void)
 {
 	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
-	if (UNLIKELY(self.busy) && sp > self.busy_sp + MARGIN && sp - self.busy_sp < SAME_STACK && sp - self.stack_low < self.stack_high - self.stack_low
-	    && self.busy_sp - self.stack_low < self.stack_high - self.stack_low)
+	uintptr_t entered = ~self.busy_sp;
+	if (UNLIKELY(self.busy) && sp > entered + MARGIN && sp - entered < SAME_STACK && sp - self.stack_low < self.stack_high - self.stack_low
+	    && entered - self.stack_low < self.stack_high - self.stack_low)
 		self.busy = 0;
 	if (self.busy == 0) {
-		self.busy_sp = sp;
+		self.busy_sp = ~sp;
 		if (UNLIKELY(self.cancelled_any_time))
 			heap_hooks.cancel_type(PTHREAD_CANCEL_DEFERRED, NULL);
 	}

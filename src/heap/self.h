@@ -21,7 +21,8 @@ struct self {
 	uint32_t handled;         /* program handlers that returned on this thread: their restorer counts (threads_count_handler) */
 	uint32_t busy;            /* own thread writes, its own handler reads */
 	uint32_t park_wanted;     /* handler sets to the epoch it wants, busy_leave clears */
-	uintptr_t busy_sp;        /* stack pointer of the outermost entry */
+	uintptr_t busy_sp;        /* stack pointer of the outermost entry, complemented: this is memory that is scanned, and the stack of
+	                             a coroutine that is gone may be a block */
 	uint32_t in_collector;    /* this thread runs a cycle: its own allocations (there are none) would be an error */
 	uint32_t eintr_mine;      /* set by the stop handler: 1 the EINTR that the interrupted call returns is ours, 2 its
 	                             count may have been cut short by us (preload/eintr.h) */
@@ -33,6 +34,7 @@ struct self {
 	                             address ^ SELF_EINTR_COOKIE; 0 outside. A longjmp may leave an old one behind */
 	uint32_t cache_born;      /* the cache was just made: tell heap_hooks.thread_seen after busy */
 	uint32_t cancelled_any_time; /* the thread asked for asynchronous cancellation: slow paths put it off (busy_enter) */
+	uint32_t ignoring;        /* what this thread allocates is no leak: nested __lsan_disable */
 	uint32_t tid;             /* cached gettid of this thread; 0 unknown */
 	uintptr_t stack_low, stack_high; /* bounds of the ordinary stack, when known (threads/); 0 otherwise */
 };

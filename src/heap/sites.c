@@ -8,6 +8,7 @@
 #include "heap/sites.h"
 #include "heap/arena.h"
 #include "heap/cache.h"
+#include "heap/ignored.h"
 #include "heap/self.h"
 #include "base/fault.h"
 #include "os/os.h"
@@ -72,7 +73,7 @@ void sites_record(void *p, const void *caller)
 	uintptr_t a = (uintptr_t)p;
 	struct span *s = arena_span(a);
 	busy_enter(); /* the inserter's two stores above are not interrupted by a stop */
-	uint32_t id = id_of((uintptr_t)caller);
+	uint32_t id = ignored_mark(id_of((uintptr_t)caller));
 	if (s->kind == SPAN_LARGE) {
 		s->site = id;
 	} else {
@@ -91,9 +92,9 @@ void sites_record(void *p, const void *caller)
 uint32_t sites_of(const struct span *s, uint32_t slot)
 {
 	if (s->kind == SPAN_LARGE)
-		return load_relaxed(&s->site);
+		return load_relaxed(&s->site) & ~IGNORED_BIT;
 	const uint32_t *table = load_acquire(&s->sites);
-	return table && slot < load_relaxed(&s->slots) ? load_relaxed(&table[slot]) : 0;
+	return table && slot < load_relaxed(&s->slots) ? load_relaxed(&table[slot]) & ~IGNORED_BIT : 0;
 }
 
 void sites_recycled(uint32_t site, size_t bytes)

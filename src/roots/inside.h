@@ -67,6 +67,16 @@ void kernel_drop_where(bool (*fn)(const struct kernel_row *row, uint64_t what), 
 size_t kernel_each(void (*fn)(uintptr_t word), unsigned without);
 void kernel_memory(void (*fn)(uintptr_t low, uintptr_t high));
 
+/* -- declared.c: inside the stop -- */
+/* Calls fn for each mapped part of each declared region. false: fn said so. */
+bool declared_each(const struct maps *maps, bool (*fn)(const struct mapping *m, uintptr_t low, uintptr_t high));
+void declared_memory(void (*fn)(uintptr_t low, uintptr_t high));
+
+/* -- fewer.c: roots that LSAN_OPTIONS leaves out -- */
+void fewer_start(void);
+void fewer_of_thread(const struct thread_root *t, struct range *live, struct range *frame, void (*exclude)(uintptr_t low, uintptr_t high));
+void fewer_globals(void (*exclude)(uintptr_t low, uintptr_t high));
+
 /* -- rings.c -- */
 bool rings_mapping(const struct mapping *m);
 /* Inside the stop: looks all rings through. false: a request in flight was not seen. */

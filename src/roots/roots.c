@@ -22,6 +22,7 @@
 #include "base/fault.h"
 #include "base/options.h"
 #include "heap/heap.h"
+#include "heap/ignored.h"
 #include "heap/veil.h"
 #include "mark/mark.h"
 #include "os/os.h"
@@ -62,6 +63,7 @@ void roots_start(void)
 	flight_start(options.mode == MODE_OFF ? 0 : options.inflight);
 	segments_start();
 	segments_own(roots_exclude);
+	fewer_start();
 }
 
 void roots_fork_prepare(void) { tables_lock(); }
@@ -74,7 +76,7 @@ void roots_forked(void)
 
 static void arm_mutants(void)
 {
-	no.registers = fault(FAULT_no_registers);
+	no.registers = fault(FAULT_no_registers) || options.lsan.no_registers;
 	no.stacks = fault(FAULT_no_stacks);
 	no.segments = fault(FAULT_no_segments);
 	no.mappings = fault(FAULT_no_mappings);
@@ -143,20 +145,21 @@ static void lose_tls(const struct thread_root *t, struct range *live)
 
 static void add_thread(const struct thread_root *t, bool self_thread)
 {
-	struct range live = t->live;
+	struct range live = t->live, frame = t->frame;
 	const struct mapping *m = maps_find(&maps, live.high ? t->sp : t->dead.high - 1); /* without `live`: the mutant no_altstack */
 	if (m && t->dead.low < t->dead.high) /* the rest of `dead` may be somebody else's by now */
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)
 		lose_tls(t, &live);
+	fewer_of_thread(t, &live, &frame, exclude_now);
 	if (no.stacks || (no.self_stack && self_thread))
 		exclude_now(live.low, live.high);
 	else
 		ranges_add(&stacks, live.low, live.high);
 	if (no.altstack)
-		exclude_now(t->frame.low, t->frame.high);
+		exclude_now(frame.low, frame.high);
 	else
-		ranges_add(&stacks, t->frame.low, t->frame.high);
+		ranges_add(&stacks, frame.low, frame.high);
 }
 
 static void build_ranges(void)
@@ -172,6 +175,8 @@ static void build_ranges(void)
 	tables_memory(exclude_now);
 	kernel_memory(exclude_now);
 	flight_memory(exclude_now);
+	declared_memory(exclude_now);
+	fewer_globals(exclude_now);
 	segments_memory(exclude_now);
 	int tid = os_tid();
 	for (size_t i = 0, n = threads_count(); i < n; i++) {
@@ -321,6 +326,19 @@ static enum abort_reason mark_mappings(void)
 	return ABORT_NONE;
 }
 
+/* Of a declared region. Secret memory is a root anyway, and plain loads alone can read it. */
+static bool mark_declared(const struct mapping *m, uintptr_t low, uintptr_t high)
+{
+	if (m->kind == MAPPING_SECRET || fault(FAULT_no_declared))
+		return true;
+	scanned += high - low;
+	if (UNLIKELY(looker != NULL)) {
+		looker(low, high);
+		return true;
+	}
+	return mark_range_copied(low, high, false, m->kind == MAPPING_DEVICE ? COPY_WHOLE : m->flags & MAPPING_READ ? COPY_READABLE : COPY_PROTECTED);
+}
+
 /* roots=segments, for comparison: what a collector sees that knows modules and stacks only. */
 static void mark_segment(uintptr_t low, uintptr_t high)
 {
@@ -368,6 +386,9 @@ static enum abort_reason mark_all(void)
 		return ABORT_UNSEEN;
 	mark_threads();
 	scanned += 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel));
+	scanned += 8 * ignored_each(mark_word);
+	if (!declared_each(&maps, mark_declared))
+		return ABORT_ROOT_UNREADABLE;
 	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
 	scanned += 8 * stats.in_flight;
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
@@ -403,6 +424,7 @@ static bool look_at_all(void)
 		looker((uintptr_t)threads_root(i)->words, (uintptr_t)(threads_root(i)->words + threads_root(i)->word_count));
 	tables_each(look_at_word, true);
 	kernel_each(look_at_word, no.kernel);
+	declared_each(&maps, mark_declared);
 	return mark_mappings() == ABORT_NONE;
 }
 

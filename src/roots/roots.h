@@ -47,6 +47,10 @@ void roots_epoll_closed(int epfd);
 int roots_hold(uintptr_t word);
 void roots_drop(int handle);
 
+/* -- what the program declares: [low, high) is scanned, whatever it is, as far as it is mapped. Thread-safe. -- */
+void roots_declare(uintptr_t low, uintptr_t high);
+bool roots_undeclare(uintptr_t low, uintptr_t high); /* one declaration of the same bounds; false: there is none */
+
 /* Words that the kernel keeps under a name and hands back later; kernel.c tells when each kind ends. */
 enum kernel_kind { KERNEL_TIMER = 1, KERNEL_NOTIFY, KERNEL_SIGNAL, KERNEL_ABROAD, KERNEL_AIO, KERNEL_IOCB, KERNEL_URING };
 struct kernel_row {

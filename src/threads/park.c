@@ -45,7 +45,7 @@ BARE static bool on_alternate(const stack_t *alt, uintptr_t p)
 /* Has the stack been unwound past the slow path that entered busy? Certain, or false. */
 BARE static bool busy_is_stale(uintptr_t sp, const stack_t *alt)
 {
-	uintptr_t from = load_relaxed(&self.busy_sp), low = self.stack_low, high = self.stack_high;
+	uintptr_t from = ~load_relaxed(&self.busy_sp), low = self.stack_low, high = self.stack_high;
 	if (sp <= from + STALE_MARGIN || on_alternate(alt, sp) || on_alternate(alt, from))
 		return false;
 	if (low && high)
