@@ -36,6 +36,7 @@ struct kept {
 	uint32_t words_end;            /* kept: words[0, words_end) are read by undoing this frame and those outside it;
 	                                  fresh: fresh_words from here on are this frame's */
 	uint32_t node;                 /* of the depot; kept only */
+	uintptr_t lowest, highest;     /* kept: addresses among those words; fresh: among the frame's own */
 	uint32_t switches;             /* kept: windows that change further out. fresh: that were left behind on the way here */
 };
 
@@ -110,20 +111,27 @@ static inline void leave(struct thread_stack *t)
 /* Are the words that the kept frames [0, frames) read still the same? *good of them are known to be; *bad: the next is not. */
 BARE static inline bool verified(const struct thread_stack *t, uint32_t frames, struct walk *w, uint32_t *good, bool *bad)
 {
-	uint32_t need = t->kept[frames - 1].words_end, i = *good;
+	const struct kept *k = &t->kept[frames - 1];
+	const struct loaded *word = t->words + *good, *end = t->words + k->words_end;
 	if (fault(FAULT_no_suffix_check))
 		return true;
-	for (; i < need && !*bad; i++) {
-		uintptr_t at = t->words[i].at;
-		if (UNLIKELY(at - w->low > w->high - w->low - sizeof at) && !walk_reach(w, at))
-			*bad = true;
-		else if (UNLIKELY(*(const word_t *)at != t->words[i].value))
-			*bad = true;
-		if (*bad)
+	if (word >= end || *bad)
+		return word >= end;
+	if (UNLIKELY(k->lowest < w->low || (k->highest > w->high - sizeof(uintptr_t) && !walk_reach(w, k->highest))))
+		return false;
+	for (; end - word >= 4; word += 4) { /* no branch a word */
+		uintptr_t differ = *(const word_t *)word[0].at ^ word[0].value;
+		differ |= *(const word_t *)word[1].at ^ word[1].value;
+		differ |= *(const word_t *)word[2].at ^ word[2].value;
+		differ |= *(const word_t *)word[3].at ^ word[3].value;
+		if (UNLIKELY(differ))
 			break;
 	}
-	*good = i;
-	return i >= need;
+	while (word < end && *(const word_t *)word->at == word->value)
+		word++;
+	*good = (uint32_t)(word - t->words);
+	*bad = word < end;
+	return !*bad;
 }
 
 static inline bool same_frame(const struct frame *a, const struct frame *b)
@@ -152,8 +160,11 @@ static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_sta
 		}
 		t->fresh[n].frame = *f;
 		t->fresh[n].words_end = (uint32_t)(w->log - t->fresh_words);
-		t->fresh[n++].switches = w->switches;
-		step = walk_step(w, f);
+		t->fresh[n].switches = w->switches;
+		w->log_full |= w->log_end - w->log < MACHINE_SAVED + 2;
+		step = UNLIKELY(w->log_full) ? walk_step(w, f, false) : walk_step(w, f, true);
+		t->fresh[n].lowest = w->lowest;
+		t->fresh[n++].highest = w->highest;
 		if (step != STEP_ON) {
 			*matched = 0;
 			*cut = step == STEP_CUT;
@@ -184,8 +195,14 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 		else
 			for (; from < words; from++)
 				t->words[end++] = t->fresh_words[from];
-		if (i && t->kept[i - 1].switches == UINT32_MAX)
-			to->switches = UINT32_MAX;
+		to->lowest = t->fresh[k].lowest;
+		to->highest = t->fresh[k].highest;
+		if (i) {
+			const struct kept *outer = to - 1;
+			to->lowest = outer->lowest < to->lowest ? outer->lowest : to->lowest;
+			to->highest = outer->highest > to->highest ? outer->highest : to->highest;
+			to->switches = outer->switches == UINT32_MAX ? UINT32_MAX : to->switches;
+		}
 		words = t->fresh[k].words_end;
 		to->words_end = end;
 	}

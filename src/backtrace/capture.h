@@ -13,7 +13,7 @@ static inline __attribute__((always_inline)) bool capture_begin(struct walk *w, 
 	f->exact = 1;
 	walk_start(w, f->reg[RULE_SP]);
 	for (unsigned i = 0; i < OWN_FRAMES; i++) {
-		if (walk_step(w, f) != STEP_ON)
+		if (walk_step(w, f, false) != STEP_ON)
 			return false;
 		if (f->pc == (uintptr_t)caller)
 			return true;

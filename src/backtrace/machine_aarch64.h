@@ -15,8 +15,9 @@ enum {
 	MACHINE_LINK = 11,       /* x30 */
 	MACHINE_SP_NUMBER = 31,
 	MACHINE_RA_NUMBER = 30,
-	MACHINE_RED_ZONE = 0
+	MACHINE_NEAREST = INT16_MIN
 };
+typedef int16_t machine_offset; /* registers are saved at the frame's lower end */
 
 static inline int machine_slot(unsigned number) { return number >= 19 && number <= 30 ? (int)number - 19 : -1; }
 static inline unsigned machine_number(unsigned slot) { return slot + 19; }

@@ -16,8 +16,10 @@ enum {
 	MACHINE_LINK = -1,       /* slot of a link register: there is none, the return address is always in memory */
 	MACHINE_SP_NUMBER = 7,   /* DWARF numbers */
 	MACHINE_RA_NUMBER = 16,
-	MACHINE_RED_ZONE = 128
+	MACHINE_NEAREST = INT8_MIN
 };
+/* Where a register is saved, in words from CFA: pushes stand right below it. */
+typedef int8_t machine_offset;
 
 /* Slot of a DWARF register; -1: not followed. */
 static inline int machine_slot(unsigned number)

@@ -90,16 +90,14 @@ _Static_assert(offsetof(struct rule, generation) == 0, "keep() reads the generat
 
 /* ---- from a row to a rule ---- */
 
-static bool in_words(intptr_t offset, int16_t *words)
+static bool in_words(intptr_t offset, machine_offset *words)
 {
-	if (offset & 7 || offset / 8 <= INT16_MIN || offset / 8 > INT16_MAX)
-		return false;
-	*words = (int16_t)(offset / 8);
-	return true;
+	*words = (machine_offset)(offset / 8);
+	return (intptr_t)*words * 8 == offset && *words != RULE_SAME;
 }
 
 /* One place, counted from CFA or from base. false: neither. */
-static bool place_of(const struct cfi_where *w, const struct cfi_image *m, const struct rule *r, int16_t *words, bool *from_base)
+static bool place_of(const struct cfi_where *w, const struct cfi_image *m, const struct rule *r, machine_offset *words, bool *from_base)
 {
 	unsigned slot;
 	intptr_t offset;
@@ -122,7 +120,8 @@ static bool reduce(const struct cfi_row *row, const struct cfi_image *m, struct 
 {
 	unsigned slot = row->cfa_slot;
 	intptr_t offset = row->cfa.n;
-	bool loaded = false, from_base, any = false, base_all = false;
+	bool loaded = false, from_base = false, any = false, base_all = false;
+	machine_offset ra = RULE_SAME, highest = RULE_SAME;
 	if (row->cfa.how == CFI_IS_EXPRESSION ? !cfi_simple(m, (uintptr_t)row->cfa.n, &slot, &offset, &loaded) : row->cfa.how != CFI_AT_CFA)
 		return false;
 	if (offset != (int32_t)offset)
@@ -139,15 +138,16 @@ static bool reduce(const struct cfi_row *row, const struct cfi_image *m, struct 
 			return false;
 		any = true;
 		base_all = from_base;
+		r->lowest = r->saved[i] < r->lowest ? r->saved[i] : r->lowest;
+		highest = r->saved[i] > highest ? r->saved[i] : highest;
 	}
 	r->flags |= any && base_all ? RULE_FROM_BASE : 0;
-	r->ra = RULE_SAME;
-	if (MACHINE_LINK >= 0)
-		return true;
-	if (!place_of(&row->saved[CFI_RA], m, r, &r->ra, &from_base))
+	if (MACHINE_LINK < 0 && !place_of(&row->saved[CFI_RA], m, r, &ra, &from_base))
 		return false;
-	r->flags |= from_base ? RULE_RA_FROM_BASE : 0;
-	return true;
+	r->ra = ra;
+	r->lowest = MACHINE_LINK < 0 && ra < r->lowest ? ra : r->lowest;
+	r->flags |= MACHINE_LINK < 0 && from_base ? RULE_RA_FROM_BASE : 0;
+	return r->flags & ~RULE_CALLED || (highest < 0 && (MACHINE_LINK >= 0 || ra == -1));
 }
 
 static void signal_rule(struct rule *r)
@@ -157,7 +157,7 @@ static void signal_rule(struct rule *r)
 	r->cfa = MACHINE_SIGNAL_SP;
 	r->ra = MACHINE_SIGNAL_PC / 8;
 	for (unsigned i = 0; i < MACHINE_SAVED; i++)
-		r->saved[i] = (int16_t)(machine_signal_saved(i) / 8);
+		r->saved[i] = (machine_offset)(machine_signal_saved(i) / 8);
 }
 
 /* Both ends of [low, high) lie on readable pages; it is no longer than a page. */

@@ -15,7 +15,7 @@
 
 #include "backtrace/machine.h"
 
-enum { RULE_SAME = INT16_MIN }; /* the caller's value is still in the register */
+enum { RULE_SAME = MACHINE_NEAREST }; /* the caller's value is still in the register */
 enum { RULE_SP = MACHINE_SAVED };  /* `base` is the stack pointer */
 
 enum rule_flags {
@@ -33,8 +33,9 @@ struct rule {
 	uint32_t generation;
 	int32_t cfa;
 	int16_t ra;                /* words; RULE_SAME: as the link register's slot says */
+	int16_t lowest;            /* of saved[] and ra; without flags all of them are below CFA, and ra is right below it */
 	uint8_t base, flags;
-	int16_t saved[MACHINE_SAVED]; /* words */
+	machine_offset saved[MACHINE_SAVED]; /* words */
 } __attribute__((aligned(8)));
 
 enum { RULE_WORDS = sizeof(struct rule) / 8, RULE_WRITING = 1 };

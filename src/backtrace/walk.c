@@ -78,7 +78,7 @@ static enum step arrive(struct frame *f, const struct frame *caller)
 /* sp of the caller, if it may be that. */
 static bool above(struct walk *w, const struct frame *f, uintptr_t cfa, bool signal)
 {
-	return signal ? cross(w, cfa) : cfa > f->reg[RULE_SP] && cfa - w->low <= w->limit - w->low;
+	return signal ? cross(w, cfa) : cfa >= f->reg[RULE_SP] + (MACHINE_LINK < 0) && cfa - w->low <= w->limit - w->low;
 }
 
 static enum step by_frame_pointer(struct walk *w, struct frame *f)
@@ -152,6 +152,8 @@ static enum step by_row(struct walk *w, struct frame *f)
 
 enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r)
 {
+	w->lowest = UINTPTR_MAX;
+	w->highest = 0;
 	if (r->flags & RULE_OUTERMOST)
 		return STEP_END;
 	if (r->flags & RULE_NONE)
@@ -175,6 +177,8 @@ enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r)
 	caller.pc = machine_strip(caller.pc);
 	caller.exact = (r->flags & RULE_SIGNAL) != 0;
 	caller.reg[RULE_SP] = cfa;
+	if (cfa == f->reg[RULE_SP] && caller.pc == f->pc)
+		return STEP_CUT;
 	return above(w, f, cfa, caller.exact) ? arrive(f, &caller) : STEP_CUT;
 }
 

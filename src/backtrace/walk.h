@@ -30,6 +30,7 @@ struct walk {
 	uint32_t switches;             /* windows left behind */
 	uint32_t misses, by_frame_pointer;
 	struct loaded *log, *log_end;  /* each word that was read, in order; both NULL: nobody wants it */
+	uintptr_t lowest, highest;     /* addresses of the words that the last logged step read, at the widest */
 	bool log_full;
 	bool refused;                  /* a word could not be had: what came of it holds for this walk only */
 };
@@ -61,6 +62,8 @@ BARE static inline __attribute__((always_inline)) bool walk_load(struct walk *w,
 			*w->log++ = (struct loaded){ at, *value };
 		else
 			w->log_full = true;
+		w->lowest = at < w->lowest ? at : w->lowest;
+		w->highest = at > w->highest ? at : w->highest;
 	}
 	return true;
 }
@@ -73,22 +76,37 @@ static inline __attribute__((always_inline)) void walk_rule(struct walk *w, uint
 	}
 }
 
-static inline __attribute__((always_inline)) enum step walk_step(struct walk *w, struct frame *f)
+/* logged: w->log has room for the frame's words, which are added to it. */
+BARE static inline __attribute__((always_inline)) enum step walk_step(struct walk *w, struct frame *f, bool logged)
 {
 	struct rule r;
 	walk_rule(w, f->pc - 1 + f->exact, &r);
-	if (UNLIKELY(r.flags & ~RULE_CALLED))
-		return walk_odd(w, f, &r);
 	uintptr_t cfa = f->reg[r.base] + (uintptr_t)(intptr_t)r.cfa, sp = f->reg[RULE_SP], pc = 0;
-	if (UNLIKELY(cfa < sp || (MACHINE_LINK < 0 && cfa == sp)))
-		return STEP_CUT;
-	for (unsigned i = 0; i < MACHINE_SAVED; i++)
-		if (r.saved[i] != RULE_SAME && UNLIKELY(!walk_load(w, cfa + (uintptr_t)((intptr_t)r.saved[i] * 8), &f->reg[i])))
-			return STEP_CUT;
-	if (MACHINE_LINK >= 0)
-		pc = f->reg[MACHINE_LINK];
-	else if (UNLIKELY(!walk_load(w, cfa + (uintptr_t)((intptr_t)r.ra * 8), &pc)))
-		return STEP_CUT;
+	/* Everyday's frames: its words lie between the window's start and CFA, so no load needs a look of its own. */
+	uintptr_t lowest = cfa + (uintptr_t)((intptr_t)r.lowest * 8);
+	if (UNLIKELY(r.flags & ~RULE_CALLED || cfa > w->high || cfa & (sizeof cfa - 1) || lowest < w->low || cfa < sp + (MACHINE_LINK < 0)))
+		return walk_odd(w, f, &r);
+	struct loaded *log = w->log;
+	for (unsigned i = 0; i < MACHINE_SAVED; i++) {
+		if (r.saved[i] == RULE_SAME)
+			continue;
+		uintptr_t at = cfa + (uintptr_t)((intptr_t)r.saved[i] * 8);
+		f->reg[i] = *(const word_t *)at;
+		if (logged)
+			*log++ = (struct loaded){ at, f->reg[i] };
+	}
+	if (MACHINE_LINK >= 0) {
+		pc = f->reg[MACHINE_LINK < 0 ? 0 : MACHINE_LINK];
+	} else {
+		pc = *(const word_t *)(cfa - 8);
+		if (logged)
+			*log++ = (struct loaded){ cfa - 8, pc };
+	}
+	if (logged) {
+		w->log = log;
+		w->lowest = lowest;
+		w->highest = cfa - 8;
+	}
 	pc = machine_strip(pc);
 	if (UNLIKELY(cfa == sp && pc == f->pc)) /* a leaf above a leaf: the link register was not saved */
 		return STEP_CUT;

@@ -117,7 +117,7 @@ static void know_stack(void)
 	known = 1;
 	if (!bounds) {
 		threads_stack_known(0, 0);
-	} else if (gettid() != getpid() && pthread_getattr_np(pthread_self(), &attr) == 0) {
+	} else if (pthread_getattr_np(pthread_self(), &attr) == 0) {
 		if (pthread_attr_getstack(&attr, &low, &size) == 0)
 			threads_stack_known((uintptr_t)low, (uintptr_t)low + size);
 		pthread_attr_destroy(&attr);
