@@ -42,7 +42,7 @@ void backtrace_totals(struct backtrace_totals *t);
 
 void backtrace_thread_exit(void);
 void backtrace_forked(void);
-/* Mappings of this room that must not be scanned as roots. */
+/* Mappings of rules and threads that must not be scanned as roots (modules.h and depot.h tell their own). */
 void backtrace_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

@@ -252,7 +252,7 @@ __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	if (LIKELY(capture_begin(&w, &f, caller))) {
 		w.log = t->fresh_words;
 		w.log_end = t->fresh_words + WORDS_MOST;
-		if (UNLIKELY(t->generation != w.generation) && !fault(FAULT_no_generation))
+		if (UNLIKELY(t->generation != w.generation))
 			t->count = 0;
 		n = walk_new(t, &w, &f, &matched, &cut);
 		bool deep = n + matched > BACKTRACE_MOST;

@@ -8,6 +8,7 @@
 #include "backtrace/walk.h"
 #include "backtrace/cfi.h"
 #include "backtrace/modules.h"
+#include "base/fault.h"
 #include "heap/self.h"
 #include "os/os.h"
 
@@ -30,7 +31,7 @@ static void window_unknown(struct walk *w, uintptr_t sp)
 
 void walk_start(struct walk *w, uintptr_t sp)
 {
-	*w = (struct walk){ .generation = modules_generation() };
+	*w = (struct walk){ .generation = fault(FAULT_no_generation) ? 1 : modules_generation() };
 	if (LIKELY(on_own_stack(sp)))
 		window_own(w, sp);
 	else

@@ -29,6 +29,7 @@ void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
+void __libc_free(void *);
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -170,6 +171,23 @@ EXPORT void *aligned_alloc(size_t align, size_t size)
 	void *p = __libc_memalign(align, size);
 	check(__builtin_return_address(0));
 	return p;
+}
+
+EXPORT void *memalign(size_t align, size_t size) { return aligned_alloc(align, size); }
+EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+	void *p = aligned_alloc(align, size);
+	if (p)
+		*out = p;
+	return p ? 0 : ENOMEM;
+}
+EXPORT void free(void *p) { __libc_free(p); }
+/* glibc's header: the chunk's size with three flags, the second of which says that it was mapped. A program may bring another malloc
+ * (redis: jemalloc), so libc's own is asked by no name. */
+EXPORT size_t malloc_usable_size(void *p)
+{
+	size_t header = p ? ((size_t *)p)[-1] : 0;
+	return header & 2 ? (header & ~(size_t)7) - 16 : p ? (header & ~(size_t)7) - 8 : 0;
 }
 
 static void forked(void)
