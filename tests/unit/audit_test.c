@@ -21,7 +21,7 @@ TestSuite(audit, .init = begin, .timeout = 120);
 enum { N = 500 };
 
 /* Two sites. heap_malloc is told its caller by its return address, so a call in each function. */
-static __attribute__((noinline)) void *from_a(size_t size)
+static __attribute__((noipa)) void *from_a(size_t size)
 {
 	void *p = heap_malloc(size);
 	__asm__ volatile("# a" : "+r"(p));
