@@ -143,7 +143,7 @@ static inline bool same_frame(const struct frame *a, const struct frame *b)
 }
 
 /* Walks until the rest is known. Result: new frames, in t->fresh; *matched: kept frames that are the rest. */
-static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct frame *f, uint32_t *matched, bool *cut)
+BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct frame *f, uint32_t *matched, bool *cut)
 {
 	uint32_t old = t->count, n = 0, good = 0;
 	bool bad = false;
@@ -220,7 +220,7 @@ static __attribute__((noinline)) uint32_t node_of_deep(const struct thread_stack
 	return node;
 }
 
-static __attribute__((noinline)) uint32_t plain_node(const void *caller)
+BARE static __attribute__((noinline)) uint32_t plain_node(const void *caller)
 {
 	uintptr_t pcs[BACKTRACE_MOST];
 	struct walk w = { .misses = 0 };
@@ -239,7 +239,7 @@ static __attribute__((noinline)) uint32_t plain_node(const void *caller)
 
 static inline void count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
 
-__attribute__((noinline)) uint32_t backtrace_here(const void *caller)
+BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 {
 	struct thread_stack *t;
 	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter((uintptr_t)__builtin_frame_address(0))))
