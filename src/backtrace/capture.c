@@ -136,7 +136,9 @@ BARE static inline bool verified(const struct thread_stack *t, uint32_t frames, 
 
 static inline bool same_frame(const struct frame *a, const struct frame *b)
 {
-	uintptr_t differ = (a->pc ^ b->pc) | (a->exact ^ b->exact);
+	uintptr_t differ = a->exact ^ b->exact;
+	if (a->pc != b->pc)
+		return false;
 	for (unsigned i = 0; i < MACHINE_SAVED + 1; i++)
 		differ |= a->reg[i] ^ b->reg[i];
 	return !differ;
@@ -179,7 +181,8 @@ BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct threa
 /* The new stack becomes the kept one. Result: its node; 0: no memory in the depot. */
 static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, const struct walk *w, uint32_t matched, uint32_t n)
 {
-	uint32_t parent = matched ? t->kept[matched - 1].node : 0, end = matched ? t->kept[matched - 1].words_end : 0;
+	uint32_t parent = matched ? t->kept[matched - 1].node : 0;
+	struct loaded *out = t->words + (matched ? t->kept[matched - 1].words_end : 0);
 	uint32_t words = (uint32_t)(w->log - t->fresh_words), i = matched;
 	for (uint32_t k = n; k--; i++) {
 		struct kept *to = &t->kept[i];
@@ -190,11 +193,11 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 		if (UNLIKELY(!to->node))
 			return 0;
 		parent = to->node;
-		if (UNLIKELY(w->log_full || words - from > WORDS_MOST - end))
+		if (UNLIKELY(w->log_full || words - from > (size_t)(t->words + WORDS_MOST - out)))
 			to->switches = UINT32_MAX; /* its words are not all here: never matched, nor is anything inside it */
 		else
-			for (; from < words; from++)
-				t->words[end++] = t->fresh_words[from];
+			for (const struct loaded *word = t->fresh_words + from, *stop = t->fresh_words + words; word < stop; word++)
+				*out++ = *word;
 		to->lowest = t->fresh[k].lowest;
 		to->highest = t->fresh[k].highest;
 		if (i) {
@@ -204,7 +207,7 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 			to->switches = outer->switches == UINT32_MAX ? UINT32_MAX : to->switches;
 		}
 		words = t->fresh[k].words_end;
-		to->words_end = end;
+		to->words_end = (uint32_t)(out - t->words);
 	}
 	return parent;
 }
