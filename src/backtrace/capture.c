@@ -315,4 +315,5 @@ void backtrace_forked(void)
 	for (struct thread_stack *t = load_acquire(&all); t; t = t->next)
 		if (t != own)
 			store_relaxed(&t->owned, 0);
+	rules_forked();
 }

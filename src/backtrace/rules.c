@@ -45,6 +45,8 @@ bool rules_start(void)
 	return load_acquire(&rule_table) || add_table(FIRST);
 }
 
+void rules_forked(void) { store_release(&growing, 0); } /* who made a table is gone */
+
 void rules_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {
 	for (unsigned i = 0; i < NELEM(tables); i++) {

@@ -59,6 +59,7 @@ void rules_read(uintptr_t at, uint32_t generation, struct rule *rule);
 struct cfi_row;
 struct cfi_image;
 bool rules_row(uintptr_t at, struct cfi_row *row, struct cfi_image *image);
+void rules_forked(void);      /* in a child of fork */
 void rules_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 static inline size_t rule_set(uintptr_t at, size_t mask) { return (size_t)((at * 0x9E3779B97F4A7C15ull) >> 40) & mask & ~(size_t)1; }
