@@ -4,6 +4,8 @@
 
 #include "mark/inside.h"
 
+#define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
+
 enum { EXTRA_FACTOR = 4 }; /* edges that one word may push: itself, untagged or unmangled, and an odd one beside it, untagged */
 
 enum { MANGLED_LOW = (1 << 17) - 1, JMP_BUF = 200 };

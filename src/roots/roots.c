@@ -29,16 +29,19 @@
 #include "roots/inside.h"
 #include "threads/threads.h"
 
-enum { OWN = 256 };
+enum { OWN = 256, LENT = 64 };
 
 static struct range own[OWN]; /* set before the first cycle; grows only */
 static unsigned own_count;    /* atomic: released after the entry */
+static struct range lent[LENT]; /* atomic: claimed by `low`, valid when `high` is not 0 */
 
 static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned;
 static bool from_smaps;
 static bool files; /* roots=+file: mapped files count, as far as they are in memory */
+static uintptr_t weak_below;
+static struct range weak;     /* found by the last roots_mark */
 static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
@@ -53,6 +56,42 @@ void roots_exclude(uintptr_t low, uintptr_t high)
 	if (n < OWN)
 		own[n] = (struct range){ low, high };
 	/* A full table only costs time: what is not left out is scanned. */
+}
+
+int roots_exclude_for_now(uintptr_t low, uintptr_t high)
+{
+	for (int i = 0; i < LENT; i++) {
+		uintptr_t nobody = 0;
+		if (!load_relaxed(&lent[i].low) && cas(&lent[i].low, &nobody, low)) {
+			store_release(&lent[i].high, high);
+			return i;
+		}
+	}
+	return -1;
+}
+
+void roots_include(int handle)
+{
+	if (handle < 0)
+		return;
+	store_relaxed(&lent[handle].high, 0);
+	store_release(&lent[handle].low, 0);
+}
+
+void roots_set_weak(uintptr_t below)
+{
+	weak_below = below;
+	if (below)
+		weak = (struct range){ 0, 0 };
+}
+
+void roots_weak_each(void (*fn)(uintptr_t word))
+{
+	for (uintptr_t at = align_up(weak.low, 8); at + 8 <= weak.high; at += 8) {
+		word_t w = 0;
+		if (os_read_self(&w, at, sizeof w) == (long)sizeof w)
+			fn(w);
+	}
 }
 
 static void exclude_now(uintptr_t low, uintptr_t high) { ranges_add(&left_out, low, high); }
@@ -149,6 +188,11 @@ static void add_thread(const struct thread_root *t, bool self_thread)
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)
 		lose_tls(t, &live);
+	if (self_thread && weak_below > live.low && weak_below <= live.high) {
+		weak = (struct range){ live.low, weak_below };
+		exclude_now(weak.low, weak.high);
+		live.low = weak.high;
+	}
 	if (no.stacks || (no.self_stack && self_thread))
 		exclude_now(live.low, live.high);
 	else
@@ -167,6 +211,8 @@ static void build_ranges(void)
 	unsigned known = load_acquire(&own_count);
 	for (unsigned i = 0; i < known && i < OWN; i++)
 		exclude_now(own[i].low, own[i].high);
+	for (unsigned i = 0; i < LENT; i++)
+		exclude_now(load_acquire(&lent[i].high) ? lent[i].low : 0, lent[i].high);
 	threads_own_ranges(exclude_now);
 	mark_own_ranges(exclude_now);
 	tables_memory(exclude_now);

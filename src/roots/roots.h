@@ -20,6 +20,11 @@ void roots_forked(void);
  * ABORT_NONE, or why the view is incomplete: then nothing may be recycled (law 8). */
 enum abort_reason roots_mark(uint64_t *bytes);
 
+/* For reports: words of the collecting thread's stack below this address, as far as its bounds are known, tell nothing certain: roots_mark
+ * leaves them out until roots_weak_each gives them to fn, in the same stop. 0: there are none. */
+void roots_set_weak(uintptr_t below);
+void roots_weak_each(void (*fn)(uintptr_t word));
+
 /* Inside a stop, on the collector's stack, while no mark runs: shows every range of words that roots_mark would give to the marker.
  * Reading one may fault: copy it (os_read_self). false: something could not be listed. */
 bool roots_look(void (*fn)(uintptr_t low, uintptr_t high));
@@ -29,6 +34,9 @@ bool roots_plain(uintptr_t low, uintptr_t high);
 
 /* What must not be scanned: cgc's own memory. Kept in a small table; set before the first cycle. */
 void roots_exclude(uintptr_t low, uintptr_t high);
+/* The same for memory that is given back: a handle for roots_include, or -1 when the table is full (what is scanned only retains). Any time. */
+int roots_exclude_for_now(uintptr_t low, uintptr_t high);
+void roots_include(int handle);
 
 /* Segments: listed at start and at dlopen/dlclose (never while stopped), for names and for roots=segments. */
 void roots_list_segments(void);
