@@ -18,7 +18,7 @@
 #include "base/fault.h"
 #include "os/os.h"
 
-enum { ATTEMPTS = 10, PAUSE_NS = 2000000, STACK_BYTES = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
+enum { ATTEMPTS = 10, PAUSE_NS = 2000000, STACK_BYTES = 64 * 1024, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
 
 static struct {
 	struct report *r;
@@ -280,11 +280,16 @@ static void all(bool cut)
 	f.r->cut = gather_was_cut();
 }
 
-/* Words below the caller's frame tell nothing certain: frames of ours, in whose holes old ones of the program show. */
+static uintptr_t ending; /* the frame below which the process ends */
+void report_ending(uintptr_t frame) { ending = frame; }
+
+/* Words below tell nothing certain: frames of ours, in whose holes old ones of the program show. */
+static uintptr_t weak_below(uintptr_t here) { return ending > here && ending - here < ENDING_REACH ? ending : here; }
+
 static __attribute__((noinline)) void take(struct report *r, unsigned flags)
 {
 	struct asked asked = { r, flags };
-	const struct cycle_look look = { (uintptr_t)__builtin_dwarf_cfa(), kinds_as_good, firm, all, drop_sets, &asked };
+	const struct cycle_look look = { weak_below((uintptr_t)__builtin_dwarf_cfa()), kinds_as_good, firm, all, drop_sets, &asked };
 	for (int attempt = 0; attempt < ATTEMPTS && !r->complete; attempt++) {
 		if (attempt)
 			os_sleep_ns(PAUSE_NS);

@@ -43,6 +43,9 @@ void report_start(void);
 /* Runs a cycle that judges and recycles nothing. Any thread, outside malloc. flags: REPORT_*. The result is always a report. */
 void report_take(struct report *r, unsigned flags);
 void report_drop(struct report *r);
+/* The calling thread ends the process, and nothing of the program's is in frames below `frame` (__builtin_dwarf_cfa() of the function that the
+ * system's libraries called). */
+void report_ending(uintptr_t frame);
 /* Text to the log. */
 void report_print(const struct report *r, const char *why);
 /* The snapshot into an open descriptor. `why`: as in the header. 0 or errno. */
