@@ -306,3 +306,226 @@ Test(find, a_preserved_register_of_the_caller_is_a_root)
 	take_holding(&r, held);
 	IS(held, KIND_REACHABLE, RULE_REACHABLE);
 }
+
+/* ---- memory runs out ---- */
+
+Test(find, without_memory_for_a_stack_the_kinds_are_the_same)
+{
+	enum { N = 20000 };
+	hidden wide = block_of(N * 8, 1), cycle = block_of(N * 8, 2);
+	for (unsigned i = 0; i < N; i++) {
+		hidden child = block_of(24, 3), grandchild = block_of(24, 4), member = block_of(24, 5);
+		put(wide, i * 8, child, 0);
+		put(child, 0, grandchild, 0);
+		put(cycle, i * 8, member, 0);
+		put(member, 0, cycle, 0);
+	}
+	options.verify = 0;
+	cr_assert_null(fault_parse("mremap"));
+	struct report r;
+	take(&r, 0);
+	cr_assert_null(fault_parse(""));
+	cr_assert_not(r.cut);
+	cr_assert_eq(r.total[KIND_DEFINITE].blocks, 2);
+	cr_assert_eq(r.total[KIND_INDIRECT].blocks, 3 * N);
+	cr_assert_eq(site_in(&r, wide)->s.owned_blocks, 2 * N);
+	cr_assert_eq(site_in(&r, cycle)->s.owned_blocks, N);
+}
+
+Test(find, without_memory_for_more_sites_the_report_is_cut_and_none_of_it_wrong)
+{
+	enum { N = 2000 };
+	for (unsigned i = 0; i < N; i++)
+		block_of(24, 1 + i);
+	struct report all, part;
+	take(&all, REPORT_BLOCKS);
+	cr_assert_not(all.cut);
+	cr_assert_eq(all.total[KIND_DEFINITE].blocks, N);
+	cr_assert_eq(all.count, N);
+	cr_assert_null(fault_parse("mremap"));
+	take(&part, REPORT_BLOCKS);
+	cr_assert_null(fault_parse(""));
+	cr_assert(part.cut && part.count && part.count < N);
+	cr_assert(part.total[KIND_DEFINITE].blocks == part.count && part.block_count <= part.count);
+	for (uint32_t i = 0; i < part.count; i++)
+		must(part.sites[i].s.kind[KIND_DEFINITE].blocks == 1, "site %u is counted twice", i);
+}
+
+Test(find, without_any_memory_there_is_a_reason_and_no_report)
+{
+	block_of(24, 1);
+	cr_assert_null(fault_parse("mmap"));
+	struct report r;
+	report_take(&r, EACH);
+	cr_assert_null(fault_parse(""));
+	cr_assert(!r.complete && r.reason && !r.sites && !r.blocks && !r.count);
+	report_drop(&r);
+	take(&r, EACH); /* and the next one has all of it */
+	cr_assert_eq(r.total[KIND_DEFINITE].blocks, 1);
+}
+
+Test(find, a_report_that_is_held_is_no_root)
+{
+	for (unsigned i = 0; i < 500; i++)
+		block_of(24, 1 + i % 7);
+	struct report first, second;
+	take(&first, EACH);
+	take(&second, EACH);
+	cr_assert_eq(first.total[KIND_DEFINITE].blocks, 500);
+	cr_assert_eq(second.total[KIND_DEFINITE].blocks, 500);
+	cr_assert_eq(second.total[KIND_POSSIBLE].blocks, 0);
+}
+
+Test(find, sites_stand_in_order_and_blocks_name_their_site)
+{
+	hidden h[300];
+	for (unsigned i = 0; i < NELEM(h); i++)
+		h[i] = block_of(16 + 40 * (i % 23), 1 + i % 23);
+	hidden held = block_of(100000, 99);
+	hold(0, held, 0);
+	struct report r;
+	take(&r, EACH);
+	cr_assert_eq(r.count, 24);
+	for (uint32_t i = 1; i + 1 < r.count; i++)
+		must(r.sites[i - 1].s.kind[KIND_DEFINITE].bytes >= r.sites[i].s.kind[KIND_DEFINITE].bytes, "site %u is out of order", i);
+	cr_assert_eq(r.sites[r.count - 1].s.kind[KIND_REACHABLE].blocks, 1, "what is not lost comes last, whatever its size");
+	for (unsigned i = 0; i < NELEM(h); i++)
+		must(r.sites[block_in(&r, h[i])->site].s.frame == site_of(h[i]), "block %u names another site", i);
+	cr_assert_eq(r.sites[block_in(&r, held)->site].s.frame, site_of(held));
+}
+
+/* ---- random graphs against an oracle that is as plain as can be ---- */
+
+enum { NODES = 40, WORDS = 5, INNER = 36 /* no multiple of 8: as good as nothing */ };
+
+static struct graph {
+	hidden node[NODES];
+	int to[NODES][WORDS];      /* -1: nothing; + NODES: an inner pointer */
+	int root[8];
+	bool start[NODES][NODES], any[NODES][NODES]; /* reaches */
+	bool firm[NODES], full[NODES];
+} g;
+
+static void close_over(bool m[NODES][NODES])
+{
+	for (int k = 0; k < NODES; k++)
+		for (int i = 0; i < NODES; i++)
+			for (int j = 0; j < NODES && m[i][k]; j++)
+				m[i][j] |= m[k][j];
+}
+
+static void make_graph(uint64_t *seed)
+{
+	unsigned density = 1 + noise(seed) % 4, roots = noise(seed) % 5;
+	memset(&g, 0, sizeof g);
+	for (int i = 0; i < NODES; i++)
+		g.node[i] = block_of(64, 1 + (unsigned)i);
+	for (int i = 0; i < NODES; i++)
+		for (int w = 0; w < WORDS; w++) {
+			g.to[i][w] = noise(seed) % (2 * WORDS) < density ? (int)(noise(seed) % NODES) + (noise(seed) % 4 ? 0 : NODES) : -1;
+			if (g.to[i][w] >= 0)
+				put(g.node[i], (size_t)w * 8, g.node[g.to[i][w] % NODES], g.to[i][w] < NODES ? 0 : INNER);
+		}
+	for (unsigned i = 0; i < NELEM(g.root); i++) {
+		g.root[i] = i < roots ? (int)(noise(seed) % NODES) + (noise(seed) % 2 ? 0 : NODES) : -1;
+		globals[i] = 0;
+		if (g.root[i] >= 0)
+			hold(i, g.node[g.root[i] % NODES], g.root[i] < NODES ? 0 : INNER);
+	}
+}
+
+static void solve(void)
+{
+	for (int i = 0; i < NODES; i++)
+		for (int w = 0; w < WORDS; w++)
+			if (g.to[i][w] >= 0 && g.to[i][w] % NODES != i) {
+				g.any[i][g.to[i][w] % NODES] = true;
+				g.start[i][g.to[i][w] % NODES] |= g.to[i][w] < NODES;
+			}
+	close_over(g.any);
+	close_over(g.start);
+	for (unsigned r = 0; r < NELEM(g.root); r++)
+		for (int i = 0; i < NODES && g.root[r] >= 0; i++) {
+			int n = g.root[r] % NODES;
+			g.full[i] |= n == i || g.any[n][i];
+			g.firm[i] |= g.root[r] < NODES && (n == i || g.start[n][i]);
+		}
+}
+
+/* Does a block that `from` is true for, or a root, point to n? */
+static bool pointed(int n, const bool *from, bool inner)
+{
+	for (int i = 0; i < NODES; i++)
+		for (int w = 0; w < WORDS && from[i]; w++)
+			if (i != n && (g.to[i][w] == n + NODES || (!inner && g.to[i][w] == n)))
+				return true;
+	for (unsigned r = 0; r < NELEM(g.root) && inner; r++)
+		if (g.root[r] == n + NODES)
+			return true;
+	return false;
+}
+
+static int node_of(hidden h)
+{
+	for (int i = 0; i < NODES; i++)
+		if (g.node[i] == h)
+			return i;
+	return -1;
+}
+
+static void check_lost(const struct report *r, int n, int round)
+{
+	bool lost[NODES], source = true;
+	int definite = 0;
+	for (int i = 0; i < NODES; i++)
+		lost[i] = !g.full[i];
+	for (int i = 0; i < NODES; i++) {
+		bool same = i == n || (g.any[i][n] && g.any[n][i]);
+		source &= !(lost[i] && g.any[i][n] && !same);
+		definite += same && kind_of(r, g.node[i]) == KIND_DEFINITE;
+	}
+	int kind = kind_of(r, g.node[n]), rule = rule_of(r, g.node[n]);
+	must(definite == source, "round %d: %d definite blocks in the component of node %d", round, definite, n);
+	if (kind == KIND_DEFINITE) {
+		must(rule == (pointed(n, lost, false) ? RULE_CYCLE : RULE_NO_POINTER), "round %d: node %d is definite by rule %d", round, n, rule);
+		return;
+	}
+	int owner = node_of(owner_of(r, g.node[n]));
+	must(kind == KIND_INDIRECT && rule == RULE_LOST_OWNER, "round %d: lost node %d is of kind %d by rule %d", round, n, kind, rule);
+	must(owner >= 0 && kind_of(r, g.node[owner]) == KIND_DEFINITE && g.any[owner][n], "round %d: node %d has owner %d", round, n, owner);
+}
+
+static void check_possible(const struct report *r, int n, int round)
+{
+	int kind = kind_of(r, g.node[n]), rule = rule_of(r, g.node[n]), owner = node_of(owner_of(r, g.node[n]));
+	bool inner = pointed(n, g.firm, true);
+	must(kind == KIND_POSSIBLE && rule == (inner ? RULE_INTERIOR_ONLY : RULE_POSSIBLE_OWNER), "round %d: node %d is of kind %d by rule %d", round, n,
+	     kind, rule);
+	must(inner || (owner >= 0 && kind_of(r, g.node[owner]) == KIND_POSSIBLE && g.any[owner][n]), "round %d: node %d has owner %d", round, n, owner);
+}
+
+Test(find, random_graphs_are_told_as_a_plain_oracle_tells_them)
+{
+	uint64_t seed = 20240607;
+	for (int round = 0; round < 300; round++) {
+		struct report r;
+		uint64_t owned = 0;
+		make_graph(&seed);
+		solve();
+		take(&r, EACH);
+		for (int n = 0; n < NODES; n++) {
+			if (g.firm[n])
+				must(kind_of(&r, g.node[n]) == KIND_REACHABLE, "round %d: node %d is of kind %d", round, n, kind_of(&r, g.node[n]));
+			else if (g.full[n])
+				check_possible(&r, n, round);
+			else
+				check_lost(&r, n, round);
+			owned += site_in(&r, g.node[n])->s.owned_blocks;
+		}
+		must(owned == r.total[KIND_INDIRECT].blocks, "round %d: %lu blocks are owned, %lu indirect", round, owned, r.total[KIND_INDIRECT].blocks);
+		must(r.block_count == NODES, "round %d: %lu blocks", round, r.block_count);
+		report_drop(&r);
+		for (int n = 0; n < NODES; n++)
+			heap_free((void *)~g.node[n]);
+	}
+}
