@@ -136,13 +136,20 @@ READS_ANYTHING bool mark_read(uintptr_t at, size_t words, uintptr_t *out)
 	return true;
 }
 
-size_t mark_edges_of(uintptr_t low, uintptr_t high, uintptr_t *out)
+READS_ANYTHING size_t mark_edges_of(uintptr_t low, uintptr_t high, size_t block, uintptr_t *out)
 {
 	const word_t *words = (const word_t *)low, *end;
 	if (doubtful_overlaps(low, high) && !(words = doubtful_read(low, high, COPY_PROTECTED)))
 		return 0;
 	end = words + (high - low) / 8;
-	uintptr_t *top = scan_words(words, end, out);
+	uintptr_t *top = out;
+	if (block >= JMP_BUF)
+		top = scan_words(words, end, out);
+	else
+		for (const word_t *p = words; p < end; p++) {
+			*top = *p;
+			top += *p - marker.base < marker.limit;
+		}
 	if (marker.extra)
 		top = extra_scan(words, end, top);
 	return (size_t)(top - out);

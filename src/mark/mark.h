@@ -82,10 +82,10 @@ bool mark_follow_aside(void);
 const uintptr_t *mark_aside(size_t *count);
 /* Until mark_end, `words` words from `at` on, inside one block. false: they cannot be read. */
 bool mark_read(uintptr_t at, size_t words, uintptr_t *out);
-/* Until mark_end: the words of a block's [low, high) that lead into the arena, offsets excepted. At most MARK_PIECE bytes, and room for
+/* Until mark_end: the words of [low, high), part of a block of `block` bytes, that lead into the arena, offsets excepted. At most MARK_PIECE bytes, and room for
  * MARK_PIECE_EDGES. Nothing where they cannot be read. */
 enum { MARK_PIECE = 16 * 1024, MARK_PIECE_EDGES = MARK_PIECE / 8 * 4 + 1 };
-size_t mark_edges_of(uintptr_t low, uintptr_t high, uintptr_t *out);
+size_t mark_edges_of(uintptr_t low, uintptr_t high, size_t block, uintptr_t *out);
 
 struct mark_totals { uint64_t blocks, bytes, overflows; };
 void mark_totals(struct mark_totals *t);

@@ -51,7 +51,7 @@ void kinds_possible(void);
 
 /* -- gather.c -- */
 bool gather_begin(struct report *r, unsigned flags);
-/* Counts a block. owner: 0, or the address of the block it hangs off; a definite one's site owns it. */
+/* Counts a block. owner: the block it hangs off, if any; an indirect one is owned by the site of the last definite one. */
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner);
 void gather_cut(void);
 bool gather_was_cut(void);

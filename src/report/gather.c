@@ -26,6 +26,7 @@ static struct {
 	uint32_t *places;          /* row + 1; 0: empty */
 	uint32_t mask;             /* places - 1 */
 	uint32_t last_site, last_row; /* neighbours in a span come from the same place as a rule */
+	uint32_t owner;            /* row of the last definite block */
 	bool cut;
 } g;
 
@@ -128,8 +129,10 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 {
 	uint64_t bytes = block_bytes(p.s, p.slot);
 	uint32_t row = row_of(sites_of(p.s, p.slot));
-	if (row == NO_ROW)
+	if (row == NO_ROW) {
+		g.owner = kind == KIND_DEFINITE ? NO_ROW : g.owner;
 		return;
+	}
 	bool lost = kind != KIND_REACHABLE;
 	struct snapshot_site *s = &g.rows[row].site.s;
 	s->kind[kind].blocks++;
@@ -142,12 +145,11 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 	g.rows[row].rules[rule]++;
 	if ((g.flags & REPORT_BLOCKS && lost) || g.flags & REPORT_REACHABLE)
 		list_block(p, row, kind, rule, owner.s ? place_address(owner) : 0);
-	if (kind != KIND_INDIRECT)
-		return;
-	uint32_t by = row_of(sites_of(owner.s, owner.slot));
-	if (by != NO_ROW) {
-		g.rows[by].site.s.owned_blocks++;
-		g.rows[by].site.s.owned_bytes += bytes;
+	if (kind == KIND_DEFINITE)
+		g.owner = row;
+	if (kind == KIND_INDIRECT && g.owner != NO_ROW) {
+		g.rows[g.owner].site.s.owned_blocks++;
+		g.rows[g.owner].site.s.owned_bytes += bytes;
 	}
 }
 
