@@ -34,6 +34,9 @@ void ranges_sort(struct ranges *r); /* sorts and melts together what overlaps or
 /* Index of the first range that ends above `address`. */
 size_t ranges_first_above(const struct ranges *r, uintptr_t address);
 
+/* -- own.c -- */
+void own_ranges(void (*fn)(uintptr_t low, uintptr_t high)); /* what roots_exclude was told */
+
 /* -- segments.c -- */
 void segments_start(void);
 void segments_forked(void);

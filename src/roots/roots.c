@@ -29,12 +29,6 @@
 #include "roots/inside.h"
 #include "threads/threads.h"
 
-enum { OWN = 256, LENT = 64 };
-
-static struct range own[OWN]; /* set before the first cycle; grows only */
-static unsigned own_count;    /* atomic: released after the entry */
-static struct range lent[LENT]; /* atomic: claimed by `low`, valid when `high` is not 0 */
-
 static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned;
@@ -49,34 +43,6 @@ static struct {
 	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight;
 	unsigned kernel; /* kinds of kernel.c, by bit */
 } no;
-
-void roots_exclude(uintptr_t low, uintptr_t high)
-{
-	unsigned n = add_relaxed(&own_count, 1);
-	if (n < OWN)
-		own[n] = (struct range){ low, high };
-	/* A full table only costs time: what is not left out is scanned. */
-}
-
-int roots_exclude_for_now(uintptr_t low, uintptr_t high)
-{
-	for (int i = 0; i < LENT; i++) {
-		uintptr_t nobody = 0;
-		if (!load_relaxed(&lent[i].low) && cas(&lent[i].low, &nobody, low)) {
-			store_release(&lent[i].high, high);
-			return i;
-		}
-	}
-	return -1;
-}
-
-void roots_include(int handle)
-{
-	if (handle < 0)
-		return;
-	store_relaxed(&lent[handle].high, 0);
-	store_release(&lent[handle].low, 0);
-}
 
 void roots_set_weak(uintptr_t below)
 {
@@ -208,11 +174,7 @@ static void build_ranges(void)
 	ranges_clear(&left_out);
 	ranges_clear(&stacks);
 	heap_own_ranges(exclude_now); /* the arena without its holes: what lies in those is the program's */
-	unsigned known = load_acquire(&own_count);
-	for (unsigned i = 0; i < known && i < OWN; i++)
-		exclude_now(own[i].low, own[i].high);
-	for (unsigned i = 0; i < LENT; i++)
-		exclude_now(load_acquire(&lent[i].high) ? lent[i].low : 0, lent[i].high);
+	own_ranges(exclude_now);
 	threads_own_ranges(exclude_now);
 	mark_own_ranges(exclude_now);
 	tables_memory(exclude_now);
