@@ -17,6 +17,7 @@
 #include "cycle/cycle_parts.h"
 #include "base/fault.h"
 #include "os/os.h"
+#include "roots/roots.h"
 
 enum { ATTEMPTS = 10, RING = 16, PAUSE_NS = 2000000, STACK_BYTES = 64 * 1024, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
 
@@ -32,6 +33,8 @@ static struct {
 	size_t top, room;
 	bool overflow;             /* a block was entered that found no room on the stack */
 	bool complete;
+	void (*then)(void *arg);   /* NULL, or who has another question */
+	void *arg;
 } f;
 
 /* ---- sets ---- */
@@ -45,6 +48,7 @@ bool find_put(enum set which, struct place p)
 	*word |= bit;
 	return fresh;
 }
+void find_clear(enum set which) { __builtin_memset(f.bits[which], 0, f.set_bytes); }
 static void take_out(enum set which, struct place p) { *word_of(which, p) &= ~(1ull << p.slot % 64); }
 
 static bool holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
@@ -75,15 +79,21 @@ static void unmap(void *p, size_t bytes)
 		os_unmap(p, bytes);
 }
 
+static void drop_stack(void)
+{
+	unmap(f.stack, f.room * sizeof *f.stack);
+	f.stack = NULL;
+}
+
 static void drop_sets(void)
 {
+	drop_stack();
 	unmap(f.first, f.first_bytes);
 	for (unsigned i = 0; i < SETS; i++)
 		unmap(f.bits[i], f.set_bytes);
 	unmap(f.edges, align_down(EDGES_BYTES, OS_PAGE));
-	unmap(f.stack, f.room * sizeof *f.stack);
 	f.first = NULL;
-	f.bits[SET_FIRM] = f.bits[SET_MET] = f.bits[SET_SEEN] = f.edges = f.stack = NULL;
+	f.bits[SET_FIRM] = f.bits[SET_MET] = f.bits[SET_SEEN] = f.edges = NULL;
 	if (!f.complete)
 		gather_drop();
 }
@@ -97,7 +107,7 @@ bool place_lost(struct place p)
 }
 bool place_possible(struct place p) { return state_is_marked(p.s->state[p.slot]) && !find_has(SET_FIRM, p); }
 
-static bool slot_of(uintptr_t w, struct place *p)
+bool find_slot(uintptr_t w, struct place *p)
 {
 	if (!arena_contains(w))
 		return false;
@@ -105,8 +115,8 @@ static bool slot_of(uintptr_t w, struct place *p)
 	p->slot = span_slot(p->s, w);
 	return p->slot < p->s->slots && p->s->index < f.spans;
 }
-bool find_lost(uintptr_t w, struct place *p) { return slot_of(w, p) && place_lost(*p); }
-bool find_possible(uintptr_t w, struct place *p) { return slot_of(w, p) && place_possible(*p); }
+bool find_lost(uintptr_t w, struct place *p) { return find_slot(w, p) && place_lost(*p); }
+bool find_possible(uintptr_t w, struct place *p) { return find_slot(w, p) && place_possible(*p); }
 
 void find_each(bool (*want)(struct place p), void (*fn)(struct place p))
 {
@@ -177,7 +187,7 @@ static void empty_stack(void)
 		}
 		if (in == out)
 			return;
-		if (slot_of(ring[out++ % RING], &p))
+		if (find_slot(ring[out++ % RING], &p))
 			look_at(p);
 	}
 }
@@ -261,13 +271,17 @@ static void put_firm(struct place p) { find_put(SET_FIRM, p); }
 struct asked {
 	struct report *r;
 	unsigned flags;
+	uintptr_t watched;
+	void (*then)(void *arg);
+	void *arg;
 };
 
 /* Under the collect lock from here on. */
 static bool firm(void *arg)
 {
 	const struct asked *asked = arg;
-	f = (typeof(f)){ .r = asked->r };
+	f = (typeof(f)){ .r = asked->r, .then = asked->then, .arg = asked->arg };
+	gather_watched = (struct watched){ .hidden = asked->watched };
 	if (!gather_begin(asked->r, asked->flags) || !make_sets())
 		return false;
 	find_each(place_marked, put_firm);
@@ -287,6 +301,12 @@ static void all(bool cut)
 	f.r->complete = f.complete = true;
 	gather_end();
 	f.r->cut = gather_was_cut();
+	if (f.then) {
+		drop_stack(); /* full of addresses, and `then` looks at roots */
+		int edges = roots_exclude_for_now((uintptr_t)f.edges, (uintptr_t)(f.edges + MARK_PIECE_EDGES));
+		f.then(f.arg);
+		roots_include(edges);
+	}
 }
 
 static uintptr_t ending; /* the frame below which the process ends */
@@ -295,22 +315,27 @@ void report_ending(uintptr_t frame) { ending = frame; }
 /* Words below tell nothing certain: frames of ours, in whose holes old ones of the program show. */
 static uintptr_t weak_below(uintptr_t here) { return ending > here && ending - here < ENDING_REACH ? ending : here; }
 
-static __attribute__((noinline)) void take(struct report *r, unsigned flags)
+void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watched, void (*then)(void *arg), void *arg)
 {
-	struct asked asked = { r, flags };
-	const struct cycle_look look = { weak_below((uintptr_t)__builtin_dwarf_cfa()), kinds_as_good, firm, all, drop_sets, &asked };
+	struct asked asked = { r, flags, watched, then, arg };
+	const struct cycle_look look = { weak, kinds_as_good, firm, all, drop_sets, &asked };
+	*r = (struct report){ 0 };
 	for (int attempt = 0; attempt < ATTEMPTS && !r->complete; attempt++) {
 		if (attempt)
 			os_sleep_ns(PAUSE_NS);
 		enum abort_reason reason = cycle_look(&look);
 		r->reason = reason == ABORT_NONE ? r->reason : abort_names[reason];
 	}
+}
+
+static __attribute__((noinline)) void take(struct report *r, unsigned flags)
+{
+	find_take(r, flags, weak_below((uintptr_t)__builtin_dwarf_cfa()), 0, NULL, NULL);
 	__asm__ volatile("" ::: "memory"); /* no tail call: the frame stays */
 }
 
 void report_take(struct report *r, unsigned flags)
 {
-	*r = (struct report){ 0 };
 	__builtin_unwind_init(); /* registers of the program that ours would save below */
 	take(r, flags);
 	__asm__ volatile("" ::: "memory");

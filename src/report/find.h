@@ -4,6 +4,7 @@
  *   find.c    the cycle, the sets, which lost block is definite and what hangs off it
  *   kinds.c   inner pointers: which are as good as a pointer to the start; what is possible
  *   gather.c  sums by site, single blocks, the order of a report
+ *   why.c     what holds one block: asks find.c for a report of its own
  */
 #ifndef CGC_REPORT_FIND_H
 #define CGC_REPORT_FIND_H
@@ -24,10 +25,12 @@ enum set {
 	SET_SEEN,   /* counted. Slots on alloc lists are from the beginning: they are no blocks of the program */
 	SETS
 };
+void find_clear(enum set which);
 bool find_has(enum set which, struct place p);
 bool find_put(enum set which, struct place p); /* true: it was not in it */
 
-/* The lost block, or the possible one, that holds w. */
+/* The slot that holds w; the lost block, or the possible one. */
+bool find_slot(uintptr_t w, struct place *p);
 bool find_lost(uintptr_t w, struct place *p);
 bool find_possible(uintptr_t w, struct place *p);
 /* Calls fn for every block of that kind that p points to, p excepted; a block as often as there are words. */
@@ -45,6 +48,10 @@ struct walk {
 };
 void find_walk(const struct walk *walk, struct place from);
 
+/* A report whose stop ends with then(arg), while sets and marks are as they were. watched: complement of the block whose kind gather_watched
+ * tells; 0: none. weak_below: see roots_set_weak. */
+void find_take(struct report *r, unsigned flags, uintptr_t weak_below, uintptr_t watched, void (*then)(void *arg), void *arg);
+
 /* -- kinds.c -- */
 bool kinds_as_good(uintptr_t w, const struct span *s, uint32_t slot);
 void kinds_possible(void);
@@ -53,6 +60,13 @@ void kinds_possible(void);
 bool gather_begin(struct report *r, unsigned flags);
 /* Counts a block. owner: the block it hangs off, if any; an indirect one is owned by the site of the last definite one. */
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner);
+struct watched {
+	uintptr_t hidden;          /* complement of the block's start */
+	bool seen;
+	uint8_t kind, rule;
+	struct place owner;        /* s NULL: none */
+};
+extern struct watched gather_watched;
 void gather_cut(void);
 bool gather_was_cut(void);
 /* Sorts; the result's arrays are the report's. */

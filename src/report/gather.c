@@ -29,6 +29,7 @@ static struct {
 	uint32_t owner;            /* row of the last definite block */
 	bool cut;
 } g;
+struct watched gather_watched;
 
 /* ---- block sizes ---- */
 
@@ -128,6 +129,12 @@ static void list_block(struct place p, uint32_t row, enum snapshot_kind kind, en
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner)
 {
 	uint64_t bytes = block_bytes(p.s, p.slot);
+	if (UNLIKELY(place_address(p) == ~gather_watched.hidden)) {
+		gather_watched.seen = true;
+		gather_watched.kind = (uint8_t)kind;
+		gather_watched.rule = (uint8_t)rule;
+		gather_watched.owner = owner;
+	}
 	uint32_t row = row_of(sites_of(p.s, p.slot));
 	if (row == NO_ROW) {
 		g.owner = kind == KIND_DEFINITE ? NO_ROW : g.owner;

@@ -36,7 +36,9 @@ static bool from_smaps;
 static bool files; /* roots=+file: mapped files count, as far as they are in memory */
 static uintptr_t weak_below;
 static struct range weak;     /* found by the last roots_mark */
+static bool weak_registers;
 static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
+static unsigned looked_kind;  /* enum root_kind */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
@@ -47,8 +49,10 @@ static struct {
 void roots_set_weak(uintptr_t below)
 {
 	weak_below = below;
-	if (below)
+	if (below) {
 		weak = (struct range){ 0, 0 };
+		weak_registers = below == UINTPTR_MAX;
+	}
 }
 
 void roots_weak_each(void (*fn)(uintptr_t word))
@@ -58,6 +62,9 @@ void roots_weak_each(void (*fn)(uintptr_t word))
 		if (os_read_self(&w, at, sizeof w) == (long)sizeof w)
 			fn(w);
 	}
+	const struct thread_root *self_root = threads_root(0);
+	for (unsigned i = 0; weak_registers && i < self_root->word_count; i++)
+		fn(self_root->words[i]);
 }
 
 static void exclude_now(uintptr_t low, uintptr_t high) { ranges_add(&left_out, low, high); }
@@ -154,8 +161,8 @@ static void add_thread(const struct thread_root *t, bool self_thread)
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)
 		lose_tls(t, &live);
-	if (self_thread && weak_below > live.low && weak_below <= live.high) {
-		weak = (struct range){ live.low, weak_below };
+	if (self_thread && weak_below > live.low && (weak_below <= live.high || weak_below == UINTPTR_MAX)) {
+		weak = (struct range){ live.low, weak_below < live.high ? weak_below : live.high };
 		exclude_now(weak.low, weak.high);
 		live.low = weak.high;
 	}
@@ -201,7 +208,7 @@ static void mark_threads(void)
 		const struct thread_root *t = threads_root(i);
 		if (arena_contains(t->sp)) /* a stack inside a block: the block is the root */
 			mark_word(t->sp);
-		if (no.registers)
+		if (no.registers || (weak_below == UINTPTR_MAX && t->tid == os_tid()))
 			continue;
 		for (unsigned w = 0; w < t->word_count; w++)
 			mark_word(t->words[w]);
@@ -216,6 +223,7 @@ static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bo
 	scanned += high - low;
 	bool readable = m->flags & MAPPING_READ;
 	if (UNLIKELY(looker != NULL)) {
+		looked_kind = on_stack ? ROOT_STACK : (m->flags & MAPPING_EXEC) && !(m->flags & MAPPING_SHARED) ? ROOT_CODE : ROOT_MEMORY;
 		looker(low, high);
 		return true;
 	}
@@ -287,6 +295,7 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
 		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
 		scanned += high - low;
+		looked_kind = ROOT_STACK;
 		if (UNLIKELY(looker != NULL))
 			looker(low, high);
 		else if (!mark_range_copied(low, high, true, COPY_PROTECTED))
@@ -307,6 +316,7 @@ static bool is_root(const struct mapping *m)
 static void mark_copy(uintptr_t low, uintptr_t high)
 {
 	scanned += high - low;
+	looked_kind = ROOT_RING;
 	if (UNLIKELY(looker != NULL))
 		looker(low, high);
 	else
@@ -399,6 +409,8 @@ enum abort_reason roots_mark(uint64_t *bytes)
 
 static void look_at_word(uintptr_t w) { looker((uintptr_t)&w, (uintptr_t)(&w + 1)); }
 
+unsigned roots_looked_kind(void) { return looked_kind; }
+
 static bool look_at_all(void)
 {
 	from_smaps = pages_begin() == PAGES_SMAPS;
@@ -407,10 +419,19 @@ static bool look_at_all(void)
 	build_ranges();
 	if (left_out.failed || stacks.failed)
 		return false;
+	looked_kind = ROOT_REGISTERS;
 	for (size_t i = 0, n = threads_count(); i < n; i++)
 		looker((uintptr_t)threads_root(i)->words, (uintptr_t)(threads_root(i)->words + threads_root(i)->word_count));
+	looked_kind = ROOT_BORN;
+	tables_each(look_at_word, false);
+	looked_kind = ROOT_EPOLL;
 	tables_each(look_at_word, true);
-	kernel_each(look_at_word, no.kernel);
+	looked_kind = ROOT_IN_FLIGHT;
+	flight_each(look_at_word, flight_now());
+	for (unsigned kind = KERNEL_TIMER; kind <= KERNEL_URING; kind++) {
+		looked_kind = ROOT_KERNEL + kind;
+		kernel_each(look_at_word, no.kernel | ~(1u << kind));
+	}
 	return mark_mappings() == ABORT_NONE;
 }
 

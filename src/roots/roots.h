@@ -21,13 +21,26 @@ void roots_forked(void);
 enum abort_reason roots_mark(uint64_t *bytes);
 
 /* For reports: words of the collecting thread's stack below this address, as far as its bounds are known, tell nothing certain: roots_mark
- * leaves them out until roots_weak_each gives them to fn, in the same stop. 0: there are none. */
+ * leaves them out until roots_weak_each gives them to fn, in the same stop. 0: there are none; UINTPTR_MAX: all of them, and its registers. */
 void roots_set_weak(uintptr_t below);
 void roots_weak_each(void (*fn)(uintptr_t word));
 
 /* Inside a stop, on the collector's stack, while no mark runs: shows every range of words that roots_mark would give to the marker.
  * Reading one may fault: copy it (os_read_self). false: something could not be listed. */
 bool roots_look(void (*fn)(uintptr_t low, uintptr_t high));
+/* While fn runs: what it is shown. */
+enum root_kind {
+	ROOT_REGISTERS,  /* words of threads_root(i), in their place */
+	ROOT_STACK,      /* a live stack or signal frame */
+	ROOT_MEMORY,
+	ROOT_CODE,       /* generated code: words at every byte */
+	ROOT_RING,       /* a copy of a page of io_uring's */
+	ROOT_BORN,       /* one word for a thread that is being born, or held for a call; not in its place, as those below */
+	ROOT_EPOLL,
+	ROOT_IN_FLIGHT,  /* in a pipe, socket or queue */
+	ROOT_KERNEL      /* + enum kernel_kind */
+};
+unsigned roots_looked_kind(void);
 
 /* After roots_mark, in the same stop: is [low, high), inside one page, ordinary private memory that can be read and written? */
 bool roots_plain(uintptr_t low, uintptr_t high);

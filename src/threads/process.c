@@ -159,4 +159,17 @@ const char *threads_register(const void *context, unsigned i, uintptr_t *word)
 	return machine_names[i];
 }
 
+/* What park_interrupted and park_capture put there, in their order. */
+const char *threads_word_name(const struct thread_root *t, unsigned i)
+{
+	bool interrupted = t->word_count >= NELEM(machine_names) + MACHINE_BASES;
+	unsigned named = interrupted ? NELEM(machine_names) : NELEM(machine_saved_names);
+	if (i < named)
+		return interrupted ? machine_names[i] : machine_saved_names[i];
+	if (!interrupted && i == named)
+		return "rsp";
+	i -= interrupted ? named : named + 1;
+	return i < MACHINE_BASES ? "thread pointer" : "alternate stack";
+}
+
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high)) { tasks_own_ranges(fn); }
