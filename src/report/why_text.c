@@ -122,7 +122,7 @@ static void say_memory(struct out *o, const struct why_root *r)
 static void say_root(struct out *o, const struct why_root *r)
 {
 	char thread[64];
-	const char *asker = r->asker ? ", which asks: perhaps the question alone holds it" : "";
+	const char *asker = r->asker ? ", in the question's own frames" : "";
 	if (r->kind == ROOT_MEMORY || r->kind == ROOT_CODE) {
 		say_memory(o, r);
 	} else if (r->kind > ROOT_STACK) {
@@ -159,7 +159,7 @@ static void say_end(struct out *o, const struct why_answer *a)
 		[RULE_CYCLE] = "is lost, a definite leak: only blocks that hang off it point to it",
 		[RULE_LOST_OWNER] = "is lost, an indirect leak: it hangs off ",
 		[RULE_INTERIOR_ONLY] = "is possibly lost: only pointers into its middle lead to it",
-		[RULE_STALE_STACK_ONLY] = "is possibly lost: only the thread that asks has a word that leads to it",
+		[RULE_STALE_STACK_ONLY] = "is possibly lost: only frames that have returned have a word that leads to it",
 		[RULE_POSSIBLE_OWNER] = "is possibly lost, as is what it hangs off",
 		[RULE_REACHABLE] = "is reachable",
 	};
