@@ -255,6 +255,7 @@ int end_process(bool flush)
 
 __attribute__((destructor)) static void end(void)
 {
+	report_ending((uintptr_t)__builtin_dwarf_cfa());
 	int code = end_process(true);
 	if (code >= 0)
 		os_exit(code);

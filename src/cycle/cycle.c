@@ -20,6 +20,7 @@
 #include "cycle/audit.h"
 #include "cycle/cycle.h"
 #include "cycle/cycle_parts.h"
+#include "cycle/look.h"
 #include "cycle/pace.h"
 #include "cycle/touch.h"
 #include "cycle/verdict.h"
@@ -47,7 +48,7 @@ static bool forking;           /* atomic: collect_lock is held by a fork */
 struct attempt {
 	enum abort_reason reason;
 	struct verdict verdict;
-	cycle_visitor visit;       /* NULL, or who wants to see the dead set instead of a verdict */
+	const struct cycle_look *look; /* NULL, or who wants to see all blocks instead of a verdict */
 	uint64_t cpu_ns;
 };
 
@@ -129,7 +130,7 @@ static void cycle_end(struct attempt *a)
 	}
 	const struct verdict *v = &a->verdict;
 	stats_add(&stats.cycles, 1);
-	if (!a->visit)
+	if (!a->look)
 		stats_add(&stats.judged_blocks, stats.marked_blocks + v->dead_blocks);
 	stats_add(&stats.condemned_blocks, v->condemned_blocks);
 	stats_add(&stats.condemned_bytes, v->condemned_bytes);
@@ -163,16 +164,14 @@ static void run_stopped(void *arg)
 		audit_search_touched();
 		heap_reap(thread_exists);
 		heap_collect_empty();
-		a->reason = mark_and_judge();
+		a->reason = a->look ? look_in_stop(a->look) : mark_and_judge();
 		if (veil_started())
 			(a->reason == ABORT_NONE ? touch_veil : touch_lift)();
 		threads_resume();
 		stats_pause(os_now_ns() - began);
 		heap_release_empty();
 	}
-	if (a->reason == ABORT_NONE && a->visit)
-		a->visit(&dead);
-	else if (a->reason == ABORT_NONE)
+	if (a->reason == ABORT_NONE && !a->look)
 		verdict_apply(&dead, &a->verdict);
 	cycle_watch("after the verdict");
 	a->cpu_ns = os_thread_cpu_ns() - cpu;
@@ -223,9 +222,9 @@ static void collect_drop(uint64_t mask)
 }
 
 /* One cycle; collect_lock is held, signals are blocked. */
-static enum abort_reason run_locked(cycle_visitor visit)
+static enum abort_reason run_locked(const struct cycle_look *look)
 {
-	struct attempt a = { .visit = visit };
+	struct attempt a = { .look = look };
 	if (!load_relaxed(&running)) /* since before the lock was taken, see cycle_confine */
 		return ABORT_EXEC;
 	if (!stack_ready()) {
@@ -260,7 +259,7 @@ enum abort_reason cycle_run(void)
 	return reason;
 }
 
-enum abort_reason cycle_visit_dead(cycle_visitor visit)
+enum abort_reason cycle_look(const struct cycle_look *look)
 {
 	uint64_t mask;
 	if (!load_relaxed(&running) || self.busy || self.in_collector)
@@ -268,7 +267,7 @@ enum abort_reason cycle_visit_dead(cycle_visitor visit)
 	list_modules();
 	if (!collect_take(&mask))
 		return ABORT_SIGNAL;
-	enum abort_reason reason = run_locked(visit);
+	enum abort_reason reason = run_locked(look);
 	collect_drop(mask);
 	return reason;
 }

@@ -1,16 +1,24 @@
-/* What the rooms above the cycle may ask of it beyond its face: the report looks at a dead set. */
+/* What the rooms above the cycle may ask of it beyond its face: a look at all blocks, an errand in a stop. */
 #ifndef CGC_CYCLE_CYCLE_PARTS_H
 #define CGC_CYCLE_CYCLE_PARTS_H
 
 #include "cycle/cycle.h"
 #include "mark/mark.h"
 
-/* Gets the dead set of one cycle, after the resume, on the collector's stack (256 KiB), all signals blocked. */
-typedef void (*cycle_visitor)(const struct dead_set *set);
-
-/* One cycle whose dead set goes to `visit` and to no verdict: nothing is condemned or recycled by it. Waits for another
- * thread's cycle. */
-enum abort_reason cycle_visit_dead(cycle_visitor visit);
+/* Who wants to see every block once, inside the stop: look.c says when each is called. All of it runs on the collector's stack (256 KiB), with
+ * raw system calls only. */
+struct cycle_look {
+	uintptr_t weak_below;  /* of the calling thread's stack: words below tell nothing certain; 0: none are there */
+	bool weak_registers;   /* nor do its registers */
+	void (*weak)(uintptr_t word); /* gets each of them: mark_word, or less */
+	bool (*as_good)(uintptr_t w, const struct span *s, uint32_t slot); /* see mark_set_aside */
+	bool (*firm)(void *arg);  /* false: no memory, the cycle ends */
+	void (*all)(bool cut);    /* cut: some inner pointers count as pointers to starts, for want of memory */
+	void (*done)(void);       /* after firm, in any case, last */
+	void *arg;
+};
+/* One cycle that ends without a verdict: nothing is condemned or recycled by it. Waits for another thread's cycle. */
+enum abort_reason cycle_look(const struct cycle_look *look);
 /* Runs fn inside a stop, on the collector's stack, without a mark. Called by the program's threads in the middle of free, so it
  * waits for another's cycle 100 ms at most, and for no fork. false: fn did not run. */
 bool cycle_in_stop(void (*fn)(void *arg), void *arg);

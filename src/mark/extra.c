@@ -22,8 +22,6 @@
 #include <immintrin.h>
 #endif
 
-#define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
-
 enum { ROTATED = 17 };
 typedef uint64_t __attribute__((aligned(4), may_alias)) odd_word_t;
 
@@ -92,7 +90,7 @@ READS_ANYTHING uintptr_t *extra_mangled(const word_t *p, const word_t *end, uint
 {
 	for (; p < end; p++)
 		if (UNLIKELY(may_be_mangled(*p)) && inside(unmangled(*p)))
-			*top++ = unmangled(*p);
+			*top++ = marker.setting_aside ? aside_start(unmangled(*p)) : unmangled(*p); /* a register, saved */
 	return top;
 }
 

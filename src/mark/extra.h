@@ -4,6 +4,8 @@
 
 #include "mark/inside.h"
 
+#define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
+
 /* Edges that one word may push: itself, unmangled, and an odd one beside it; with tags each of the three without its own, too. */
 enum { PLAIN_FACTOR = 3, EXTRA_FACTOR = 5 };
 

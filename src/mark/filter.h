@@ -18,7 +18,6 @@ enum {
 	VECTOR_FROM = 200      /* below this the vector loop's set-up costs more than it saves, and no jmp_buf fits */
 };
 
-#define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
 #define INLINE static inline __attribute__((always_inline)) READS_ANYTHING
 
 /* The slot behind `top` is always writable: the word is stored first and kept if it passes. No branch to predict. */

@@ -12,7 +12,7 @@
 #include "mark/mark.h"
 
 enum {
-	PIECE = 16 * 1024,              /* a block is scanned in pieces of this many bytes: what bounds one scan's pushes */
+	PIECE = MARK_PIECE,             /* a block is scanned in pieces of this many bytes: what bounds one scan's pushes */
 	PIECE_WORDS = PIECE / 8,
 	EDGE_BYTES = 1 << 20,           /* first size of the edge stack: 64 pieces of nothing but pointers */
 	WIDE_BYTES = 64 * 1024          /* first size of the stack of ranges */
@@ -39,6 +39,7 @@ struct marker {
 	size_t mangled_from;            /* blocks from this size up may hold a jmp_buf; SIZE_MAX: none */
 	uint32_t half, halves;          /* upper halves of the window's addresses: from, how many; 0 without odd_words */
 	bool extra;                     /* all is scanned a second time */
+	bool setting_aside;             /* aside.c: inner pointers wait */
 	bool no_interior, no_offsets, no_past_end, no_return, lose_edges; /* mutants */
 	uint64_t lost;                  /* edges seen by the mutant lose_edges */
 	uint64_t blocks, bytes, overflows;
@@ -47,6 +48,14 @@ extern struct marker marker;
 
 /* Pushes every word of [p, end) that lies in the window; at most PIECE_WORDS words. Result: the new top. */
 uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top);
+
+/* -- aside.c -- */
+/* An edge to the inside of a block while `setting_aside`. true: it is not followed now. */
+bool aside_take(uintptr_t w, const struct span *s, uint32_t slot);
+uintptr_t aside_start(uintptr_t w); /* the start of the block that holds w, w itself if there is none */
+void aside_begin(void);
+void aside_end(void);
+void aside_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 /* -- doubtful.c: blocks that may fault -- */
 bool doubtful_overlaps(uintptr_t low, uintptr_t high);

@@ -154,6 +154,8 @@ INLINE bool look_up(uintptr_t w, struct entry *e, bool careful)
 		return false;
 	if (careful && marker.lose_edges && ++marker.lost % 1000 == 0)
 		return false;
+	if (careful && marker.setting_aside && w != span_address(s, slot) && aside_take(w, s, slot))
+		return false;
 	e->state = s->state + slot;
 	e->block = span_address(s, slot);
 	e->size = s->block;
@@ -272,20 +274,31 @@ static void mark_left(uintptr_t w)
 		*marker.top++ = marker.no_interior ? span_address(s, slot) : last;
 }
 
+/* What was pushed since `from` stood on a stack or in a register: inner pointers are as good as others there. */
+static void take_whole(size_t from)
+{
+	for (uintptr_t *edge = marker.edges + from; edge < marker.top; edge++)
+		*edge = aside_start(*edge);
+}
+
 void mark_word(uintptr_t w)
 {
 	if (!edges_room())
 		drain(); /* leaves the stack empty; what it drops is found by the passes of mark_drain */
+	size_t from = (size_t)(marker.top - marker.edges);
 	if (w - marker.base < marker.limit)
 		*marker.top++ = w;
 	if (marker.extra || marker.mangled)
 		marker.top = extra_mangled(&w, &w + 1, extra_scan(&w, &w + 1, marker.top));
 	mark_left(w);
+	if (UNLIKELY(marker.setting_aside))
+		take_whole(from);
 }
 
 /* Pushes one piece's words, and what lies left of its boundary words. The stack is small enough to take both. */
 static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool on_stack)
 {
+	size_t from = (size_t)(marker.top - marker.edges);
 	marker.top = scan_words(p, end, marker.top);
 	if (marker.extra)
 		marker.top = extra_scan(p, end, marker.top);
@@ -294,6 +307,8 @@ static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool o
 	for (; p < end; p++)
 		if (UNLIKELY(*p % SLOT_STEP == 0) && *p - 1 - marker.base < marker.limit && edges_room())
 			mark_left(*p);
+	if (UNLIKELY(marker.setting_aside))
+		take_whole(from);
 }
 
 static void drain_if_deep(void)
@@ -360,6 +375,7 @@ bool mark_begin(void)
 	marker.base = arena.base;
 	marker.limit = load_acquire(&arena.limit);
 	extra_begin();
+	aside_begin();
 	size_t bytes = align_up(mark_stack_bytes ? mark_stack_bytes : EDGE_BYTES, OS_PAGE);
 	size_t least = 2 * 8 * piece_edges();
 	if (bytes < least)
@@ -396,6 +412,7 @@ bool mark_complete(void) { return !marker.unreadable && !marker.overflow; }
 void mark_end(void)
 {
 	doubtful_end();
+	aside_end();
 	if (marker.edges && marker.edge_bytes > EDGE_BYTES) {
 		os_unmap(marker.edges, marker.edge_bytes);
 		marker.edges = NULL;
@@ -415,5 +432,6 @@ void mark_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 	if (marker.wide)
 		fn((uintptr_t)marker.wide, (uintptr_t)marker.wide + marker.wide_room * sizeof *marker.wide);
 	fn((uintptr_t)&marker, (uintptr_t)(&marker + 1));
+	aside_own_ranges(fn);
 	fn((uintptr_t)doubtful_bounce, (uintptr_t)doubtful_bounce + sizeof doubtful_bounce);
 }

@@ -71,6 +71,22 @@ bool mark_emit(struct dead_set *set, uint8_t stamp);
 void mark_abandon(void);
 void mark_end(void);
 
+/* -- for reports (aside.c) -- */
+/* After mark_begin, before the first root word: inner pointers are not followed but set aside, but for those on stacks and in registers and
+ * those that as_good calls as good as a pointer to the block's start. false: no memory. */
+bool mark_set_aside(bool (*as_good)(uintptr_t w, const struct span *s, uint32_t slot));
+/* Gives what was set aside to the marker, and nothing is set aside any more; mark_drain follows it. false: memory ran out before, and inner
+ * pointers were followed like others. */
+bool mark_follow_aside(void);
+/* Until mark_end: the words that mark_follow_aside followed. */
+const uintptr_t *mark_aside(size_t *count);
+/* Until mark_end, `words` words from `at` on, inside one block. false: they cannot be read. */
+bool mark_read(uintptr_t at, size_t words, uintptr_t *out);
+/* Until mark_end: the words of [low, high), part of a block of `block` bytes, that lead into the arena, offsets excepted. At most MARK_PIECE bytes, and room for
+ * MARK_PIECE_EDGES. Nothing where they cannot be read. */
+enum { MARK_PIECE = 16 * 1024, MARK_PIECE_EDGES = MARK_PIECE / 8 * 4 + 1 };
+size_t mark_edges_of(uintptr_t low, uintptr_t high, size_t block, uintptr_t *out);
+
 struct mark_totals { uint64_t blocks, bytes, overflows; };
 void mark_totals(struct mark_totals *t);
 /* Test hooks: bytes of the edge stack at mark_begin (0: the usual size), and whether it may grow. */

@@ -1,17 +1,82 @@
-/* Which lost blocks are direct leaks, which hang off others. Inside src/report only. */
+/*
+ * What the files behind report_take share. All of it runs inside one stop, by one thread, under the collect lock: nothing is atomic.
+ *
+ *   find.c    the cycle, the sets, which lost block is definite and what hangs off it
+ *   kinds.c   inner pointers: which are as good as a pointer to the start; what is possible
+ *   gather.c  sums by site, single blocks, the order of a report
+ *   why.c     what holds one block: asks find.c for a report of its own
+ */
 #ifndef CGC_REPORT_FIND_H
 #define CGC_REPORT_FIND_H
 
-#include "mark/mark.h"
+#include "heap/heap.h"
+#include "report/report.h"
 
-struct leak {
-	uint32_t site;
-	uint64_t blocks, bytes;               /* all of the site */
-	uint64_t direct_blocks, direct_bytes; /* those that no other lost block points to, one of each cycle */
+struct place {
+	const struct span *s;
+	uint32_t slot;
 };
+static inline uintptr_t place_address(struct place p) { return span_address(p.s, p.slot); }
 
-/* Sums up the dead set by site: leaks[site], zeroed, with room for sites_count() + 1. false: no memory. Reads lost blocks, which nobody else
- * uses any more. */
-bool find_leaks(const struct dead_set *set, struct leak *leaks);
+/* Bits by slot, for all slots there are in this stop. */
+enum set {
+	SET_FIRM,   /* marked by pointers to starts from what surely lives; of a lost block: walked when cycles are looked for */
+	SET_MET,    /* a lost block that another one points to; a possible one to which an inner pointer or a stale word leads */
+	SET_SEEN,   /* counted. Slots on alloc lists are from the beginning: they are no blocks of the program */
+	SETS
+};
+void find_clear(enum set which);
+bool find_has(enum set which, struct place p);
+bool find_put(enum set which, struct place p); /* true: it was not in it */
+
+/* The slot that holds w; the lost block, or the possible one. */
+bool find_slot(uintptr_t w, struct place *p);
+bool find_lost(uintptr_t w, struct place *p);
+bool find_possible(uintptr_t w, struct place *p);
+/* Calls fn for every block of that kind that p points to, p excepted; a block as often as there are words. */
+void find_edges(struct place p, bool (*holder)(uintptr_t w, struct place *p), void (*fn)(struct place to));
+/* Calls fn for every slot that holds a block and that want() wants. */
+void find_each(bool (*want)(struct place p), void (*fn)(struct place p));
+bool place_lost(struct place p);
+bool place_possible(struct place p);
+/* Follows edges from p over everything that enter() takes (false: it was there before). Never fails: where there is no memory for a stack,
+ * it goes over all blocks that done() shows to have been entered. */
+struct walk {
+	bool (*holder)(uintptr_t w, struct place *p);
+	bool (*enter)(struct place p);
+	bool (*done)(struct place p);
+};
+void find_walk(const struct walk *walk, struct place from);
+
+/* The block that is asked for. */
+bool find_watched(struct place p);
+
+/* A report whose stop ends with then(arg), while sets and marks are as they were. watched: complement of the block whose kind gather_watched
+ * tells, and to which weak words and the asking thread's registers, where the question stands, do not lead; 0: none. */
+void find_take(struct report *r, unsigned flags, uintptr_t weak_below, uintptr_t watched, void (*then)(void *arg), void *arg);
+
+/* -- kinds.c -- */
+bool kinds_as_good(uintptr_t w, const struct span *s, uint32_t slot);
+void kinds_possible(void);
+
+/* -- gather.c -- */
+bool gather_begin(struct report *r, unsigned flags);
+/* Counts a block. owner: the block it hangs off, if any; an indirect one is owned by the site of the last definite one. */
+void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner);
+struct watched {
+	uintptr_t hidden;          /* complement of the block's start */
+	bool seen;
+	uint8_t kind, rule;
+	struct place owner;        /* s NULL: none */
+};
+extern struct watched gather_watched;
+void gather_cut(void);
+bool gather_was_cut(void);
+/* Sorts; the result's arrays are the report's. */
+void gather_end(void);
+void gather_drop(void); /* there will be no report: its arrays go */
+uint64_t block_bytes(const struct span *s, uint32_t slot);
+/* What may have been asked for to get this block. */
+void block_sizes(const struct span *s, uint32_t slot, uint64_t *least, uint64_t *most);
 
 #endif

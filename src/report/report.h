@@ -1,8 +1,9 @@
 /*
  * The leak report: what cannot be reached any more, by the call stack that allocated it.
  *
- *   find.c      one cycle whose dead set is summed up by site                 report_take
+ *   find.c      one cycle whose blocks are told apart and summed up by site    report_take
  *   kinds.c     which blocks hang on interior or stale words only             (asked by find.c)
+ *   gather.c    the sums and their order                                      report_drop
  *   why.c       the path from a root to a block                               report_why
  *   snapshot.c  the file, or the same bytes into a socket                     report_write
  *   text.c      the report at exit, readable without the command              report_print
@@ -24,6 +25,7 @@ struct report_site {
 /* What one look found. Its arrays lie in mappings of their own (report_drop unmaps them), nothing in them is on the heap. */
 struct report {
 	bool complete;              /* false: no cycle completed; `reason` says why, kinds are unknown */
+	bool cut;                   /* memory ran out: numbers are low, nothing is wrong */
 	const char *reason;
 	struct { uint64_t blocks, bytes; } total[KINDS]; /* suppressed sites excluded */
 	uint64_t suppressed_blocks, suppressed_bytes;
@@ -32,6 +34,7 @@ struct report {
 	struct snapshot_block *blocks; /* s.site is an index into sites; NULL unless asked for */
 	uint64_t block_count;
 	size_t sites_room, blocks_room; /* bytes of the mappings */
+	int apart[2];               /* their handles with the roots, which leave them out */
 };
 enum { REPORT_BLOCKS = 1, REPORT_REACHABLE = 2 /* reachable blocks one by one too */ };
 
@@ -40,6 +43,9 @@ void report_start(void);
 /* Runs a cycle that judges and recycles nothing. Any thread, outside malloc. flags: REPORT_*. The result is always a report. */
 void report_take(struct report *r, unsigned flags);
 void report_drop(struct report *r);
+/* The calling thread ends the process, and nothing of the program's is in frames below `frame` (__builtin_dwarf_cfa() of the function that the
+ * system's libraries called). */
+void report_ending(uintptr_t frame);
 /* Text to the log. */
 void report_print(const struct report *r, const char *why);
 /* The snapshot into an open descriptor. `why`: as in the header. 0 or errno. */

@@ -8,15 +8,11 @@
  * Offsets are what addr2line and llvm-symbolizer take. Other threads may still run: the cycle stops them as always.
  */
 #include "report/report.h"
-#include "report/find.h"
-#include "cycle/cycle_parts.h"
-#include "heap/heap.h"
 #include "heap/sites.h"
 #include "heap/veil.h"
 #include "roots/roots.h"
 #include "base/options.h"
 #include "base/text.h"
-#include "os/os.h"
 
 enum { PRINTED = 100 };
 
@@ -35,63 +31,43 @@ void report_start(void)
 
 void report_forked(void) { result.blocks = 0; }
 
-static void print_leak(const struct leak *leak)
+static void print_site(const struct report_site *site)
 {
 	char place[300];
-	say_raw("  %lu bytes in %lu blocks (%lu direct), allocated at %s\n", leak->bytes, leak->blocks, leak->direct_blocks,
-	        roots_place(place, sizeof place, sites_address(leak->site)));
+	const struct snapshot_site *s = &site->s;
+	uint64_t lost[2] = { s->kind[KIND_DEFINITE].blocks + s->kind[KIND_INDIRECT].blocks, s->kind[KIND_DEFINITE].bytes + s->kind[KIND_INDIRECT].bytes };
+	if (lost[0])
+		say_raw("  %lu bytes in %lu blocks (%lu direct), allocated at %s\n", lost[1], lost[0], s->kind[KIND_DEFINITE].blocks,
+		        roots_place(place, sizeof place, sites_address(s->frame)));
 }
 
-static void print(struct leak *leaks, uint32_t count)
+static void print(const struct report *r)
 {
-	uint64_t blocks = 0, bytes = 0, direct = 0;
+	uint64_t direct = r->total[KIND_DEFINITE].blocks, indirect = r->total[KIND_INDIRECT].blocks;
 	uint32_t places = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		blocks += leaks[i].blocks;
-		bytes += leaks[i].bytes;
-		direct += leaks[i].direct_blocks;
-		places += leaks[i].blocks != 0;
-	}
-	result.blocks = blocks;
-	if (!blocks) {
+	result.blocks = direct + indirect;
+	for (uint32_t i = 0; i < r->count; i++)
+		places += r->sites[i].s.kind[KIND_DEFINITE].blocks || r->sites[i].s.kind[KIND_INDIRECT].blocks;
+	if (!result.blocks) {
 		say("no block is lost");
 		return;
 	}
-	say("%lu blocks of %lu bytes are lost (%lu direct, %lu hang off them), from %u places", blocks, bytes, direct, blocks - direct, places);
-	for (unsigned n = 0; n < PRINTED && n < places; n++) {
-		struct leak *most = &leaks[0];
-		for (uint32_t i = 1; i < count; i++)
-			if (leaks[i].bytes > most->bytes)
-				most = &leaks[i];
-		print_leak(most);
-		most->bytes = 0;
-	}
+	say("%lu blocks of %lu bytes are lost (%lu direct, %lu hang off them), from %u places", result.blocks,
+	    r->total[KIND_DEFINITE].bytes + r->total[KIND_INDIRECT].bytes, direct, indirect, places);
+	for (uint32_t i = 0, printed = 0; i < r->count && printed < PRINTED; i++, printed++)
+		print_site(&r->sites[i]);
 	if (places > PRINTED)
 		say_raw("  and %u more places\n", places - PRINTED);
 }
 
-static void visit(const struct dead_set *set)
-{
-	uint32_t count = sites_count() + 1;
-	size_t size = align_up(count * sizeof(struct leak), OS_PAGE);
-	struct leak *leaks = os_map(size);
-	if (leaks && find_leaks(set, leaks))
-		print(leaks, count);
-	else
-		say("no memory for the leak report: it is left out");
-	if (leaks)
-		os_unmap(leaks, size);
-}
-
 uint64_t report_at_exit(void)
 {
-	for (int attempt = 0; attempt < 10; attempt++) {
-		enum abort_reason reason = cycle_visit_dead(visit);
-		if (reason == ABORT_NONE)
-			return result.blocks;
-		if (attempt == 9)
-			say("the leak report could not be made: %s: run again", abort_names[reason]);
-		os_sleep_ns(2000000);
-	}
-	return 0;
+	struct report r;
+	report_take(&r, 0);
+	if (r.complete)
+		print(&r);
+	else
+		say("the leak report could not be made: %s: run again", r.reason);
+	report_drop(&r);
+	return result.blocks;
 }

@@ -33,31 +33,19 @@
 #include "roots/inside.h"
 #include "threads/threads.h"
 
-enum { OWN = 256 };
-
-static struct range own[OWN]; /* set before the first cycle; grows only */
-static unsigned own_count;    /* atomic: released after the entry */
-
 static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned;
 static bool from_smaps;
 static bool files; /* roots=+file: mapped files count, as far as they are in memory */
 static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
+static unsigned looked_kind;  /* enum root_kind */
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
 	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight;
 	unsigned kernel; /* kinds of kernel.c, by bit */
 } no;
-
-void roots_exclude(uintptr_t low, uintptr_t high)
-{
-	unsigned n = add_relaxed(&own_count, 1);
-	if (n < OWN)
-		own[n] = (struct range){ low, high };
-	/* A full table only costs time: what is not left out is scanned. */
-}
 
 static void exclude_now(uintptr_t low, uintptr_t high) { ranges_add(&left_out, low, high); }
 
@@ -155,6 +143,10 @@ static void add_thread(const struct thread_root *t, bool self_thread)
 	if (no.tls)
 		lose_tls(t, &live);
 	fewer_of_thread(t, &live, &frame, exclude_now);
+	if (self_thread) {
+		struct range weak = own_weak(t, &live);
+		exclude_now(weak.low, weak.high);
+	}
 	if (no.stacks || (no.self_stack && self_thread))
 		exclude_now(live.low, live.high);
 	else
@@ -170,9 +162,7 @@ static void build_ranges(void)
 	ranges_clear(&left_out);
 	ranges_clear(&stacks);
 	heap_own_ranges(exclude_now); /* the arena without its holes: what lies in those is the program's */
-	unsigned known = load_acquire(&own_count);
-	for (unsigned i = 0; i < known && i < OWN; i++)
-		exclude_now(own[i].low, own[i].high);
+	own_ranges(exclude_now);
 	threads_own_ranges(exclude_now);
 	mark_own_ranges(exclude_now);
 	tables_memory(exclude_now);
@@ -204,7 +194,7 @@ static void mark_threads(void)
 		const struct thread_root *t = threads_root(i);
 		if (arena_contains(t->sp)) /* a stack inside a block: the block is the root */
 			mark_word(t->sp);
-		if (no.registers)
+		if (no.registers || (own_weak_registers() && t->tid == os_tid()))
 			continue;
 		for (unsigned w = 0; w < t->word_count; w++)
 			mark_word(t->words[w]);
@@ -219,6 +209,7 @@ static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bo
 	scanned += high - low;
 	bool readable = m->flags & MAPPING_READ;
 	if (UNLIKELY(looker != NULL)) {
+		looked_kind = on_stack ? ROOT_STACK : (m->flags & MAPPING_EXEC) && !(m->flags & MAPPING_SHARED) ? ROOT_CODE : ROOT_MEMORY;
 		looker(low, high);
 		return true;
 	}
@@ -290,6 +281,7 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
 		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
 		scanned += high - low;
+		looked_kind = ROOT_STACK;
 		if (UNLIKELY(looker != NULL))
 			looker(low, high);
 		else if (!mark_range_copied(low, high, true, COPY_PROTECTED))
@@ -310,6 +302,7 @@ static bool is_root(const struct mapping *m)
 static void mark_copy(uintptr_t low, uintptr_t high)
 {
 	scanned += high - low;
+	looked_kind = ROOT_RING;
 	if (UNLIKELY(looker != NULL))
 		looker(low, high);
 	else
@@ -418,6 +411,8 @@ enum abort_reason roots_mark(uint64_t *bytes)
 
 static void look_at_word(uintptr_t w) { looker((uintptr_t)&w, (uintptr_t)(&w + 1)); }
 
+unsigned roots_looked_kind(void) { return looked_kind; }
+
 static bool look_at_all(void)
 {
 	from_smaps = pages_begin() == PAGES_SMAPS;
@@ -426,10 +421,20 @@ static bool look_at_all(void)
 	build_ranges();
 	if (left_out.failed || stacks.failed)
 		return false;
+	looked_kind = ROOT_REGISTERS;
 	for (size_t i = 0, n = threads_count(); i < n; i++)
 		looker((uintptr_t)threads_root(i)->words, (uintptr_t)(threads_root(i)->words + threads_root(i)->word_count));
+	looked_kind = ROOT_BORN;
+	tables_each(look_at_word, false);
+	looked_kind = ROOT_EPOLL;
 	tables_each(look_at_word, true);
-	kernel_each(look_at_word, no.kernel);
+	looked_kind = ROOT_IN_FLIGHT;
+	flight_each(look_at_word, flight_now());
+	for (unsigned kind = KERNEL_TIMER; kind <= KERNEL_URING; kind++) {
+		looked_kind = ROOT_KERNEL + kind;
+		kernel_each(look_at_word, no.kernel | ~(1u << kind));
+	}
+	looked_kind = ROOT_MEMORY;
 	declared_each(&maps, mark_declared);
 	return mark_mappings() == ABORT_NONE;
 }

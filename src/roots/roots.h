@@ -20,15 +20,38 @@ void roots_forked(void);
  * ABORT_NONE, or why the view is incomplete: then nothing may be recycled (law 8). */
 enum abort_reason roots_mark(uint64_t *bytes);
 
+/* For reports: words of the collecting thread's stack below this address tell nothing certain (nor do its registers, if so asked):
+ * roots_mark leaves them out until roots_weak_each gives them to fn, in the same stop. 0: there are none. */
+void roots_set_weak(uintptr_t below, bool registers);
+void roots_weak_each(void (*fn)(uintptr_t word));
+/* Which words they were, in their places; registers or not. Until the next roots_set_weak. */
+void roots_weak_range(uintptr_t *low, uintptr_t *high);
+
 /* Inside a stop, on the collector's stack, while no mark runs: shows every range of words that roots_mark would give to the marker.
  * Reading one may fault: copy it (os_read_self). false: something could not be listed. */
 bool roots_look(void (*fn)(uintptr_t low, uintptr_t high));
+/* While fn runs: what it is shown. */
+enum root_kind {
+	ROOT_REGISTERS,  /* words of threads_root(i), in their place */
+	ROOT_STACK,      /* a live stack or signal frame */
+	ROOT_MEMORY,
+	ROOT_CODE,       /* generated code: words at every byte */
+	ROOT_RING,       /* a copy of a page of io_uring's */
+	ROOT_BORN,       /* one word for a thread that is being born, or held for a call; not in its place, as those below */
+	ROOT_EPOLL,
+	ROOT_IN_FLIGHT,  /* in a pipe, socket or queue */
+	ROOT_KERNEL      /* + enum kernel_kind */
+};
+unsigned roots_looked_kind(void);
 
 /* After roots_mark, in the same stop: is [low, high), inside one page, ordinary private memory that can be read and written? */
 bool roots_plain(uintptr_t low, uintptr_t high);
 
 /* What must not be scanned: cgc's own memory. Kept in a small table; set before the first cycle. */
 void roots_exclude(uintptr_t low, uintptr_t high);
+/* The same for memory that is given back: a handle for roots_include, or -1 when the table is full (what is scanned only retains). Any time. */
+int roots_exclude_for_now(uintptr_t low, uintptr_t high);
+void roots_include(int handle);
 
 /* Segments: listed at start and at dlopen/dlclose (never while stopped), for names and for roots=segments. */
 void roots_list_segments(void);

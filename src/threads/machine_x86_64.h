@@ -104,6 +104,7 @@ void machine_switch(void *stack_top, void (*fn)(uintptr_t sp, void *a, void *b),
 
 #ifdef MACHINE_DEFINE
 /* Names of the registers, in the order of machine_registers. */
+static const char machine_saved_names[][4] = { "rbx", "rbp", "r12", "r13", "r14", "r15" }; /* as in machine_saved_registers */
 static const char machine_names[][4] = { "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax",
 	                                 "rcx", "rsp", "rip" };
 

@@ -80,6 +80,12 @@ bool threads_resend(const siginfo_t *info);
 /* Register i of the context that a handler was given, and its name; NULL: there is none such. */
 const char *threads_register(const void *context, unsigned i, uintptr_t *word);
 
+/* The innermost frame of our own signal that the calling thread's stack shows above `from`: what lies above is the program's again. 0: there is
+ * none near. */
+uintptr_t threads_signal_frame(uintptr_t from);
+/* What words[i] of a root is. */
+const char *threads_word_name(const struct thread_root *t, unsigned i);
+
 /* heap_hooks.park: the calling thread left its slow path while a stop waits. */
 void threads_park(void);
 /* In a forked child: only the calling thread exists. */

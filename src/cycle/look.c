@@ -1,0 +1,69 @@
+/*
+ * A cycle for a report: it judges nothing and recycles nothing, but lets somebody look at all blocks while they hold still.
+ *
+ *   1. Marks from roots by pointers to starts (mark/aside.c), without the words of the collecting thread's stack that tell nothing (weak).
+ *   2. firm(): what is marked is surely reachable.
+ *   3. Inner pointers and weak words are followed.
+ *   4. all(): what is marked is what any cycle keeps alive; every other block is lost.
+ *   5. Marks are cleared. The stamp stays: nothing was judged.
+ *
+ * Law 8 holds for reports too: after an incomplete view there is no all().
+ */
+#include "cycle/look.h"
+#include "cycle/touch.h"
+#include "heap/veil.h"
+#include "mark/mark.h"
+#include "roots/roots.h"
+#include "base/options.h"
+#include "base/text.h"
+
+static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_bytes)
+{
+	if (!mark_cached())
+		return ABORT_CORRUPT_LIST;
+	if (!mark_set_aside(look->as_good))
+		return ABORT_NO_MEMORY;
+	roots_set_weak(look->weak_below, look->weak_registers);
+	enum abort_reason reason = roots_mark(root_bytes);
+	roots_set_weak(0, false);
+	mark_drain();
+	if (reason != ABORT_NONE)
+		return reason;
+	if (!look->firm(look->arg)) {
+		look->done();
+		return ABORT_NO_MEMORY;
+	}
+	bool cut = !mark_follow_aside();
+	roots_weak_each(look->weak);
+	mark_drain();
+	if (!mark_complete()) {
+		look->done();
+		return ABORT_ROOT_UNREADABLE;
+	}
+	size_t wrong = options.verify ? mark_verify() : 0;
+	if (wrong)
+		die("verify=1: %zu edges from marked blocks lead to unmarked ones: the marker is wrong: report this", wrong);
+	look->all(cut);
+	look->done();
+	return ABORT_NONE;
+}
+
+enum abort_reason look_in_stop(const struct cycle_look *look)
+{
+	uint64_t root_bytes = 0;
+	struct mark_totals t;
+	if (!mark_begin())
+		return ABORT_NO_MEMORY;
+	if (veil_started()) /* lost blocks are read too */
+		touch_lift();
+	enum abort_reason reason = mark_for(look, &root_bytes);
+	mark_abandon();
+	mark_totals(&t);
+	mark_end();
+	if (reason == ABORT_NONE) {
+		stats.marked_blocks = t.blocks;
+		stats.marked_bytes = t.bytes;
+		stats.root_bytes = root_bytes;
+	}
+	return reason;
+}

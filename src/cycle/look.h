@@ -1,0 +1,10 @@
+/* A look at all blocks inside a cycle's stop: look.c. Inside src/cycle only; what the report asks stands in cycle_parts.h. */
+#ifndef CGC_CYCLE_LOOK_H
+#define CGC_CYCLE_LOOK_H
+
+#include "cycle/cycle_parts.h"
+
+/* Inside a stop, on the collector's stack. */
+enum abort_reason look_in_stop(const struct cycle_look *look);
+
+#endif

@@ -1,0 +1,307 @@
+/*
+ * The sums of a report: one row a site, found by a hash table; single blocks, where they are asked for; at the end both in order.
+ *
+ * Everything lies in own mappings that double. Where one can't grow, what has no place is left out and the report is `cut`: its numbers
+ * are low, none is wrong. The mappings are kept out of the roots as long as a report has them: they are full of addresses.
+ */
+#include "report/find.h"
+#include "heap/classes.h"
+#include "heap/sites.h"
+#include "os/os.h"
+#include "roots/roots.h"
+
+enum { FIRST_BYTES = 64 * 1024, NO_ROW = UINT32_MAX };
+
+struct row {
+	struct report_site site;
+	uint64_t rules[RULES];     /* blocks, by enum snapshot_rule */
+	bool lost_example;
+};
+
+static struct {
+	struct report *r;
+	unsigned flags;
+	struct row *rows;
+	size_t row_bytes;
+	uint32_t *places;          /* row + 1; 0: empty */
+	uint32_t mask;             /* places - 1 */
+	uint32_t last_site, last_row; /* neighbours in a span come from the same place as a rule */
+	uint32_t owner;            /* row of the last definite block */
+	bool cut;
+} g;
+struct watched gather_watched;
+
+/* ---- block sizes ---- */
+
+uint64_t block_bytes(const struct span *s, uint32_t slot) { return s->block; }
+
+void block_sizes(const struct span *s, uint32_t slot, uint64_t *least, uint64_t *most)
+{
+	*most = s->kind == SPAN_LARGE ? s->block - !s->exact : class_usable(s->class);
+	if (s->kind == SPAN_LARGE)
+		*least = s->exact ? s->block : s->block - 16;
+	else
+		*least = s->class == 0 || s->class >= NATURAL ? 0 : class_usable(s->class - 1) + 1;
+}
+
+/* ---- rows ---- */
+
+void gather_cut(void) { g.cut = true; }
+bool gather_was_cut(void) { return g.cut; }
+
+static uint32_t hash(uint32_t site) { return (uint32_t)(site * 0x9E3779B97F4A7C15ull >> 32); }
+
+static void enter(uint32_t row)
+{
+	uint32_t i = hash(g.rows[row].site.s.frame) & g.mask;
+	while (g.places[i])
+		i = (i + 1) & g.mask;
+	g.places[i] = row + 1;
+}
+
+/* Twice the places, at most half of them taken. */
+static bool more_places(void)
+{
+	size_t bytes = (g.mask + 1) * sizeof *g.places;
+	uint32_t *bigger = os_map(2 * bytes);
+	if (!bigger)
+		return false;
+	os_unmap(g.places, bytes);
+	g.places = bigger;
+	g.mask = 2 * g.mask + 1;
+	for (uint32_t i = 0; i < g.r->count; i++)
+		enter(i);
+	return true;
+}
+
+static bool room_for_row(void)
+{
+	if ((g.r->count + 1) * sizeof *g.rows > g.row_bytes) {
+		struct row *bigger = os_remap(g.rows, g.row_bytes, 2 * g.row_bytes);
+		if (!bigger)
+			return false;
+		g.rows = bigger;
+		g.row_bytes *= 2;
+	}
+	return g.r->count < g.mask / 2 || more_places();
+}
+
+static uint32_t row_of(uint32_t site)
+{
+	if (site == g.last_site)
+		return g.last_row;
+	uint32_t i = hash(site) & g.mask;
+	for (; g.places[i]; i = (i + 1) & g.mask)
+		if (g.rows[g.places[i] - 1].site.s.frame == site)
+			goto found;
+	if (!room_for_row()) {
+		g.cut = true;
+		return NO_ROW;
+	}
+	g.rows[g.r->count].site.s.frame = site;
+	enter(g.r->count++);
+	i = hash(site) & g.mask;
+	while (g.rows[g.places[i] - 1].site.s.frame != site)
+		i = (i + 1) & g.mask;
+found:
+	g.last_site = site;
+	return g.last_row = g.places[i] - 1;
+}
+
+/* ---- blocks ---- */
+
+static void list_block(struct place p, uint32_t row, enum snapshot_kind kind, enum snapshot_rule rule, uintptr_t owner)
+{
+	struct report *r = g.r;
+	if ((r->block_count + 1) * sizeof *r->blocks > r->blocks_room) {
+		struct snapshot_block *bigger = os_remap(r->blocks, r->blocks_room, 2 * r->blocks_room);
+		if (!bigger) {
+			g.cut = true;
+			return;
+		}
+		r->blocks = bigger;
+		r->blocks_room *= 2;
+	}
+	r->blocks[r->block_count++] = (struct snapshot_block){ .address = place_address(p), .bytes = block_bytes(p.s, p.slot), .site = row,
+		                                               .kind = (uint8_t)kind, .rule = (uint8_t)rule, .owner = owner };
+}
+
+void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner)
+{
+	uint64_t bytes = block_bytes(p.s, p.slot);
+	if (UNLIKELY(find_watched(p))) {
+		gather_watched.seen = true;
+		gather_watched.kind = (uint8_t)kind;
+		gather_watched.rule = (uint8_t)rule;
+		gather_watched.owner = owner;
+	}
+	uint32_t row = row_of(sites_of(p.s, p.slot));
+	if (row == NO_ROW) {
+		g.owner = kind == KIND_DEFINITE ? NO_ROW : g.owner;
+		return;
+	}
+	bool lost = kind != KIND_REACHABLE;
+	struct snapshot_site *s = &g.rows[row].site.s;
+	s->kind[kind].blocks++;
+	s->kind[kind].bytes += bytes;
+	s->largest = bytes > s->largest ? bytes : s->largest;
+	if (!s->example || (lost && !g.rows[row].lost_example)) {
+		s->example = place_address(p);
+		g.rows[row].lost_example = lost;
+	}
+	g.rows[row].rules[rule]++;
+	if ((g.flags & REPORT_BLOCKS && lost) || g.flags & REPORT_REACHABLE)
+		list_block(p, row, kind, rule, owner.s ? place_address(owner) : 0);
+	if (kind == KIND_DEFINITE)
+		g.owner = row;
+	if (kind == KIND_INDIRECT && g.owner != NO_ROW) {
+		g.rows[g.owner].site.s.owned_blocks++;
+		g.rows[g.owner].site.s.owned_bytes += bytes;
+	}
+}
+
+/* ---- order ---- */
+
+static uint64_t weight(const struct report_site *s)
+{
+	return s->s.kind[KIND_DEFINITE].bytes + s->s.kind[KIND_INDIRECT].bytes + s->s.kind[KIND_POSSIBLE].bytes;
+}
+
+/* Largest loss first, then what is largest at all; sites that are equal in the order they were met in, which s.id holds meanwhile. */
+static bool before(const struct report_site *a, const struct report_site *b)
+{
+	uint64_t x = weight(a), y = weight(b), i = a->s.kind[KIND_REACHABLE].bytes, j = b->s.kind[KIND_REACHABLE].bytes;
+	return x != y ? x > y : i != j ? i > j : a->s.id < b->s.id;
+}
+
+static void sift(struct report_site *at, size_t root, size_t count)
+{
+	struct report_site moving = at[root];
+	for (size_t child; (child = 2 * root + 1) < count; root = child) {
+		if (child + 1 < count && before(&at[child], &at[child + 1]))
+			child++;
+		if (!before(&moving, &at[child]))
+			break;
+		at[root] = at[child];
+	}
+	at[root] = moving;
+}
+
+/* Heap sort: no recursion, no bad case. */
+static void sort(struct report_site *at, size_t count)
+{
+	for (size_t i = count / 2; i-- > 0;)
+		sift(at, i, count);
+	for (size_t i = count; i-- > 1;) {
+		struct report_site last = at[i];
+		at[i] = at[0];
+		at[0] = last;
+		sift(at, 0, i);
+	}
+}
+
+static uint32_t main_rule(const struct row *row)
+{
+	uint32_t most = RULE_REACHABLE;
+	for (uint32_t i = 0; i < RULE_REACHABLE; i++)
+		if (row->rules[i] && (most == RULE_REACHABLE || row->rules[i] > row->rules[most]))
+			most = i;
+	return most;
+}
+
+/* Blocks name rows as they were met: from the ids that the sort carried along to the new order. The places are done with and serve as map. */
+static void renumber(void)
+{
+	uint32_t *to = g.places;
+	for (uint32_t i = 0; i < g.r->count; i++)
+		to[g.r->sites[i].s.id] = i;
+	for (uint64_t i = 0; i < g.r->block_count; i++)
+		g.r->blocks[i].site = to[g.r->blocks[i].site];
+}
+
+static void total_up(void)
+{
+	for (uint32_t i = 0; i < g.r->count; i++) {
+		g.r->sites[i].s.id = 0;
+		for (unsigned k = 0; k < KINDS; k++) {
+			g.r->total[k].blocks += g.r->sites[i].s.kind[k].blocks;
+			g.r->total[k].bytes += g.r->sites[i].s.kind[k].bytes;
+		}
+	}
+}
+
+static void unmap(void *p, size_t bytes)
+{
+	if (p)
+		os_unmap(p, bytes);
+}
+
+static void drop_tables(void)
+{
+	unmap(g.rows, g.row_bytes);
+	unmap(g.places, (g.mask + 1) * sizeof *g.places);
+	g.rows = NULL;
+	g.places = NULL;
+}
+
+bool gather_begin(struct report *r, unsigned flags)
+{
+	g = (typeof(g)){ .r = r, .flags = flags, .row_bytes = FIRST_BYTES, .last_site = UINT32_MAX };
+	g.rows = os_map(FIRST_BYTES);
+	g.places = os_map(FIRST_BYTES);
+	g.mask = FIRST_BYTES / sizeof *g.places - 1;
+	if (flags & (REPORT_BLOCKS | REPORT_REACHABLE)) {
+		r->blocks_room = FIRST_BYTES;
+		r->blocks = os_map(FIRST_BYTES);
+	}
+	if (g.rows && g.places && (r->blocks || !r->blocks_room))
+		return true;
+	gather_drop();
+	return false;
+}
+
+void gather_end(void)
+{
+	struct report *r = g.r;
+	r->sites_room = align_up((r->count + 1) * sizeof *r->sites, OS_PAGE);
+	r->sites = os_map(r->sites_room);
+	if (!r->sites) {
+		gather_drop();
+		r->complete = false;
+		r->reason = "no memory";
+		return;
+	}
+	for (uint32_t i = 0; i < r->count; i++) {
+		r->sites[i] = g.rows[i].site;
+		r->sites[i].s.rule = main_rule(&g.rows[i]);
+		r->sites[i].s.id = i;
+	}
+	sort(r->sites, r->count);
+	renumber();
+	total_up();
+	drop_tables();
+	r->apart[0] = roots_exclude_for_now((uintptr_t)r->sites, (uintptr_t)r->sites + r->sites_room);
+	r->apart[1] = r->blocks ? roots_exclude_for_now((uintptr_t)r->blocks, (uintptr_t)r->blocks + r->blocks_room) : -1;
+}
+
+void gather_drop(void)
+{
+	drop_tables();
+	unmap(g.r->blocks, g.r->blocks_room);
+	g.r->blocks = NULL;
+	g.r->blocks_room = g.r->block_count = 0;
+	g.r->count = 0;
+}
+
+void report_drop(struct report *r)
+{
+	if (r->sites) {
+		roots_include(r->apart[0]);
+		os_unmap(r->sites, r->sites_room);
+	}
+	if (r->blocks) {
+		roots_include(r->apart[1]);
+		os_unmap(r->blocks, r->blocks_room);
+	}
+	*r = (struct report){ 0 };
+}
