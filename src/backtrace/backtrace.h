@@ -27,7 +27,7 @@ uint32_t backtrace_here(const void *caller);
 size_t backtrace_plain(const void *caller, uintptr_t *pcs, size_t most);
 
 /* A parked or interrupted thread's stack from its registers. Result: frames. The stack's memory must be readable or the walk ends. */
-struct backtrace_registers { uintptr_t pc, sp, fp, saved[16]; }; /* saved[]: by DWARF number of the machine */
+struct backtrace_registers { uintptr_t pc, sp, fp, saved[32]; }; /* saved[]: by DWARF number of the machine */
 size_t backtrace_from(const struct backtrace_registers *r, uintptr_t stack_low, uintptr_t stack_high, uintptr_t *pcs, size_t most);
 
 /* Counters since start, summed over threads: for stats=1, the bench and tests. */
@@ -42,7 +42,7 @@ void backtrace_totals(struct backtrace_totals *t);
 
 void backtrace_thread_exit(void);
 void backtrace_forked(void);
-/* Mappings of this room that must not be scanned as roots. */
+/* Mappings of rules and threads that must not be scanned as roots (modules.h and depot.h tell their own). */
 void backtrace_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

@@ -20,10 +20,12 @@ struct depot_node {
 bool depot_start(void);        /* false: no memory */
 /* The child of `parent` with this pc, made if need be; 0: no memory. Lock-free, async-signal-safe. */
 uint32_t depot_child(uint32_t parent, uintptr_t pc);
-uint32_t depot_count(void);    /* nodes are 1..count */
+uint32_t depot_count(void);    /* nodes are 1..count; a number that is nobody's has pc 0 */
 const struct depot_node *depot_get(uint32_t node); /* 1..count */
 /* The stack of `node`, innermost first. Result: frames written. */
 size_t depot_stack(uint32_t node, uintptr_t *pcs, size_t most);
-void depot_forked(void);       /* inserters are gone: half-made nodes are dropped */
+/* Mappings of the depot that must not be scanned as roots. In a child of fork nothing is to be done: what an inserter had not linked
+ * yet is nobody's. */
+void depot_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

@@ -38,5 +38,7 @@ const struct module *modules_get(uint32_t index);
 uint32_t modules_find(uintptr_t address);
 /* A child of fork: who was listing is gone. */
 void modules_forked(void);
+/* Mappings of this table that must not be scanned as roots. */
+void modules_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

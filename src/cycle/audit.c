@@ -268,7 +268,7 @@ void audit_print_recycled(void)
 		char place[300];
 		const struct site *s = sites_get(top[i]);
 		say_raw("  %lu bytes in %lu blocks, allocated at %s%s\n", load_relaxed(&s->recycled_bytes), load_relaxed(&s->recycled_blocks),
-		        roots_place(place, sizeof place, s->address), sites_immortal(top[i]) ? ", recycled no more: its pointers are hidden" : "");
+		        roots_place(place, sizeof place, sites_address(top[i])), sites_immortal(top[i]) ? ", recycled no more: its pointers are hidden" : "");
 	}
 	if (places > TOP)
 		say_raw("  and %u more places\n", places - TOP);

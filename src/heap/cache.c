@@ -13,6 +13,8 @@
 #include "heap/cache.h"
 #include "heap/harden.h"
 #include "heap/hooks.h"
+#include "heap/sites.h"
+#include "backtrace/backtrace.h"
 #include "base/fault.h"
 #include "base/stats.h"
 #include "base/text.h"
@@ -207,12 +209,14 @@ static __attribute__((noinline)) struct slot *refill_torn(struct bin *b, unsigne
 	return list;
 }
 
-/* Counts a refill (or a large block) for stress=N. */
+/* Counts a refill (or a large block, or a recorded one) for stress=N. */
 void cache_stress(struct cache *c)
 {
 	if (UNLIKELY(stress) && __atomic_add_fetch(&stress_count, 1, __ATOMIC_RELAXED) % stress == 0)
 		c->pressure = true;
 }
+
+bool cache_stressed(void) { return stress; }
 
 /* Fills the alloc list of class k, which is empty. false: no memory. */
 bool cache_refill(struct cache *c, unsigned k)
@@ -318,23 +322,28 @@ struct cache *cache_own(void)
 	return c;
 }
 
-/* Empties both lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread
+static void empty_list(struct cache *c, struct slot **list)
+{
+	struct slot *slot = *list;
+	*list = NULL;
+	for (struct slot *next; slot; slot = next) {
+		next = slot->next;
+		struct span *s = arena_span((uintptr_t)slot);
+		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], STATE_FREE);
+		cache_give_back(c, slot);
+	}
+}
+
+/* Empties all lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread
  * which does not exist in this (forked) process. */
 void cache_abandon(struct cache *c)
 {
 	inbox_drain(c);
 	for (unsigned k = 0; k < CLASSES; k++) {
-		struct bin *b = &c->bins[k];
-		struct slot *slot = b->alloc;
-		b->alloc = NULL;
-		for (struct slot *next; slot; slot = next) {
-			next = slot->next;
-			struct span *s = arena_span((uintptr_t)slot);
-			store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], STATE_FREE);
-			cache_give_back(c, slot);
-		}
+		empty_list(c, &c->bins[k].alloc);
+		empty_list(c, &c->stash[k]);
 		cache_flush(c, k, 0);
-		b->look = 0;
+		c->bins[k].look = 0;
 	}
 	harden_drain(c);
 	cache_publish(c->growth);
@@ -363,6 +372,8 @@ void cache_abandon(struct cache *c)
 void heap_thread_exit(void)
 {
 	struct cache *c = self.cache;
+	if (sites_on())
+		backtrace_thread_exit();
 	if (c == &empty_cache)
 		return;
 	busy_enter();
@@ -375,5 +386,6 @@ void heap_thread_exit(void)
 void *heap_next(size_t size)
 {
 	heap_free(heap_malloc(size));
-	return self.cache->bins[class_table[size >> 4]].alloc;
+	struct slot *first = self.cache->bins[class_table[size >> 4]].alloc;
+	return first ? first : self.cache->stash[class_table[size >> 4]];
 }

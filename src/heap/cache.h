@@ -35,6 +35,9 @@ struct cache {
 	uint64_t refills;     /* owner */
 	bool live;            /* under caches lock: belongs to a thread */
 	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
+	struct slot *stash[CLASSES]; /* like the alloc lists, for the slow path alone: slots that are recorded (recorded.c) */
+	int64_t sample_left;  /* owner: bytes to the next sample; 0: not drawn yet */
+	uint64_t sample_seed; /* owner */
 	struct delay *delay;  /* owner: harden=1, freed slots that wait (harden.c); NULL none yet */
 	struct self *self;    /* the owner's; read in a forked child to see whether it was busy */
 	int tid;              /* the owner's */

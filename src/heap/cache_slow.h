@@ -22,7 +22,7 @@ void span_list_abandon(struct span *s);
 /* -- cache.c -- */
 /* Adds to the live bytes of the process; true: growth has passed the watched mark. */
 bool cache_publish(int64_t bytes);
-/* Empties both lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread that
+/* Empties all lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread that
  * is gone. Takes caches_lock. */
 void cache_abandon(struct cache *c);
 
@@ -39,6 +39,7 @@ void cache_reclaim(void);
 void cache_promote(struct span *s);
 bool span_is_ready(const struct span *s); /* a peek, for the one above: adopters find it already */
 void cache_stress(struct cache *c);
+bool cache_stressed(void);
 
 void span_fork_child(void);
 

@@ -13,7 +13,9 @@
 #include "heap/cache_slow.h"
 #include "heap/harden.h"
 #include "heap/hooks.h"
+#include "heap/recorded.h"
 #include "heap/sites.h"
+#include "backtrace/backtrace.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "base/stats.h"
@@ -94,9 +96,10 @@ static bool retry(size_t size)
 /* ---- malloc ---- */
 
 /* One attempt. *zero: the contents are zero (may be NULL). */
-static void *malloc_once(size_t size, size_t align, bool *zero)
+static void *malloc_once(size_t size, size_t align, bool *zero, const void *caller)
 {
 	void *p = NULL;
+	bool record = sites_on();
 	struct cache *c = enter();
 	unsigned k = align > 16 ? class_of_aligned(align, size) : class_of(size);
 	if (zero)
@@ -105,10 +108,15 @@ static void *malloc_once(size_t size, size_t align, bool *zero)
 		p = large_malloc(size, align, zero);
 		if (c)
 			cache_stress(c);
+		record = record && p && recorded_large(c, arena_span((uintptr_t)p)->block);
+	} else if (c && UNLIKELY(record)) {
+		p = recorded_take(c, k, zero, &record);
 	} else if (c && (c->bins[k].alloc || cache_refill(c, k))) {
 		p = cache_pop(k, zero);
 	}
 	leave();
+	if (UNLIKELY(record) && p)
+		sites_record(p, size, caller);
 	return p;
 }
 
@@ -117,12 +125,11 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 	if (UNLIKELY(size > PTRDIFF_MAX || align > PTRDIFF_MAX / 2))
 		return NULL;
 	for (int attempt = 0;; attempt++) {
-		void *p = malloc_once(size, align, zero);
-		if (LIKELY(p != NULL)) {
-			if (UNLIKELY(sites_on()))
-				sites_record(p, caller);
+		void *p = UNLIKELY(sites_on()) && align == 16 ? recorded_quick(size, zero, caller) : NULL;
+		if (!p)
+			p = malloc_once(size, align, zero, caller);
+		if (LIKELY(p != NULL))
 			return p;
-		}
 		if (attempt == 2 || !retry(size))
 			return NULL;
 	}
@@ -377,12 +384,17 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 	size_t old = info.size;
 	if (info.span->kind == SPAN_SMALL) {
 		/* Stays when it fits and does not waste more than half. */
-		if (size <= old && (size > old / 2 || old <= 64))
+		if (size <= old && (size > old / 2 || old <= 64)) {
+			if (UNLIKELY(sites_on()))
+				sites_resized(p, size);
 			return p;
+		}
 	} else if (class_of(size) == CLASS_LARGE) {
 		enter();
 		void *q = large_realloc(info.span, size);
 		leave();
+		if (q && UNLIKELY(sites_on()))
+			sites_resized(q, size);
 		if (q)
 			return q;
 	}
@@ -404,6 +416,7 @@ void heap_fork_child(void)
 	lock_reset(&caches_lock);
 	span_fork_child();
 	cache_fork_child();
+	backtrace_forked();
 	busy_leave();
 	if (heap_hooks.forked)
 		heap_hooks.forked();
@@ -440,5 +453,6 @@ void heap_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {
 	heap_start();
 	arena_own_ranges(fn);
+	sites_own_ranges(fn);
 	fn((uintptr_t)identity, (uintptr_t)identity + OS_PAGE);
 }

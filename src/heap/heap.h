@@ -75,7 +75,10 @@ struct span {
 	                             counts for the left block too */
 	bool zero;                /* slots from `virgin` on were never written: they read as zero */
 	struct slot *free;        /* owner: slots with byte 0, received back */
-	uint32_t virgin;          /* owner: slots from here on were never handed out */
+	union {
+		uint32_t virgin;      /* small, owner: slots from here on were never handed out */
+		uint32_t spare;       /* large: bytes that were not asked for, plus one (sites.c) */
+	};
 	uint32_t out;             /* owner writes, the collector reads inside a stop: slots handed to alloc lists minus slots
 	                             received back. The span is empty when out == recycled (never by looking at bytes) */
 	/* second line */

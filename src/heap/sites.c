@@ -1,91 +1,93 @@
 /*
- * The table of sites: open addressing over return addresses, insert only, so readers need no lock. Ids count up; `ids` maps a
- * hash place to its id, `sites` an id to what is known of it. When the table is full, further callers share site 0.
+ * Sites by slot, and what is kept by site.
  *
- * In a child of fork an inserter that stood between its two stores is gone: who waits for its id gives up after a while and
- * takes site 0.
+ *   span.sites ──▶ u32 site[slots] | u16 spare[slots]     made when the first block of a span is recorded, kept with its state bytes
+ *   large span ──▶ span.site, span.spare                  in the descriptor
+ *
+ * spare: bytes of the slot that were not asked for, plus one; 0: not known. So the size as the program gave it costs two bytes a slot.
+ *
+ * What is counted by site lies in tables of CHUNK sites, mapped when a site of theirs is first counted: few nodes of the depot are
+ * the stack of a block, and fewer of one that was recycled.
  */
 #include "heap/sites.h"
+#include "backtrace/backtrace.h"
+#include "backtrace/depot.h"
 #include "heap/arena.h"
-#include "heap/cache.h"
+#include "heap/recorded.h"
 #include "heap/self.h"
 #include "base/fault.h"
 #include "os/os.h"
 
-enum { PLACES = 1 << 18, SITES_MOST = PLACES * 3 / 4 };
-enum { LATE = 1024 };  /* inserters that may pass the check for SITES_MOST at the same time */
-enum { PATIENCE = 1000 };
+#include <string.h>
 
-static uintptr_t *places;    /* atomic: address + 1 slot state, 0 empty */
-static uint32_t *ids;        /* atomic: 0 while its inserter has not published it */
-static struct site *sites;   /* [id] */
-static uint32_t count;       /* atomic */
-static uint32_t immortals;   /* atomic */
+enum { CHUNK_BITS = 14, CHUNK = 1 << CHUNK_BITS, CHUNKS = 4096 };
+#define CHUNK_BYTES align_up(CHUNK * sizeof(struct site), OS_PAGE)
 
-bool sites_on(void) { return load_relaxed(&places) != NULL; }
-uint32_t sites_count(void) { return load_acquire(&count); }
-uintptr_t sites_address(uint32_t site) { return site && site <= sites_count() ? sites[site].address : 0; }
-const struct site *sites_get(uint32_t site) { return &sites[site]; }
+static struct site *chunks[CHUNKS]; /* atomic */
+static uint32_t immortals;          /* atomic */
+static bool on;                     /* atomic, set once */
+static bool stacks;                 /* before `on` */
 
-bool sites_start(void)
+bool sites_on(void) { return load_relaxed(&on); }
+uint32_t sites_count(void) { return depot_count(); }
+uintptr_t sites_address(uint32_t site) { return site && site <= depot_count() ? depot_get(site)->pc : 0; }
+
+bool sites_start(size_t sample)
 {
-	size_t sizes[] = { PLACES * sizeof *places, PLACES * sizeof *ids, (SITES_MOST + LATE) * sizeof *sites };
 	heap_start();
-	uintptr_t *p = os_map(sizes[0]);
-	ids = os_map(sizes[1]);
-	sites = os_map(align_up(sizes[2], OS_PAGE));
-	if (!p || !ids || !sites)
+	stacks = backtrace_start();
+	if (!stacks && !depot_start())
 		return false;
-	for (unsigned k = 0; k < CLASSES; k++)
-		class_info[k].batch = 1;
-	store_release(&places, p);
+	recorded_start(sample);
+	store_release(&on, true);
+	recorded_begin();
 	return true;
 }
 
-static uint32_t id_of(uintptr_t address)
+/* -- by slot -- */
+
+static uint16_t *spares(uint32_t *table, const struct span *s) { return (uint16_t *)(table + s->slots); }
+
+/* The span's table, made if need be: another thread may be at it too, when a stop took the span from its owner. NULL: no memory. */
+static __attribute__((noinline)) uint32_t *table_make(struct span *s)
 {
-	uint64_t hash = address * 0x9E3779B97F4A7C15ull;
-	for (uint32_t i = (uint32_t)(hash >> 46), tried = 0; tried < 256; tried++, i = (i + 1) & (PLACES - 1)) {
-		uintptr_t seen = load_acquire(&places[i]);
-		if (!seen && load_relaxed(&count) < SITES_MOST) {
-			if (cas(&places[i], &seen, address)) {
-				uint32_t id = __atomic_add_fetch(&count, 1, __ATOMIC_ACQ_REL);
-				sites[id].address = address;
-				store_release(&ids[i], id);
-				return id;
-			}
-		}
-		if (seen == address) {
-			uint32_t id = load_acquire(&ids[i]);
-			for (int n = 0; !id && n < PATIENCE; n++) { /* its inserter stands between two stores */
-				os_yield();
-				id = load_acquire(&ids[i]);
-			}
-			return id;
-		}
-	}
-	return 0;
+	busy_enter();
+	uint32_t *table = meta_take(s->slots * (sizeof *table + sizeof(uint16_t)), CACHE_LINE), *seen = NULL;
+	if (table && !cas(&s->sites, &seen, table))
+		table = seen;
+	busy_leave();
+	return table;
 }
 
-void sites_record(void *p, const void *caller)
+static inline uint32_t spare_of(const struct span *s, size_t size, size_t most)
 {
-	uintptr_t a = (uintptr_t)p;
-	struct span *s = arena_span(a);
-	busy_enter(); /* the inserter's two stores above are not interrupted by a stop */
-	uint32_t id = id_of((uintptr_t)caller);
-	if (s->kind == SPAN_LARGE) {
-		s->site = id;
-	} else {
-		uint32_t *table = load_acquire(&s->sites);
-		if (!table) {
-			/* The first block recorded in this span; the thread owns it. */
-			table = meta_take(s->slots * sizeof *table, CACHE_LINE);
-			store_release(&s->sites, table);
-		}
-		if (table)
-			store_relaxed(&table[span_slot(s, a)], id);
+	return s->block - size < most ? (uint32_t)(s->block - size) + 1 : 0;
+}
+
+void sites_record(void *p, size_t size, const void *caller)
+{
+	struct span *s = arena_span((uintptr_t)p);
+	uint32_t site = LIKELY(stacks) ? backtrace_here(caller) : depot_child(0, (uintptr_t)caller);
+	if (UNLIKELY(s->kind == SPAN_LARGE)) {
+		store_relaxed(&s->site, site);
+		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));
+		return;
 	}
-	busy_leave();
+	uint32_t *table = load_acquire(&s->sites), slot = span_slot(s, (uintptr_t)p);
+	if (UNLIKELY(!table) && !(table = table_make(s)))
+		return;
+	store_relaxed(&table[slot], site);
+	store_relaxed(&spares(table, s)[slot], (uint16_t)spare_of(s, size, UINT16_MAX));
+}
+
+void sites_resized(void *p, size_t size)
+{
+	struct span *s = arena_span((uintptr_t)p);
+	uint32_t *table = load_acquire(&s->sites);
+	if (s->kind == SPAN_LARGE)
+		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));
+	else if (table)
+		store_relaxed(&spares(table, s)[span_slot(s, (uintptr_t)p)], (uint16_t)spare_of(s, size, UINT16_MAX));
 }
 
 uint32_t sites_of(const struct span *s, uint32_t slot)
@@ -96,18 +98,62 @@ uint32_t sites_of(const struct span *s, uint32_t slot)
 	return table && slot < load_relaxed(&s->slots) ? load_relaxed(&table[slot]) : 0;
 }
 
+size_t sites_bytes(const struct span *s, uint32_t slot)
+{
+	uint32_t spare = 0, *table = load_acquire(&s->sites);
+	if (s->kind == SPAN_LARGE)
+		spare = sites_on() ? load_relaxed(&s->spare) : 0;
+	else if (table && slot < load_relaxed(&s->slots))
+		spare = load_relaxed(&spares(table, s)[slot]);
+	if (spare && spare - 1 <= s->block)
+		return s->block - (spare - 1);
+	return s->block - !s->exact;
+}
+
+/* -- by site -- */
+
+static struct site *entry(uint32_t site) { return load_acquire(&chunks[site >> CHUNK_BITS]) + (site & (CHUNK - 1)); }
+static bool known(uint32_t site) { return site >> CHUNK_BITS < CHUNKS && load_acquire(&chunks[site >> CHUNK_BITS]); }
+
+const struct site *sites_get(uint32_t site)
+{
+	static const struct site nothing;
+	return known(site) ? entry(site) : &nothing;
+}
+
+/* NULL: no memory. */
+static struct site *entry_made(uint32_t site)
+{
+	if (site >> CHUNK_BITS >= CHUNKS)
+		return NULL;
+	if (!known(site)) {
+		struct site *fresh = os_map(CHUNK_BYTES), *none = NULL;
+		if (!fresh)
+			return NULL;
+		if (!cas(&chunks[site >> CHUNK_BITS], &none, fresh))
+			os_unmap(fresh, CHUNK_BYTES);
+	}
+	return entry(site);
+}
+
 void sites_recycled(uint32_t site, size_t bytes)
 {
-	if (!sites_on())
+	struct site *e = sites_on() ? entry_made(site) : NULL;
+	if (!e)
 		return;
-	add_relaxed(&sites[site].recycled_blocks, 1);
-	add_relaxed(&sites[site].recycled_bytes, bytes);
+	add_relaxed(&e->recycled_blocks, 1);
+	add_relaxed(&e->recycled_bytes, bytes);
 }
 
 bool sites_make_immortal(uint32_t site)
 {
 	uint32_t mortal = 0;
-	if (!site || site > sites_count() || !cas(&sites[site].immortal, &mortal, 1))
+	if (!site || site > sites_count())
+		return false;
+	struct site *e = entry_made(site);
+	if (!e)
+		heap_end_recycling();
+	if (!e || !cas(&e->immortal, &mortal, 1))
 		return false;
 	add_relaxed(&immortals, 1);
 	return true;
@@ -115,12 +161,19 @@ bool sites_make_immortal(uint32_t site)
 
 void sites_forked(void)
 {
-	for (uint32_t i = 0, n = sites_on() ? sites_count() : 0; i <= n && sites_on(); i++)
-		sites[i].recycled_blocks = sites[i].recycled_bytes = 0;
+	for (uint32_t i = 0; i < CHUNKS * (uint32_t)CHUNK; i += known(i) ? 1 : CHUNK)
+		if (known(i))
+			entry(i)->recycled_blocks = entry(i)->recycled_bytes = 0;
 }
 
 bool sites_any_immortal(void) { return load_relaxed(&immortals) && !fault(FAULT_law9_mortal_site); }
-bool sites_immortal(uint32_t site)
+bool sites_immortal(uint32_t site) { return sites_any_immortal() && known(site) && load_relaxed(&entry(site)->immortal); }
+
+void sites_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {
-	return sites_any_immortal() && site <= sites_count() && load_relaxed(&sites[site].immortal);
+	for (uint32_t i = 0; i < CHUNKS; i++) {
+		uintptr_t p = (uintptr_t)load_acquire(&chunks[i]);
+		if (p)
+			fn(p, p + CHUNK_BYTES);
+	}
 }

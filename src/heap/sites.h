@@ -1,6 +1,9 @@
 /*
- * Who allocated a block: a u32 site a slot, in side tables that exist in audit, in report and with sites=1. Site 0 is "not
- * recorded". A site is a return address into the caller of malloc (or of operator new).
+ * Who allocated a block: the node of its call stack (backtrace/depot.h), a u32 a slot in side tables that exist in audit, in report and
+ * with sites=1. A site is such a node; site 0 is "not recorded". Beside it stands how many bytes the program asked for.
+ *
+ * sample=N: only about one allocation in N bytes is recorded, each block with probability 1 - exp(-size/N); sites_weight is how many
+ * blocks of its size it stands for. All others have site 0.
  */
 #ifndef CGC_HEAP_SITES_H
 #define CGC_HEAP_SITES_H
@@ -9,23 +12,29 @@
 
 struct span;
 
+/* What a report asks of a site itself. How many blocks and bytes of it live is found by walking the spans. */
 struct site {
-	uintptr_t address;                       /* set once */
 	uint64_t recycled_blocks, recycled_bytes; /* atomic; the verdict adds */
 	uint32_t immortal;                       /* atomic: its blocks are recycled no more (law 9) */
 };
 
-/* Turns recording on for the rest of the process: alloc lists hold one slot from then on, so that each malloc passes the slow
- * path, which records. false: no memory for the table. */
-bool sites_start(void);
+/* Turns recording on for the rest of the process: each malloc misses its fast path from then on (sample: about one in so many bytes; 0: each),
+ * and the slow one records (recorded.c). false: no memory. Where stacks can't be had, the caller of malloc is the whole stack. */
+bool sites_start(size_t sample);
 bool sites_on(void);
-/* By the thread that just allocated p (busy not needed). */
-void sites_record(void *p, const void *caller);
+/* By the thread that just allocated p: notes the stack above `caller`, and that `size` bytes were asked for. Busy or not. */
+void sites_record(void *p, size_t size, const void *caller);
+/* p was resized where it is. */
+void sites_resized(void *p, size_t size);
 /* Site of a slot; 0 when none was recorded. */
 uint32_t sites_of(const struct span *s, uint32_t slot);
-uintptr_t sites_address(uint32_t site);
-uint32_t sites_count(void); /* sites are 1..count */
-/* 1..count */
+/* Bytes that the program asked for; what it may use, where that was not recorded. */
+size_t sites_bytes(const struct span *s, uint32_t slot);
+/* How many blocks a recorded block of so many bytes of heap (span.block) stands for: 1, or more with sample=. */
+double sites_weight(uint64_t block);
+uintptr_t sites_address(uint32_t site); /* the return address into the caller of malloc (or of operator new); 0: none */
+uint32_t sites_count(void); /* sites are among 1..count */
+/* 0..count */
 const struct site *sites_get(uint32_t site);
 
 /* A block of this site was recycled. */
@@ -33,9 +42,12 @@ void sites_recycled(uint32_t site, size_t bytes);
 /* In a child of fork: what was recycled before was its parent's. */
 void sites_forked(void);
 /* Evidence came in for a block of this site: no block of it is recycled from here on, and recycled ones that were not handed out
- * yet become allocated again (span.c). true: it is the first; false: it was so before, or the site is 0. */
+ * yet become allocated again (span.c). true: it is the first; false: it was so before, or the site is 0. Without memory to note it
+ * nothing is recycled any more. */
 bool sites_make_immortal(uint32_t site);
 bool sites_immortal(uint32_t site);
 bool sites_any_immortal(void);
+/* Memory of the table that must not be scanned. */
+void sites_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 #endif

@@ -22,26 +22,33 @@ static uint32_t released; /* spans taken out inside a stop, by `next`; collectin
 
 /* ---- for the collector, inside a stop ---- */
 
+/* One list of class k. */
+static bool each_cached(struct slot *slot, unsigned k, bool (*fn)(struct span *s, uint32_t slot))
+{
+	for (uint32_t n = 0; slot; slot = slot->next) {
+		uintptr_t a = (uintptr_t)slot;
+		if (!arena_contains(a) || a % 16 || n++ > BATCH_MOST)
+			return false;
+		struct span *s = arena_span(a);
+		uint32_t i = span_slot(s, a);
+		/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
+		 * slot stands on it. Its key says so. */
+		if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
+		    || !state_is_allocated(s->state[i]) || !slot_is_cached(slot->key, &s->state[i]))
+			return false;
+		if (!fn(s, i))
+			return false;
+	}
+	return true;
+}
+
 bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot))
 {
+	bool stash = !fault(FAULT_no_stash);
 	for (struct cache *c = load_acquire(&cache_all); c; c = c->next)
-		for (unsigned k = 0; k < CLASSES; k++) {
-			uint32_t n = 0;
-			for (struct slot *slot = c->bins[k].alloc; slot; slot = slot->next) {
-				uintptr_t a = (uintptr_t)slot;
-				if (!arena_contains(a) || a % 16 || n++ > BATCH_MOST)
-					return false;
-				struct span *s = arena_span(a);
-				uint32_t i = span_slot(s, a);
-				/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
-				 * slot stands on it. Its key says so. */
-				if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
-				    || !state_is_allocated(s->state[i]) || !slot_is_cached(slot->key, &s->state[i]))
-					return false;
-				if (!fn(s, i))
-					return false;
-			}
-		}
+		for (unsigned k = 0; k < CLASSES; k++)
+			if (!each_cached(c->bins[k].alloc, k, fn) || (stash && !each_cached(c->stash[k], k, fn)))
+				return false;
 	return true;
 }
 
@@ -153,6 +160,7 @@ static void forget_torn(struct cache *c)
 {
 	for (unsigned k = 0; k < CLASSES; k++)
 		c->bins[k] = (struct bin){ 0 };
+	memset(c->stash, 0, sizeof c->stash);
 	c->delay = NULL;
 	uint32_t count = span_count();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {

@@ -19,6 +19,9 @@
  * What must hold: no lock, no allocation but own mappings, raw system calls only: a stopped thread may hold any lock.
  */
 #include "roots/roots.h"
+#include "backtrace/backtrace.h"
+#include "backtrace/depot.h"
+#include "backtrace/modules.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "heap/heap.h"
@@ -188,6 +191,9 @@ static void build_ranges(void)
 	kernel_memory(exclude_now);
 	flight_memory(exclude_now);
 	segments_memory(exclude_now);
+	modules_own_ranges(exclude_now);
+	backtrace_own_ranges(exclude_now);
+	depot_own_ranges(exclude_now);
 	int tid = os_tid();
 	for (size_t i = 0, n = threads_count(); i < n; i++) {
 		const struct thread_root *t = threads_root(i);

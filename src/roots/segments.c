@@ -11,6 +11,7 @@
  * end, so the cycle lists before its stop, and a dlopen that slips in between ends that cycle.
  */
 #include "roots/inside.h"
+#include "backtrace/modules.h"
 #include "base/text.h"
 #include "os/os.h"
 #include "roots/roots.h"
@@ -124,6 +125,8 @@ static int take_module(struct dl_phdr_info *info, size_t size, void *arg)
 
 void roots_list_segments(void)
 {
+	if (modules_generation()) /* stacks are recorded: the table of modules changes with this one */
+		modules_list();
 	uint32_t idle = 0;
 	if (!cas(&listing, &idle, 1)) {
 		uint32_t running = 1;
@@ -221,4 +224,8 @@ void segments_memory(void (*fn)(uintptr_t low, uintptr_t high))
 }
 
 /* The thread that was listing may not exist in the child. */
-void segments_forked(void) { store_release(&listing, 0); }
+void segments_forked(void)
+{
+	store_release(&listing, 0);
+	modules_forked();
+}

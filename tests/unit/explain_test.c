@@ -14,7 +14,7 @@ static char log_text[4096];
 static void begin(void)
 {
 	heap_begin();
-	must(explain_start() && sites_start(), "no memory");
+	must(explain_start() && sites_start(0), "no memory");
 	roots_start();
 	roots_list_segments();
 }
