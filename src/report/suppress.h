@@ -8,9 +8,11 @@
 void report_suppress_start(void);
 /* Rules of a text that stays (LeakSanitizer's interface); `name` is for complaints. */
 void report_suppress_text(const char *name, const char *text);
-/* Asked by report_take for each site with a kind other than reachable, its s.frame and s.kind being final: fills in s->suppression and
- * flag 1 of s->s.flags, and counts for the rule. true: every lost or possible kind of the site is left out. One thread at a time. */
-bool report_suppress(struct report_site *s);
+/* Before a report_take whose counts are to be told: counts begin anew. */
+void report_suppress_begin(void);
+/* The last step of report_take, outside the stop: ids; which sites are left out, by which rule; their blocks leave the totals, but for
+ * reachable ones. Counts for the rules. */
+void report_finish(struct report *r);
 /* print_suppressions=1: what each rule left out. */
 void report_print_suppressions(void);
 
