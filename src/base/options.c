@@ -48,6 +48,7 @@ const struct option_row option_table[] = {
 	{ "report_on", OPTION_CHOICE, "exit|exec|signal|exec+signal", 0, 3, "exit",
 	  "mode=report: report also before another program takes the process over, and when a signal ends it", AT(report_on) },
 	{ "exitcode_children", OPTION_NUMBER, NULL, 0, 1, "0", "exitcode= also replaces the status of processes that the first one started", AT(exitcode_children) },
+	{ "exitcode_pid", OPTION_NUMBER, NULL, 0, 2147483647, "0", "process whose status exitcode= replaces; the first one sets it for those that it starts", AT(exitcode_pid) },
 	{ "suppressions", OPTION_TEXT, NULL, 0, 0, "", "mode=report: files of suppressions, joined by + (LeakSanitizer's leak:, valgrind's, only:)", AT(suppressions) },
 	{ "print_suppressions", OPTION_NUMBER, NULL, 0, 1, "0", "mode=report: say at the end what each suppression left out", AT(print_suppressions) },
 	{ "help", OPTION_NUMBER, NULL, 0, 1, "0", "print this table and run on", AT(help) },

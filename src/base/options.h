@@ -42,6 +42,7 @@ struct options {
 	char snapshot_dir[256];/* report mode: folder for the files of all processes; empty: none */
 	unsigned report_on;    /* enum report_on, bits */
 	unsigned exitcode_children; /* 1: exitcode is for all processes, not for the first only */
+	unsigned exitcode_pid; /* the first process, written by itself (preload/children.c); 0: this is it */
 	char suppressions[256];/* files, joined by '+' */
 	unsigned print_suppressions; /* 1: a table of what was left out */
 	unsigned help;         /* 1: print the table and run on */

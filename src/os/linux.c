@@ -280,6 +280,7 @@ int os_rename(const char *from, const char *to, bool keep)
 {
 	return (int)syscall6(SYS_renameat2, AT_FDCWD, (long)from, AT_FDCWD, (long)to, keep ? 1 /* RENAME_NOREPLACE */ : 0, 0);
 }
+bool os_may_execute(const char *path) { return syscall3(SYS_faccessat, AT_FDCWD, (long)path, 1 /* X_OK */) == 0; }
 int os_unlink(const char *path) { return (int)syscall3(SYS_unlinkat, AT_FDCWD, (long)path, 0); }
 void os_close(int fd) { syscall1(SYS_close, fd); }
 int os_keep(int fd) { return (int)syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100); }

@@ -74,6 +74,7 @@ long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short w
 long os_write_quietly(int fd, const void *buf, size_t n); /* the same; raises neither SIGPIPE nor SIGXFSZ */
 /* 0 or -errno. keep: what is there already stays, -EEXIST (file systems that can't tell: -EINVAL). */
 int os_rename(const char *from, const char *to, bool keep);
+bool os_may_execute(const char *path);
 int os_unlink(const char *path);
 void os_close(int fd);
 int os_keep(int fd);                                /* another descriptor for it, a high one, closed by exec; or -errno */

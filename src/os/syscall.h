@@ -39,6 +39,7 @@ static inline __attribute__((always_inline)) struct call_failure call_failure(lo
 	case SYS_memfd_create: return (struct call_failure){ FAULT_memfd, EMFILE };
 	case SYS_write: return (struct call_failure){ FAULT_write, ENOSPC };
 	case SYS_renameat2: return (struct call_failure){ FAULT_rename, EACCES };
+	case SYS_faccessat: return (struct call_failure){ FAULT_faccessat, EACCES };
 	case SYS_unlinkat: return (struct call_failure){ FAULT_unlink, EACCES };
 	case SYS_readlinkat: return (struct call_failure){ FAULT_readlink, EACCES };
 	case SYS_getdents64: return (struct call_failure){ FAULT_getdents, ENOENT };

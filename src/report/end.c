@@ -49,6 +49,14 @@ void report_forked(void)
 
 uint64_t report_started_ns(void) { return load_relaxed(&started_ns); }
 
+bool report_ready(void)
+{
+	if (!names_lock_soon())
+		return false;
+	names_unlock_keeping();
+	return true;
+}
+
 /* ---- files ---- */
 
 static const char *error_text(int error)

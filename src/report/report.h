@@ -64,6 +64,8 @@ void report_tick(void);
 
 /* report_take, then text or files as options say. `why` as in the snapshot's header. Result: as report_at_exit. */
 uint64_t report_tell(const char *why);
+/* In a handler: no report is under way in this thread, nor does one in another thread take longer than a while. */
+bool report_ready(void);
 uint64_t report_started_ns(void); /* CLOCK_REALTIME of the process' start, or of the fork that made it */
 
 /* At the end of the process: report_take, and report_print or a snapshot file as options say. Result: blocks lost and not suppressed. */
