@@ -48,7 +48,8 @@ __attribute__((noinline)) static void scrub(void)
 	for (size_t i = 0; i < sizeof stack; i++)
 		stack[i] = 0;
 #if defined(__x86_64__)
-	__asm__ volatile("vzeroall" ::: "memory"); /* a copied node stays in vector registers */
+	__asm__ volatile("xor %%r8d, %%r8d\n\txor %%r9d, %%r9d\n\txor %%r10d, %%r10d\n\txor %%r11d, %%r11d\n\t"
+	                 "pxor %%xmm0, %%xmm0\n\tpxor %%xmm1, %%xmm1" ::: "r8", "r9", "r10", "r11", "xmm0", "xmm1", "memory");
 #endif
 }
 
