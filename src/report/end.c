@@ -5,6 +5,9 @@
  *   snapshot_dir=DIR    DIR/PID.NAME.cgc, one a process, for whoever merges them
  *   neither             text to the log; also when no file could be written, so that nothing is lost
  *
+ * A child of fork reports what it allocated itself: whatever its parent made, its parent tells. If it lost nothing of its own it leaves
+ * neither a line nor a file, or a script's subshells would fill the log.
+ *
  * A file grows under a name of its own (random, so that nobody can have put a link or a pipe there) and is renamed when it is complete: a
  * reader sees a whole file or none. What was at PATH is replaced, a link itself and not what it leads to. In DIR nothing is
  * replaced: a process that takes another program over, or a process number that comes again, gets a number behind its name.
@@ -14,6 +17,7 @@
 #include "report/program.h"
 #include "report/report.h"
 #include "report/suppress.h"
+#include "heap/heap.h"
 #include "heap/sites.h"
 #include "heap/veil.h"
 #include "base/options.h"
@@ -27,6 +31,7 @@
 enum { PATH_ROOM = 512, SAME_NAME_MOST = 100 };
 
 static uint64_t started_ns; /* atomic */
+static bool copied;         /* by fork: what the parent lost is the parent's to tell */
 
 void report_start(void)
 {
@@ -43,6 +48,9 @@ void report_start(void)
 void report_forked(void)
 {
 	store_relaxed(&started_ns, os_real_ns());
+	copied = true;
+	if (options.mode == MODE_REPORT)
+		heap_mark_inherited();
 	names_forked();
 	growth_forked();
 }
@@ -155,6 +163,10 @@ uint64_t report_tell(const char *why)
 	report_take(&r, file || folder ? REPORT_BLOCKS : 0);
 	const uint64_t lost = r.total[KIND_DEFINITE].blocks + r.total[KIND_INDIRECT].blocks;
 	bool saved = file || folder;
+	if (copied && r.complete && !lost && !r.total[KIND_POSSIBLE].blocks) {
+		report_drop(&r);
+		return 0;
+	}
 	if (file)
 		saved = save_file(&r, why);
 	if (folder)

@@ -30,6 +30,7 @@ struct report {
 	const char *reason;
 	struct { uint64_t blocks, bytes; } total[KINDS]; /* suppressed sites excluded */
 	uint64_t suppressed_blocks, suppressed_bytes;
+	uint64_t inherited_blocks, inherited_bytes; /* lost or possible, made by a parent before it forked: in no total and no site */
 	struct report_site *sites;  /* largest lost first */
 	uint32_t count;
 	struct snapshot_block *blocks; /* s.site is an index into sites; NULL unless asked for */
