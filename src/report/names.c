@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum { PATIENCE_NS = 100000, PATIENCE = 20000 /* two seconds */, NODES_MORE = 4096 };
+enum { PATIENCE_NS = 100000, PATIENCE = 20000 /* two seconds */, NODES_MORE = 4096, VERSIONED_MOST = 128 };
 
 static struct lock lock = LOCK_INIT(RANK_LEAF);
 static uint64_t *ids;   /* under lock: by node, 0 not known yet. No id is an address, so scanning it holds nothing */
@@ -50,6 +50,19 @@ const char *names_last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Without the version that a linker adds (memcpy@@GLIBC_2.14): whether it is there depends on which table the name was found in. */
+static const char *unversioned(const char *name)
+{
+	static char cut[BACKTRACE_MOST][VERSIONED_MOST]; /* under lock; in turn, so that those of a whole stack stay */
+	static unsigned turn;
+	const char *at = strchr(name, '@');
+	if (!at || at == name || (size_t)(at - name) >= sizeof cut[0])
+		return name;
+	char *out = cut[turn++ % BACKTRACE_MOST];
+	text_format(out, sizeof cut[0], "%.*s", (int)(at - name), name);
+	return out;
+}
+
 void names_frame(uint32_t node, struct frame_name *f)
 {
 	const struct depot_node *n = depot_get(node);
@@ -63,7 +76,7 @@ void names_frame(uint32_t node, struct frame_name *f)
 	f->module = m->path;
 	f->place = f->offset = call - m->bias;
 	if (symbols_of_node(node, &name, &offset, &module) && name && *name) {
-		f->function = name;
+		f->function = unversioned(name);
 		f->offset = offset;
 	}
 }

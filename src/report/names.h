@@ -15,7 +15,7 @@ void names_unlock_keeping(void); /* keeps them: the next site is asked for at on
 void names_forked(void);
 
 struct frame_name {
-	const char *function;    /* mangled; NULL: unknown. Valid until names_unlock */
+	const char *function;    /* mangled; NULL: unknown. Valid for BACKTRACE_MOST calls, until names_unlock */
 	uintptr_t offset;        /* of the call in the function; else in the module; else its address */
 	const char *module;      /* path; NULL: generated code */
 	uintptr_t place;         /* of the call in the module's file, as addr2line takes it */

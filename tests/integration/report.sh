@@ -15,9 +15,9 @@ run() {
 }
 # The words of a report that are not the same in each run: pid, id, the path of the program.
 plainly() { sed -E "s|pid [0-9]+|pid P|; s|id [0-9a-f]{16}|id I|; s|[^ ]*/ends|ends|g; s|\+0x[0-9a-f]+|+O|" "$1" | grep -vE '^      '; }
-two_leaks='cgc: 2 leaks, 528 bytes in 7 blocks (definite 384 bytes, indirect 144 bytes)MOMENT   pid P  ends ARGS
-#1  336 bytes  3 blocks  definite: no pointer leads to it  id I
-#2  192 bytes  4 blocks  definite: no pointer leads to it, with 144 bytes in 3 blocks that hang off it  id I'
+two_leaks='cgc: 2 leaks, 428 bytes in 7 blocks (definite 332 bytes, indirect 96 bytes)MOMENT   pid P  ends ARGS
+#1  300 bytes  3 blocks  definite: no pointer leads to it  id I
+#2  128 bytes  4 blocks  definite: no pointer leads to it, with 96 bytes in 3 blocks that hang off it  id I'
 expected() { sed "s|MOMENT|$1|; s|ARGS|$2|" <<<"$two_leaks"; }
 
 # -- every way to end: status, output and its order are the program's, the report is there and comes last --
@@ -75,10 +75,12 @@ run one "" return
 run two "" return
 [[ $(ids one.err) == "$(ids two.err)" && $(ids one.err | sort -u | wc -l) == 2 ]] && ok "site ids are stable" || bad "ids: $(ids one.err; ids two.err)"
 
+[[ $(sed -n '/^#1/,/^#2/p' one.err | awk '/^      [a-z_]/ { printf "%s ", $1 }') == "lose main "* ]] && ok "stacks are whole and have names" || bad "stack: $(sed -n '/^#1/,/^#2/p' one.err | tr '\n' '|')"
+
 # -- children --
 run fork "" fork
 heads=$(grep -c '^cgc: ' fork.err)
-grep -q 'cgc: 1 leak, 640 bytes in 2 blocks' fork.err && ((heads == 2)) && ok "a child of fork reports its own leaks, and nothing when it has none" ||
+grep -q 'cgc: 1 leak, 600 bytes in 2 blocks' fork.err && ((heads == 2)) && ok "a child of fork reports its own leaks, and nothing when it has none" ||
   bad "fork: $(grep '^cgc: ' fork.err | tr '\n' '|')"
 mkdir many
 run many "snapshot_dir=$T/many" fork
@@ -129,7 +131,7 @@ run log "log_path=$T/log.%p" return
 # -- suppressions --
 printf 'leak:ends\n' >all.supp
 run supp "suppressions=$T/all.supp:print_suppressions=1:exitcode=23" return
-[[ $status == 5 ]] && grep -q '^cgc: no leaks' supp.err && grep -q '^suppressed: 528 bytes in 7 blocks$' supp.err && grep -qE '^ +7 +528 ends$' supp.err &&
+[[ $status == 5 ]] && grep -q '^cgc: no leaks' supp.err && grep -q '^suppressed: 428 bytes in 7 blocks$' supp.err && grep -qE '^ +7 +428 ends$' supp.err &&
   ok "a suppressed leak is counted, and no reason for exitcode=" || bad "suppressions: $status $(tr '\n' '|' <supp.err)"
 printf 'only:libnothing\n' >only.supp
 run supp "suppressions=$T/only.supp" return
