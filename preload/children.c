@@ -8,7 +8,10 @@
  *     CGC_OPTIONS=stats=1:children=git+make      ─▶      CGC_OPTIONS=stats=1:children=git+make@4711
  *
  * Names are compared with the last part of the program's path and of argv[0]; a script counts by the name it was started by and by its
- * interpreter's. Only with this option does the program see a changed environment.
+ * interpreter's.
+ *
+ * exitcode= is for the first process only, so that a script's status does not change because grep leaks. That one adds its number too, as
+ * exitcode_pid=. Only with these two options does the program see a changed environment.
  */
 #include "preload/children.h"
 #include "base/options.h"
@@ -48,26 +51,25 @@ static bool named(const char *list, char **argv)
 	       || (started_as && listed(list, last_part(started_as)));
 }
 
-/* Behind the last children= of the variable, which is the one that counts. */
-static void mark_environment(char **env)
+/* The process number, behind `text`, goes into CGC_OPTIONS: behind the last `option`, which is the one that counts, or (NULL) at the end. */
+static void mark_environment(char **env, const char *option, const char *text)
 {
-	static const char name[] = "CGC_OPTIONS=", option[] = "children=";
-	for (; env && *env; env++) {
-		if (strncmp(*env, name, sizeof name - 1) != 0)
-			continue;
-		char *at = NULL;
-		for (char *s = *env; (s = strstr(s, option)); s++)
-			at = s;
-		if (!at)
-			return;
-		size_t before = (size_t)(at - *env) + strcspn(at, ":, \t\n"), room = strlen(*env) + 16;
-		char *marked = os_map(align_up(room, 4096)); /* lives as long as the environment */
-		if (!marked)
-			return;
-		text_format(marked, room, "%.*s@%d%s", (int)before, *env, os_pid(), *env + before);
-		*env = marked;
+	static const char name[] = "CGC_OPTIONS=";
+	while (env && *env && strncmp(*env, name, sizeof name - 1) != 0)
+		env++;
+	if (!env || !*env)
 		return;
-	}
+	char *at = option ? NULL : *env + strlen(*env);
+	for (char *s = *env; option && (s = strstr(s, option)); s++)
+		at = s;
+	if (!at)
+		return;
+	size_t before = (size_t)(at - *env) + strcspn(at, ":, \t\n"), room = strlen(*env) + strlen(text) + 16;
+	char *marked = os_map(align_up(room, 4096)); /* lives as long as the environment */
+	if (!marked)
+		return;
+	text_format(marked, room, "%.*s%s%d%s", (int)before, *env, text, os_pid(), *env + before);
+	*env = marked;
 }
 
 bool children_serves(char **argv, char **env)
@@ -76,11 +78,24 @@ bool children_serves(char **argv, char **env)
 	if (LIKELY(strcmp(list, "all") == 0 || !*list))
 		return true;
 	if (!mark) {
-		mark_environment(env);
+		mark_environment(env, "children=", "@");
 		return true;
 	}
 	int first = 0;
 	for (const char *s = mark + 1; *s >= '0' && *s <= '9' && first < 100000000; s++)
 		first = first * 10 + (*s - '0');
 	return first == os_pid() || strncmp(list, "all@", 4) == 0 || named(list, argv);
+}
+
+void children_find_first(char **env)
+{
+	if (!options.exitcode || options.exitcode_children || options.exitcode_pid)
+		return;
+	options.exitcode_pid = (unsigned)os_pid();
+	mark_environment(env, NULL, ":exitcode_pid=");
+}
+
+bool children_exitcode(void)
+{
+	return options.exitcode && (options.exitcode_children || !options.exitcode_pid || options.exitcode_pid == (unsigned)os_pid());
 }

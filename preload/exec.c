@@ -13,6 +13,9 @@
  * in parent and child; stop signals go to threads of our own process only, so the child's queue is empty at its exec; it
  * calls internal names, not ours; and while it runs, its parent does not answer: a cycle then ends early.
  *
+ * report_on=exec: the old program's report comes before the call, when the file is there and may be executed. Should the call fail all the same
+ * (not a format that the kernel knows), the program has been reported once more than it ended.
+ *
  * The variadic forms gather their arguments on the stack, as glibc does: they may be called in handlers and after vfork,
  * where nothing may allocate. They end in our own execve and execvp.
  */
@@ -20,8 +23,12 @@
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "threads/threads.h"
+#include "base/text.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct identity {
 	int pid; /* atomic; 0 after fork */
@@ -64,10 +71,32 @@ void identity_forked(void)
 /* The first call must come from the process itself, not from a vfork child of it. */
 __attribute__((constructor)) static void know_identity(void) { identity_own(); }
 
-static bool enter(void)
+void (*exec_tell)(void);
+
+/* Is there a program that execvp would find? In PATH of our environment, whatever the new one is. */
+static bool findable(const char *file)
+{
+	char path[PATH_MAX];
+	const char *folders = getenv("PATH");
+	if (strchr(file, '/'))
+		return os_may_execute(file);
+	for (const char *at = folders ? folders : "/bin:/usr/bin";; at++) {
+		const size_t n = strcspn(at, ":");
+		if (text_format(path, sizeof path, "%.*s%s%s", (int)n, at, n ? "/" : "", file) < sizeof path - 1 && os_may_execute(path))
+			return true;
+		at += n;
+		if (!*at)
+			return false;
+	}
+}
+
+/* path: NULL when it is a descriptor's. */
+static bool enter(const char *path, bool search)
 {
 	if (!identity_own())
 		return false;
+	if (UNLIKELY(exec_tell != NULL) && (!path || (search ? findable(path) : os_may_execute(path))))
+		exec_tell();
 	threads_exec_enter();
 	return true;
 }
@@ -84,37 +113,37 @@ static int leave(bool entered, int result)
 
 int execve(const char *path, char *const argv[], char *const envp[])
 {
-	bool entered = enter();
+	bool entered = enter(path, false);
 	return leave(entered, real()->execve(path, argv, envp));
 }
 
 int execv(const char *path, char *const argv[])
 {
-	bool entered = enter();
+	bool entered = enter(path, false);
 	return leave(entered, real()->execv(path, argv));
 }
 
 int execvp(const char *file, char *const argv[])
 {
-	bool entered = enter();
+	bool entered = enter(file, true);
 	return leave(entered, real()->execvp(file, argv));
 }
 
 int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	bool entered = enter();
+	bool entered = enter(file, true);
 	return leave(entered, real()->execvpe(file, argv, envp));
 }
 
 int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	bool entered = enter();
+	bool entered = enter(NULL, false);
 	return leave(entered, real()->fexecve(fd, argv, envp));
 }
 
 int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	bool entered = enter();
+	bool entered = enter(NULL, false);
 	return leave(entered, real()->execveat(dir, path, argv, envp, flags));
 }
 

@@ -1,12 +1,13 @@
 /*
- * explain=1: one line before the program's own fate.
+ * explain=1: one line before the program's own fate. report_on=signal: a report before the process dies of a signal whose action is the
+ * default; where the program has a handler of its own, ours is not installed.
  *
  *   fault ──▶ on_fault: the line; the program's action is put back; return
  *         ──▶ the instruction faults again: the kernel does what it would have done, with the same siginfo and registers
  *             (the program's handler on its stack with its mask, or the default action with its core)
  *
- * A signal that was sent (kill, sigqueue, a memory error reported later) would not come again by itself: it is sent again, with
- * the same siginfo, and is delivered when the handler returns.
+ * A signal that was sent (kill, sigqueue, a key at the terminal, a memory error reported later) would not come again by itself: it is sent
+ * again, with the same siginfo, and is delivered when the handler returns.
  *
  * sigaction and signal run between step_aside and step_back, with the program's action in the kernel, so the program sees and
  * changes its own. An ignored signal is left ignored: exec hands that on. After the program's handler has run once the
@@ -22,9 +23,10 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { SIGNALS = 2, LINES_MOST = 20, PATIENCE = 1000 };
+enum { EXPLAINED = 2, SIGNALS = 9, LINES_MOST = 20, PATIENCE = 1000 };
 
-static const int numbers[SIGNALS] = { SIGSEGV, SIGBUS };
+static const int numbers[SIGNALS] = { SIGSEGV, SIGBUS, /* the explained ones */ SIGFPE, SIGILL, SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+static void (*tell_end)(int number);         /* report_on=signal */
 static struct kernel_action theirs[SIGNALS]; /* under lock, all signals blocked: the program's action where ours is armed */
 static bool armed[SIGNALS];                  /* under lock */
 static uint32_t lock;                        /* atomic: no rank, a handler takes it wherever the program was */
@@ -34,7 +36,23 @@ static bool ending;                          /* atomic: the default action was h
 
 static void on_fault(int number, siginfo_t *info, void *context);
 
-static int index_of(int number) { return number == SIGSEGV ? 0 : number == SIGBUS ? 1 : -1; }
+/* -1: none that anybody asked for. */
+static int index_of(int number)
+{
+	const int count = options.report_on & REPORT_ON_SIGNAL ? SIGNALS : options.explain ? EXPLAINED : 0;
+	for (int i = 0; i < count; i++)
+		if (numbers[i] == number)
+			return i;
+	return -1;
+}
+
+/* Does a signal with this action of the program's go to us first? */
+static bool wants(int i, const struct kernel_action *theirs_now)
+{
+	if (i < EXPLAINED && options.explain)
+		return theirs_now->handler != (void *)SIG_IGN;
+	return theirs_now->handler == (void *)SIG_DFL;
+}
 
 static bool take(unsigned tries)
 {
@@ -53,7 +71,7 @@ static void arm(int i)
 	struct kernel_action was;
 	if (i < 0 || load_relaxed(&ending) || !threads_handler(numbers[i], on_fault, &was) || was.handler == (void *)on_fault)
 		return;
-	armed[i] = was.handler != (void *)SIG_IGN;
+	armed[i] = wants(i, &was);
 	if (armed[i])
 		theirs[i] = was;
 	else
@@ -68,15 +86,22 @@ static void disarm(int i)
 	armed[i] = false;
 }
 
-static bool was_sent(const siginfo_t *info) { return info->si_code <= 0 || (info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO); }
+static bool is_fault(int number) { return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL; }
+static bool was_sent(const siginfo_t *info)
+{
+	return !is_fault(info->si_signo) || info->si_code <= 0 || (info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO);
+}
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
 	int i = index_of(number);
-	if (!was_sent(info) && add_relaxed(&lines, 1) < LINES_MOST)
+	const bool last = theirs[i].handler == (void *)SIG_DFL;
+	if (options.explain && i < EXPLAINED && !was_sent(info) && add_relaxed(&lines, 1) < LINES_MOST)
 		explain_fault(number == SIGSEGV ? "SIGSEGV" : "SIGBUS", (uintptr_t)info->si_addr, context);
+	if (last && (options.report_on & REPORT_ON_SIGNAL))
+		tell_end(number);
 	bool taken = take(PATIENCE); /* whoever holds it does so for a few calls; should it not let go, the hand-on matters more */
-	if (theirs[i].handler == (void *)SIG_DFL)
+	if (last)
 		store_relaxed(&ending, true);
 	threads_action(number, &theirs[i], NULL);
 	armed[i] = false;
@@ -92,14 +117,15 @@ static void arm_again(void)
 		return; /* somebody is between aside and back: that arms it */
 	for (int i = 0; i < SIGNALS; i++)
 		if (!armed[i])
-			arm(i);
+			arm(index_of(numbers[i]));
 	drop();
 }
 
-void faults_start(void)
+void faults_start(void (*ends)(int number))
 {
 	uint64_t mask;
-	if (!explain_start())
+	tell_end = ends;
+	if (options.explain && !explain_start())
 		say("explain=1: no memory for the table of cycles and sites: faults are explained without them");
 	threads_block_signals(&mask);
 	started = true;

@@ -1,11 +1,12 @@
-/* explain=1: a handler for SIGSEGV and SIGBUS that the program does not see. */
+/* Handlers that the program does not see: explain=1, for SIGSEGV and SIGBUS; report_on=signal, for what ends the process by default. */
 #ifndef CGC_PRELOAD_FAULTS_H
 #define CGC_PRELOAD_FAULTS_H
 
-#include "base/bits.h"
+#include "base/options.h"
 
-/* After the heap and the roots have started; only with explain=1. */
-void faults_start(void);
+static inline bool faults_wanted(void) { return UNLIKELY(options.explain || (options.report_on & REPORT_ON_SIGNAL)); }
+/* After the heap and the roots have started; only if wanted. ends: the process is about to die of this signal. */
+void faults_start(void (*ends)(int number));
 void faults_forked(void);
 
 /* Around a call that asks for or sets the action of a signal: in between, the kernel has the program's own. false: the signal is

@@ -46,7 +46,7 @@
 	X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmdt) X(mmap) X(madvise) X(ftruncate) X(truncate) \
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) X(signalfd) \
 	/* dl.c */ X(dlclose) \
-	/* exit.c */ X(fclose) \
+	/* exit.c */ X(fclose) X(fcloseall) \
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
 	/* thread.c, epoll.c */ X(pthread_create) X(clone) X(pthread_setcanceltype) X(epoll_ctl) \
 	/* filter.c */ X(prctl) \

@@ -48,5 +48,7 @@ void filter_begin(void);
 void filter_end(bool installed);
 /* Prints what statistics there are, because nothing can be told at the end; NULL: nobody does. */
 extern void (*filter_tell)(const char *why);
+/* report_on=exec: what is to be told before another program takes this process over. NULL: nothing. */
+extern void (*exec_tell)(void);
 
 #endif

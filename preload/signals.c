@@ -58,7 +58,7 @@ int sigaction(int number, const struct sigaction *action, struct sigaction *old)
 		action = &copy;
 	}
 	uint64_t mask;
-	bool aside = UNLIKELY(options.explain) && faults_step_aside(number, &mask);
+	bool aside = faults_wanted() && faults_step_aside(number, &mask);
 	int r = real()->sigaction(number, action, old);
 	if (r == 0 && action)
 		threads_count_handler(number);
@@ -75,7 +75,7 @@ sighandler_t signal(int number, sighandler_t handler)
 		return SIG_ERR;
 	}
 	uint64_t mask;
-	bool aside = UNLIKELY(options.explain) && faults_step_aside(number, &mask);
+	bool aside = faults_wanted() && faults_step_aside(number, &mask);
 	sighandler_t before = real()->signal(number, handler);
 	if (before != SIG_ERR)
 		threads_count_handler(number);

@@ -6,7 +6,8 @@
  *   thread's end             a pthread key's destructor returns the cache; what is allocated after it makes a new one and
  *                            arms the key again
  *   fork                     no cycle in flight; the child forgets the other threads
- *   end                      destructor, or _exit and its kin (exit.c): report, statistics
+ *   end                      report, statistics: behind the last exit handler, in _exit and its kin, before an exec or in a signal
+ *                            (exit.c)
  *
  * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
  */
@@ -34,13 +35,11 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static pthread_key_t key;
 static bool keyed;
-static bool copied; /* this process came by fork, not by exec */
 
 /* ---- threads ---- */
 
@@ -86,7 +85,7 @@ static void forked(void)
 	cycle_fork_child();
 	report_forked();
 	audit_forked();
-	copied = true;
+	end_forked();
 	faults_forked();
 }
 
@@ -169,18 +168,7 @@ static void off(const char *why, bool aloud)
 		say("%s: nothing is recycled: the program runs as with mode=off", why);
 }
 
-/* ---- start and end ---- */
-
-static uint32_t ended; /* atomic */
-
-static void end_early(const char *why)
-{
-	stats.degraded = why;
-	if (options.mode == MODE_REPORT || options.mode == MODE_AUDIT)
-		say("%s: leaks and hidden pointers are not told: --verbosity=1 shows what was seen before", why);
-	if (options.stats && !__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
-		cycle_print_stats();
-}
+/* ---- start ---- */
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **env)
 {
@@ -212,51 +200,13 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	threads_start((int)options.signal);
 	roots_start();
 	cycle_start();
+	if (options.mode != MODE_REPORT)
+		options.report_on = 0;
 	report_start();
-	if (options.explain)
-		faults_start();
-}
-
-/* Contradictions. A child of fork that did little says nothing: its parent's line speaks for the program. */
-static uint64_t end_audit(void)
-{
-	struct tally t;
-	audit_finish();
-	audit_tally(&t);
-	if (t.contradictions)
-		roots_list_segments();
-	if (!copied || t.contradictions || t.judgements >= TALLY_ENOUGH)
-		audit_print();
-	return t.contradictions;
-}
-
-int end_process(bool flush)
-{
-	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
-		return -1;
-	uint64_t found = 0;
-	if (options.mode == MODE_REPORT && lsan_reports_at_exit()) {
-		roots_list_segments();
-		found = report_at_exit();
-	} else if (options.mode == MODE_AUDIT) {
-		found = end_audit();
-	} else if (options.mode == MODE_COLLECT && options.sites && (!copied || load_relaxed(&stats.recycled_blocks))) {
-		roots_list_segments();
-		audit_print_recycled();
-	}
-	if (options.stats)
-		cycle_print_stats();
-	if (!found || !options.exitcode)
-		return -1;
-	if (flush)
-		fflush(NULL); /* the status is replaced, and nobody may lose output by it */
-	return (int)options.exitcode;
-}
-
-__attribute__((destructor)) static void end(void)
-{
-	report_ending((uintptr_t)__builtin_dwarf_cfa());
-	int code = end_process(true);
-	if (code >= 0)
-		os_exit(code);
+	children_find_first(env);
+	if (options.report_on & REPORT_ON_EXEC)
+		exec_tell = end_by_exec;
+	if (faults_wanted())
+		faults_start(end_by_signal);
+	end_start();
 }

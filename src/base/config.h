@@ -15,4 +15,11 @@
 #define CONFIG_RESERVE 0
 #endif
 
+/* As uname -m says it. */
+#if defined(__x86_64__)
+#define CONFIG_MACHINE "x86_64"
+#elif defined(__aarch64__)
+#define CONFIG_MACHINE "aarch64"
+#endif
+
 #endif

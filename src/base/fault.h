@@ -15,7 +15,7 @@
 #define FAULT_POINTS(X) \
 	/* calls: */ \
 	X(mmap) X(munmap) X(mremap) X(madvise) X(mprotect) X(mincore) \
-	X(open) X(read) X(pread) X(pwrite) X(memfd) X(write) X(readlink) X(getdents) X(statx) X(fstat) X(ioctl) \
+	X(open) X(read) X(pread) X(pwrite) X(memfd) X(write) X(rename) X(unlink) X(faccessat) X(readlink) X(getdents) X(statx) X(fstat) X(ioctl) \
 	X(process_vm_readv) X(futex) X(clock) X(nanosleep) X(getrandom) X(uname) X(prlimit) X(arch_prctl) \
 	X(sigaction) X(sigprocmask) X(sigpending) X(sigaltstack) X(sigtimedwait) X(signal) X(tgkill) X(kill) \
 	/* failures: */ \

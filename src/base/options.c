@@ -43,6 +43,14 @@ const struct option_row option_table[] = {
 	{ "sites", OPTION_NUMBER, NULL, 0, 1, "0", "mode=collect: record allocation sites: evidence ends recycling of its site only, top sites are listed at exit", AT(sites) },
 	{ "children", OPTION_TEXT, NULL, 0, 0, "all",
 	  "programs below the first one that are served: all, none, or names joined by + (git+make); others run with mode=off", AT(children) },
+	{ "snapshot", OPTION_TEXT, NULL, 0, 0, "", "mode=report: at exit a snapshot file for cgc is written here instead of text; %p becomes the pid", AT(snapshot) },
+	{ "snapshot_dir", OPTION_TEXT, NULL, 0, 0, "", "mode=report: folder in which each process leaves its snapshot file at exit instead of text", AT(snapshot_dir) },
+	{ "report_on", OPTION_CHOICE, "exit|exec|signal|exec+signal", 0, 3, "exit",
+	  "mode=report: report also before another program takes the process over, and when a signal ends it", AT(report_on) },
+	{ "exitcode_children", OPTION_NUMBER, NULL, 0, 1, "0", "exitcode= also replaces the status of processes that the first one started", AT(exitcode_children) },
+	{ "exitcode_pid", OPTION_NUMBER, NULL, 0, 2147483647, "0", "process whose status exitcode= replaces; the first one sets it for those that it starts", AT(exitcode_pid) },
+	{ "suppressions", OPTION_TEXT, NULL, 0, 0, "", "mode=report: files of suppressions, joined by + (LeakSanitizer's leak:, valgrind's, only:)", AT(suppressions) },
+	{ "print_suppressions", OPTION_NUMBER, NULL, 0, 1, "0", "mode=report: say at the end what each suppression left out", AT(print_suppressions) },
 	{ "help", OPTION_NUMBER, NULL, 0, 1, "0", "print this table and run on", AT(help) },
 };
 const size_t option_count = NELEM(option_table);

@@ -7,6 +7,7 @@
 enum mode { MODE_COLLECT, MODE_REPORT, MODE_AUDIT, MODE_OFF };
 enum on_misuse { MISUSE_ABORT, MISUSE_REPORT, MISUSE_IGNORE };
 enum audit_kind { AUDIT_FREE, AUDIT_TOUCH };
+enum report_on { REPORT_ON_EXEC = 1, REPORT_ON_SIGNAL = 2 }; /* bits; at exit always */
 enum roots_policy { ROOTS_ALL, ROOTS_SEGMENTS, ROOTS_FILES };
 
 struct options {
@@ -37,6 +38,13 @@ struct options {
 	unsigned audit;        /* enum audit_kind: what counts as a use of a lost block in mode=audit */
 	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */
 	char children[160];    /* which programs below the first one are served: all, none or names joined by + (preload/children.c) */
+	char snapshot[256];    /* report mode: file to write at exit; %p is the pid; empty: text */
+	char snapshot_dir[256];/* report mode: folder for the files of all processes; empty: none */
+	unsigned report_on;    /* enum report_on, bits */
+	unsigned exitcode_children; /* 1: exitcode is for all processes, not for the first only */
+	unsigned exitcode_pid; /* the first process, written by itself (preload/children.c); 0: this is it */
+	char suppressions[256];/* files, joined by '+' */
+	unsigned print_suppressions; /* 1: a table of what was left out */
 	unsigned help;         /* 1: print the table and run on */
 	struct {               /* LSAN_OPTIONS, mode=report only (lsan.c); all 0 without */
 		unsigned off, not_at_exit;   /* 1: no report; none at exit */

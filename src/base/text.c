@@ -178,8 +178,8 @@ size_t text_format(char *buf, size_t cap, const char *fmt, ...)
 	return n;
 }
 
-/* log_path with each %p replaced by the pid: evaluated at each use, so that a forked child writes its own file. */
-static void expand_path(char *out, size_t cap, const char *path)
+/* Evaluated at each use, so that a forked child writes its own file. */
+void text_path(char *out, size_t cap, const char *path)
 {
 	struct sink s = { out, cap, 0 };
 	struct conversion plain = { .precision = SIZE_MAX };
@@ -204,7 +204,7 @@ static int open_log(void)
 {
 	static uint32_t told;
 	char path[sizeof(options.log_path) + 64], line[sizeof(path) + 128];
-	expand_path(path, sizeof(path), options.log_path);
+	text_path(path, sizeof(path), options.log_path);
 	int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd >= 0 && os_is_safe_log(fd))
 		return fd;

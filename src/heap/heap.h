@@ -205,6 +205,10 @@ void heap_totals(struct heap_totals *t);
 bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot));
 /* Inside a stop: the next stamp becomes current. Result: the new one. */
 uint8_t heap_advance_stamp(void);
+/* In a child of fork, before it has a second thread: blocks that are there now are told from those that it will make. */
+void heap_mark_inherited(void);
+/* Does a block with this state byte come from before heap_mark_inherited? Inside a stop. */
+bool heap_is_inherited(uint8_t state);
 /* Inside a stop: caches of threads that ended without heap_thread_exit (raw exit, or malloc after the last destructor) are
  * given back. */
 void heap_reap(bool (*exists)(int tid));

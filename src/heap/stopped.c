@@ -52,11 +52,38 @@ bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot))
 	return true;
 }
 
+static uint32_t stamps_made; /* inside a stop */
+
 uint8_t heap_advance_stamp(void)
 {
 	uint8_t next = arena.stamp == STATE_STAMP ? 1 : arena.stamp + 1;
 	store_relaxed(&arena.stamp, next);
+	stamps_made++;
 	return next;
+}
+
+static uint32_t inherited_before; /* stamps_made at the fork */
+static bool inherits;
+
+static bool restamp(struct span *s, uint32_t slot)
+{
+	store_relaxed(&s->state[slot], STATE_ALLOCATED | arena.stamp);
+	return true;
+}
+
+void heap_mark_inherited(void)
+{
+	inherits = true;
+	inherited_before = stamps_made;
+	heap_advance_stamp();
+	heap_each_cached(restamp); /* what is ready to be handed out will be a block of this process */
+}
+
+/* The age of a stamp is known up to 62; after as many cycles all count as made here. */
+bool heap_is_inherited(uint8_t state)
+{
+	const uint32_t since = stamps_made - inherited_before, age = (arena.stamp + STATE_STAMP - (state & STATE_STAMP)) % STATE_STAMP;
+	return inherits && since < STATE_STAMP && age >= since;
 }
 
 void heap_reap(bool (*exists)(int tid))

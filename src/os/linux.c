@@ -135,6 +135,7 @@ static uint64_t clock_ns(clockid_t clock)
 
 uint64_t os_now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 uint64_t os_coarse_ns(void) { return clock_ns(CLOCK_MONOTONIC_COARSE); }
+uint64_t os_real_ns(void) { return clock_ns(CLOCK_REALTIME); }
 uint64_t os_thread_cpu_ns(void) { return os_is_confined() ? 0 : clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t os_process_cpu_ns(void) { return os_is_confined() ? 0 : clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
@@ -147,6 +148,7 @@ void os_sleep_ns(uint64_t ns)
 void os_yield(void) { syscall0(SYS_sched_yield); }
 int os_pid(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_getpid); }
 int os_tid(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_gettid); }
+int os_parent(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_getppid); }
 bool os_own_thread(int tid) { return !os_is_confined() && syscall3(SYS_tgkill, os_pid(), tid, 0) == 0; }
 bool os_secure(void) { return getauxval(AT_SECURE) != 0; }
 
@@ -274,6 +276,12 @@ long os_write_quietly(int fd, const void *buf, size_t n)
 	return r;
 }
 
+int os_rename(const char *from, const char *to, bool keep)
+{
+	return (int)syscall6(SYS_renameat2, AT_FDCWD, (long)from, AT_FDCWD, (long)to, keep ? 1 /* RENAME_NOREPLACE */ : 0, 0);
+}
+bool os_may_execute(const char *path) { return syscall3(SYS_faccessat, AT_FDCWD, (long)path, 1 /* X_OK */) == 0; }
+int os_unlink(const char *path) { return (int)syscall3(SYS_unlinkat, AT_FDCWD, (long)path, 0); }
 void os_close(int fd) { syscall1(SYS_close, fd); }
 int os_keep(int fd) { return (int)syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100); }
 

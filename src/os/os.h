@@ -41,14 +41,16 @@ bool os_guard(void *p, size_t size);                /* no access; false: still a
 /* -- time -- */
 uint64_t os_now_ns(void);          /* monotonic */
 uint64_t os_coarse_ns(void);       /* monotonic, a few ms coarse, a few ns cheap */
+uint64_t os_real_ns(void);         /* since 1970 */
 uint64_t os_thread_cpu_ns(void);
 uint64_t os_process_cpu_ns(void);
 void os_sleep_ns(uint64_t ns);     /* may wake early */
 void os_yield(void);
 
-/* -- identity. Both are 0 once os_confined is set. -- */
+/* -- identity. All are 0 once os_confined is set. -- */
 int os_pid(void);
 int os_tid(void);
+int os_parent(void);
 bool os_own_thread(int tid);       /* a thread of this process has this id */
 bool os_secure(void);              /* AT_SECURE: setuid, setgid or capabilities were gained */
 uintptr_t os_pointer_guard(void);  /* what glibc's setjmp mixes into rbp, rsp and pc; 0: none, or unknown */
@@ -70,6 +72,10 @@ int os_memfd(const char *name);                     /* a file in memory; descrip
 bool os_files_unlimited(void);                      /* RLIMIT_FSIZE is not set: writing a file cannot end in SIGXFSZ */
 long os_write(int fd, const void *buf, size_t n);   /* repeats EINTR and short writes; written or -errno */
 long os_write_quietly(int fd, const void *buf, size_t n); /* the same; raises neither SIGPIPE nor SIGXFSZ */
+/* 0 or -errno. keep: what is there already stays, -EEXIST (file systems that can't tell: -EINVAL). */
+int os_rename(const char *from, const char *to, bool keep);
+bool os_may_execute(const char *path);
+int os_unlink(const char *path);
 void os_close(int fd);
 int os_keep(int fd);                                /* another descriptor for it, a high one, closed by exec; or -errno */
 struct os_file {

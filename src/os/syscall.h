@@ -21,7 +21,7 @@ struct call_failure {
  * The errors are such as the kernel or a seccomp filter gives for a correct call. Not EFAULT for process_vm_readv, nor EIO for
  * reads of /proc/self/mem: those are answers (nothing can be read there), which must not be given for memory that is there.
  *
- * Left out are getpid, gettid, geteuid, sched_yield and exit_group, which have no failure, and close, which closes whatever it answers.
+ * Left out are getpid, getppid, gettid, geteuid, sched_yield and exit_group, which have no failure, and close, which closes whatever it answers.
  */
 static inline __attribute__((always_inline)) struct call_failure call_failure(long n)
 {
@@ -38,6 +38,9 @@ static inline __attribute__((always_inline)) struct call_failure call_failure(lo
 	case SYS_pwrite64: return (struct call_failure){ FAULT_pwrite, ENOSPC };
 	case SYS_memfd_create: return (struct call_failure){ FAULT_memfd, EMFILE };
 	case SYS_write: return (struct call_failure){ FAULT_write, ENOSPC };
+	case SYS_renameat2: return (struct call_failure){ FAULT_rename, EACCES };
+	case SYS_faccessat: return (struct call_failure){ FAULT_faccessat, EACCES };
+	case SYS_unlinkat: return (struct call_failure){ FAULT_unlink, EACCES };
 	case SYS_readlinkat: return (struct call_failure){ FAULT_readlink, EACCES };
 	case SYS_getdents64: return (struct call_failure){ FAULT_getdents, ENOENT };
 	case SYS_statx: return (struct call_failure){ FAULT_statx, ENOSYS };

@@ -14,6 +14,7 @@
  * outside. An interior pointer between lost blocks counts like any other; offsets (mark/filter.h) do not: small numbers are more frequent.
  */
 #include "report/find.h"
+#include "report/suppress.h"
 #include "cycle/cycle_parts.h"
 #include "base/fault.h"
 #include "os/os.h"
@@ -347,5 +348,7 @@ void report_take(struct report *r, unsigned flags)
 {
 	__builtin_unwind_init(); /* registers of the program that ours would save below */
 	take(r, flags);
+	if (r->complete)
+		report_finish(r);
 	__asm__ volatile("" ::: "memory");
 }

@@ -27,13 +27,14 @@ static struct {
 	uint32_t mask;             /* places - 1 */
 	uint32_t last_site, last_row; /* neighbours in a span come from the same place as a rule */
 	uint32_t owner;            /* row of the last definite block */
+	bool inherited;            /* the last definite block is not told: a parent made it */
 	bool cut;
 } g;
 struct watched gather_watched;
 
 /* ---- block sizes ---- */
 
-uint64_t block_bytes(const struct span *s, uint32_t slot) { return s->block; }
+uint64_t block_bytes(const struct span *s, uint32_t slot) { return sites_bytes(s, slot); }
 
 void block_sizes(const struct span *s, uint32_t slot, uint64_t *least, uint64_t *most)
 {
@@ -135,6 +136,15 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 		gather_watched.rule = (uint8_t)rule;
 		gather_watched.owner = owner;
 	}
+	if (kind != KIND_REACHABLE && heap_is_inherited(p.s->state[p.slot])) { /* whoever made it reports it */
+		g.inherited = kind == KIND_DEFINITE || g.inherited;
+		g.r->inherited_blocks++;
+		g.r->inherited_bytes += bytes;
+		return;
+	}
+	g.inherited = g.inherited && kind != KIND_DEFINITE;
+	if (kind == KIND_INDIRECT && g.inherited) /* its owner is not told, so it tells for itself */
+		kind = KIND_DEFINITE;
 	uint32_t row = row_of(sites_of(p.s, p.slot));
 	if (row == NO_ROW) {
 		g.owner = kind == KIND_DEFINITE ? NO_ROW : g.owner;

@@ -9,6 +9,7 @@
  *   text.c      the report at exit, readable without the command              report_print
  *   suppress.c  which sites are left out                                      (asked by find.c)
  *   growth.c    live bytes of sites over time                                 report_tick
+ *   end.c       when a report is made and where it goes                       report_tell, report_at_exit
  */
 #ifndef CGC_REPORT_REPORT_H
 #define CGC_REPORT_REPORT_H
@@ -29,6 +30,7 @@ struct report {
 	const char *reason;
 	struct { uint64_t blocks, bytes; } total[KINDS]; /* suppressed sites excluded */
 	uint64_t suppressed_blocks, suppressed_bytes;
+	uint64_t inherited_blocks, inherited_bytes; /* lost or possible, made by a parent before it forked: in no total and no site */
 	struct report_site *sites;  /* largest lost first */
 	uint32_t count;
 	struct snapshot_block *blocks; /* s.site is an index into sites; NULL unless asked for */
@@ -60,6 +62,12 @@ uint64_t report_site_id(uint32_t node);
 
 /* Takes a sample of live bytes by site (interval=). */
 void report_tick(void);
+
+/* report_take, then text or files as options say. `why` as in the snapshot's header. Result: as report_at_exit. */
+uint64_t report_tell(const char *why);
+/* In a handler: no report is under way in this thread, nor does one in another thread take longer than a while. */
+bool report_ready(void);
+uint64_t report_started_ns(void); /* CLOCK_REALTIME of the process' start, or of the fork that made it */
 
 /* At the end of the process: report_take, and report_print or a snapshot file as options say. Result: blocks lost and not suppressed. */
 uint64_t report_at_exit(void);

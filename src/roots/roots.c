@@ -35,11 +35,20 @@
 
 static struct maps maps;
 static struct ranges left_out, stacks;
-static uint64_t scanned;
+static uint64_t scanned, counted[ROOT_SHARES]; /* all of it, and by kind */
 static bool from_smaps;
 static bool files; /* roots=+file: mapped files count, as far as they are in memory */
 static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 static unsigned looked_kind;  /* enum root_kind */
+
+const char *const root_share_names[ROOT_SHARES] = { "registers", "stack", "segment", "mapping", "shared", "kernel" };
+uint64_t roots_bytes(enum root_share share) { return load_relaxed(&counted[share]); }
+
+static void count(enum root_share share, uint64_t bytes)
+{
+	scanned += bytes;
+	add_relaxed(&counted[share], bytes);
+}
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
@@ -198,7 +207,7 @@ static void mark_threads(void)
 			continue;
 		for (unsigned w = 0; w < t->word_count; w++)
 			mark_word(t->words[w]);
-		scanned += t->word_count * 8;
+		count(SHARE_REGISTERS, t->word_count * 8);
 	}
 }
 
@@ -206,7 +215,7 @@ static void mark_threads(void)
 
 static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bool present, bool on_stack)
 {
-	scanned += high - low;
+	count(on_stack ? SHARE_STACK : m->flags & MAPPING_SHARED ? SHARE_SHARED : m->kind == MAPPING_ANON ? SHARE_MAPPING : SHARE_SEGMENT, high - low);
 	bool readable = m->flags & MAPPING_READ;
 	if (UNLIKELY(looker != NULL)) {
 		looked_kind = on_stack ? ROOT_STACK : (m->flags & MAPPING_EXEC) && !(m->flags & MAPPING_SHARED) ? ROOT_CODE : ROOT_MEMORY;
@@ -280,7 +289,7 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 	for (size_t i = ranges_first_above(&stacks, from); i < stacks.count && stacks.at[i].low < to; i++) {
 		uintptr_t low = stacks.at[i].low > from ? stacks.at[i].low : from;
 		uintptr_t high = stacks.at[i].high < to ? stacks.at[i].high : to;
-		scanned += high - low;
+		count(SHARE_STACK, high - low);
 		looked_kind = ROOT_STACK;
 		if (UNLIKELY(looker != NULL))
 			looker(low, high);
@@ -301,7 +310,7 @@ static bool is_root(const struct mapping *m)
 
 static void mark_copy(uintptr_t low, uintptr_t high)
 {
-	scanned += high - low;
+	count(SHARE_SHARED, high - low); /* rings */
 	looked_kind = ROOT_RING;
 	if (UNLIKELY(looker != NULL))
 		looker(low, high);
@@ -330,7 +339,7 @@ static bool mark_declared(const struct mapping *m, uintptr_t low, uintptr_t high
 {
 	if (m->kind == MAPPING_SECRET || fault(FAULT_no_declared))
 		return true;
-	scanned += high - low;
+	count(SHARE_MAPPING, high - low);
 	if (UNLIKELY(looker != NULL)) {
 		looker(low, high);
 		return true;
@@ -345,7 +354,7 @@ static void mark_segment(uintptr_t low, uintptr_t high)
 		bool more = i < left_out.count && left_out.at[i].low < high;
 		uintptr_t end = more ? left_out.at[i].low : high;
 		if (low < end) {
-			scanned += end - low;
+			count(SHARE_SEGMENT, end - low);
 			mark_range_copied(low, end, false, COPY_PROTECTED);
 		}
 		if (!more)
@@ -360,7 +369,7 @@ static enum abort_reason mark_segments(void)
 		return ABORT_ROOT_UNREADABLE;
 	segments_each(mark_segment);
 	for (size_t i = 0; i < stacks.count; i++) {
-		scanned += stacks.at[i].high - stacks.at[i].low;
+		count(SHARE_STACK, stacks.at[i].high - stacks.at[i].low);
 		if (!mark_range_copied(stacks.at[i].low, stacks.at[i].high, true, COPY_PROTECTED))
 			return ABORT_ROOT_UNREADABLE;
 	}
@@ -384,18 +393,20 @@ static enum abort_reason mark_all(void)
 	if (!rings_look(&maps))
 		return ABORT_UNSEEN;
 	mark_threads();
-	scanned += 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel));
-	scanned += 8 * ignored_each(mark_word);
+	count(SHARE_KERNEL, 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel)));
+	count(SHARE_KERNEL, 8 * ignored_each(mark_word));
 	if (!declared_each(&maps, mark_declared))
 		return ABORT_ROOT_UNREADABLE;
 	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
-	scanned += 8 * stats.in_flight;
+	count(SHARE_KERNEL, 8 * stats.in_flight);
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
 }
 
 enum abort_reason roots_mark(uint64_t *bytes)
 {
 	scanned = 0;
+	for (unsigned i = 0; i < ROOT_SHARES; i++)
+		store_relaxed(&counted[i], 0);
 	*bytes = 0;
 	if (tables_full() || flight_full(flight_now()))
 		return ABORT_TABLE_FULL;

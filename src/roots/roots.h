@@ -27,6 +27,11 @@ void roots_weak_each(void (*fn)(uintptr_t word));
 /* Which words they were, in their places; registers or not. Until the next roots_set_weak. */
 void roots_weak_range(uintptr_t *low, uintptr_t *high);
 
+/* What the last completed roots_mark gave to the marker, by kind: for reports. */
+enum root_share { SHARE_REGISTERS, SHARE_STACK, SHARE_SEGMENT, SHARE_MAPPING, SHARE_SHARED, SHARE_KERNEL, ROOT_SHARES };
+extern const char *const root_share_names[ROOT_SHARES];
+uint64_t roots_bytes(enum root_share share);
+
 /* Inside a stop, on the collector's stack, while no mark runs: shows every range of words that roots_mark would give to the marker.
  * Reading one may fault: copy it (os_read_self). false: something could not be listed. */
 bool roots_look(void (*fn)(uintptr_t low, uintptr_t high));

@@ -149,7 +149,8 @@ bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *
 
 bool threads_resend(const siginfo_t *info)
 {
-	return syscall4(SYS_rt_tgsigqueueinfo, os_pid(), os_tid(), info->si_signo, (long)info) == 0;
+	const int pid = os_pid(), tid = os_tid();
+	return syscall4(SYS_rt_tgsigqueueinfo, pid, tid, info->si_signo, (long)info) == 0 || syscall3(SYS_tgkill, pid, tid, info->si_signo) == 0;
 }
 
 const char *threads_register(const void *context, unsigned i, uintptr_t *word)

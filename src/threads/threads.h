@@ -75,7 +75,7 @@ struct kernel_action {
 bool threads_action(int signal_number, const struct kernel_action *set, struct kernel_action *old);
 /* A handler of ours: with information, on the alternate stack, everything but 32 and 33 blocked. */
 bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *), struct kernel_action *old);
-/* Sends the calling thread a signal with just this information. */
+/* Sends the calling thread a signal with just this information; without it where the kernel finds no room for it. */
 bool threads_resend(const siginfo_t *info);
 /* Register i of the context that a handler was given, and its name; NULL: there is none such. */
 const char *threads_register(const void *context, unsigned i, uintptr_t *word);

@@ -11,7 +11,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 seconds=${FUZZ_SECONDS:-${ALL:+1800}}
 seconds=${seconds:-20}
-targets=(options maps stat elf text heap cfi)
+targets=(options suppress maps stat elf text heap cfi)
 (($#)) && targets=("$@")
 build=$PROGRAMS/fuzz
 corpus=${FUZZ_CORPUS:-$T/corpus}
@@ -36,6 +36,8 @@ printf 'mode=report:stats=1,verbosity=2 log_path=/tmp/x.%%p' | seed options 1
 printf 'heap_limit=0x10m:growth=1000:cpu_limit=0:grace=33:stress=:watch=0x280000001000' | seed options 2
 printf 'mode=quarantine:mode=colect:stat:help:fault=mmap@3../maps@2:roots=segments' | seed options 3
 printf 'mmap@3../no_stacks@18446744073709551615/ack' | seed options 4
+printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022leak:^foo*bar$\nonly:lib\n# x\n{\n name\n Memcheck:Leak\n match-leak-kinds: definite,possible\n fun:*alloc\n ...\n obj:*/libc.so*\n src:a?.c\n}\n' | seed suppress 1
+printf '\001\001\001\001\001\001\001\001\001\001\001\001\001\001\001\001\001\001{\nn\nMemcheck,Helgrind:Leak\n...\nfun:m*c\n...\nfun:a\n}\n{\nn\nMemcheck:Cond\nfun:x\n}' | seed suppress 2
 { printf '\377\017'; cat /proc/self/maps; } | seed maps 1
 { printf '\100\001'; head -n 60 /proc/self/smaps; } | seed maps 2
 printf '\007\0007f00-7f0 rwxp 0 0:0 0\n1000-3000 rw-s 00000000 00:01 7 /dev/shm/a b (deleted)\nSwap: 4 kB\nRss: 8 kB\n4000-5000 ---p 0 fd:00 1 /dev/nvidia0\n' | seed maps 3

@@ -40,7 +40,7 @@ static void report_begin(void)
 	globals = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	must(globals != MAP_FAILED, "no page");
 	cycle_start();
-	cr_assert(sites_start());
+	cr_assert(sites_start(0));
 }
 
 /* What calls left on the stack and in registers goes. */
