@@ -23,6 +23,7 @@
 #include "preload/kin.h"
 #include "preload/real.h"
 #include "preload/shim.h"
+#include "control/control.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -50,6 +51,8 @@ static void thread_seen(void)
 {
 	if (keyed)
 		pthread_setspecific(key, &key);
+	if (UNLIKELY(heap_hooks.asked != NULL)) /* glibc's handler has replaced ours, if this is the first thread */
+		threads_hear();
 }
 
 /* ---- fork ---- */
@@ -88,6 +91,7 @@ static void forked(void)
 	audit_forked();
 	copied = true;
 	faults_forked();
+	control_forked();
 }
 
 /*
@@ -196,6 +200,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	report_start();
 	if (options.explain)
 		faults_start();
+	control_start(env);
+	control_interval(options.interval);
 }
 
 /* Contradictions. A child of fork that did little says nothing: its parent's line speaks for the program. */
@@ -216,6 +222,7 @@ int end_process(bool flush)
 	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;
+	control_end();
 	if (options.mode == MODE_REPORT) {
 		roots_list_segments();
 		found = report_at_exit();

@@ -37,6 +37,8 @@ struct options {
 	unsigned audit;        /* enum audit_kind: what counts as a use of a lost block in mode=audit */
 	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */
 	char children[160];    /* which programs below the first one are served: all, none or names joined by + (preload/children.c) */
+	unsigned listen;       /* 1: the process may be asked over a socket (control/) */
+	unsigned interval;     /* seconds between two looks at what grows; 0: none */
 	unsigned help;         /* 1: print the table and run on */
 };
 extern struct options options;
@@ -47,7 +49,7 @@ static inline uintptr_t options_tag_mask(void)
 	return options.tagged && options.tagged < 64 ? ((uintptr_t)1 << options.tagged) - 1 : UINTPTR_MAX;
 }
 
-enum option_kind { OPTION_NUMBER, OPTION_SIZE, OPTION_CHOICE, OPTION_TEXT, OPTION_ADDRESS };
+enum option_kind { OPTION_NUMBER, OPTION_SIZE, OPTION_CHOICE, OPTION_TEXT, OPTION_ADDRESS, OPTION_SECONDS };
 
 struct option_row {
 	const char *name;

@@ -3,8 +3,7 @@
  *
  *   protocol.c   requests as text                        request_read
  *   folder.c     where the socket lies, and whose it is  folder_bind, folder_unbind
- *   doorbell.c   signals that bring us into the process  doorbell_*
- *   serve.c      one connection                          serve_*
+ *   serve.c      one connection                          serve_connection
  *   control.c    when: asked, busy, fork, exec, filter   control_*
  *
  * Folder: $XDG_RUNTIME_DIR/cgc, else $TMPDIR/cgc-UID, else /tmp/cgc-UID: made 0700, must belong to us, no link is followed. Socket: PID in it, or
@@ -44,6 +43,7 @@ void control_resume(void);
 
 /* For the wrappers of close and kin. Our descriptor, -1 if there is none: the program did not open it and should not find it. */
 extern int control_descriptor; /* atomic */
+bool control_owns(int fd);         /* it is that one, and not another that got its number since */
 /* The program is about to use this number itself: ours moves. */
 void control_make_way(int fd);
 /* It may have been closed behind our back: made anew if so. */
