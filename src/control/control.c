@@ -70,11 +70,13 @@ static bool is_ours(int fd) { return fd >= 0 && os_inode(fd) == inode; }
 
 bool control_owns(int fd) { return fd >= 0 && fd == load_relaxed(&control_descriptor) && is_ours(fd); }
 
-static void ring(int fd)
+/* false: neither can the kernel ring nor is there a timer to look by. */
+static bool ring(int fd)
 {
 	look_every = os_signals_room(SIGNALS_ROOM) && os_local_ring(fd, threads_signal(), owner) == 0 ? 0 : 500 * MS;
 	if (look_every)
 		again_in(look_every);
+	return !look_every || timer_again >= 0;
 }
 
 static bool open_socket(void)
@@ -83,7 +85,7 @@ static bool open_socket(void)
 	if (fd < 0)
 		return false;
 	fd = os_move_high(fd);
-	if (os_local_listen(fd, QUEUE) < 0) {
+	if (os_local_listen(fd, QUEUE) < 0 || !ring(fd)) {
 		os_close(fd);
 		folder_unbind(folder, name);
 		name[0] = 0;
@@ -91,7 +93,6 @@ static bool open_socket(void)
 	}
 	inode = os_inode(fd);
 	store_release(&control_descriptor, fd);
-	ring(fd);
 	return true;
 }
 
@@ -196,10 +197,19 @@ void control_start(char **env)
 		say("listen=1: the folder %s %s: nobody can ask this program: remove it, or set TMPDIR", folder, wrong);
 		return;
 	}
-	if (!ready() || (listens = true, make_timers(), !open_socket())) {
-		listens = false;
-		say("listen=1: no socket can be made in %s: nobody can ask this program: it needs /proc, room in that folder and one descriptor", folder);
+	serving = 1; /* who is quick rings before the socket is complete */
+	bool open = ready();
+	if (open) {
+		make_timers();
+		open = open_socket();
 	}
+	listens = open;
+	__atomic_store_n(&serving, 0, __ATOMIC_SEQ_CST);
+	if (open)
+		again_in(MS);
+	else
+		say("listen=1: no socket can be made in %s: nobody can ask this program: it needs /proc, room in that folder, a descriptor and a queue for signals",
+		    folder);
 }
 
 void control_interval(unsigned seconds)

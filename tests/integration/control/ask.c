@@ -6,10 +6,13 @@
  *   ask -raw SOCKET BYTES         sends just these bytes (no newline)
  *   ask -silent SOCKET SECONDS    connects and says nothing
  *   ask -stale FOLDER N           leaves N sockets that nobody listens on, named by PIDs that are free
- *   ask -hammer SOCKET FILE       asks again and again until FILE is there, prints nothing
+ *   ask -hammer FOLDER FILE       asks everybody in the folder again and again until FILE is there; with a fourth argument some come
+ *                                 and go without a word or in the middle of one. Prints how often somebody answered
  */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 10000 };
 
 static int dial(const char *path)
 {
@@ -103,12 +106,51 @@ static int stale(const char *folder, int n)
 	return 0;
 }
 
+static int ask_once(const char *path, const char *request, int listen)
+{
+	char line[300];
+	int passed = -1, heard = 0;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0) {
+		send(fd, request, strlen(request), MSG_NOSIGNAL);
+		heard = listen && hear(fd, line, &passed);
+		if (passed >= 0)
+			close(passed);
+	}
+	close(fd);
+	return heard;
+}
+
+static int hammer(const char *folder, const char *end, int rude)
+{
+	static const char *const requests[] = { "hello\n", "snapshot\n", "nonsense\n", "", "snapshot bl" };
+	unsigned i = 0, answered = 0;
+	while (access(end, F_OK)) {
+		DIR *d = opendir(folder);
+		for (struct dirent *e; d && (e = readdir(d));) {
+			char path[400];
+			unsigned which = i++ % (rude ? 5 : 3);
+			snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+			if (e->d_name[0] != '.')
+				answered += (unsigned)ask_once(path, requests[which], which < 3);
+		}
+		if (d)
+			closedir(d);
+		usleep(3000);
+	}
+	printf("%u answered\n", answered);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	char line[300];
 	int passed;
 	if (argc < 3)
 		return 2;
+	signal(SIGPIPE, SIG_IGN); /* who is refused is told before it could say anything */
 	if (!strcmp(argv[1], "-stale"))
 		return stale(argv[2], atoi(argv[3]));
 	if (!strcmp(argv[1], "-silent")) {
@@ -116,25 +158,8 @@ int main(int argc, char **argv)
 		sleep((unsigned)atoi(argv[3]));
 		return 0;
 	}
-	if (!strcmp(argv[1], "-hammer")) {
-		static const char *const requests[] = { "hello\n", "snapshot\n", "why 0x10\n", "nonsense\n", "snapshot blocks" };
-		for (unsigned i = 0; access(argv[3], F_OK); i++) {
-			struct sockaddr_un a = { .sun_family = AF_UNIX };
-			int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-			snprintf(a.sun_path, sizeof a.sun_path, "%s", argv[2]);
-			if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0) {
-				const char *request = requests[i % 5];
-				send(fd, request, strlen(request), MSG_NOSIGNAL);
-				if (i % 3)
-					hear(fd, line, &passed);
-				if (i % 3 && passed >= 0)
-					close(passed);
-			}
-			close(fd);
-			usleep(2000);
-		}
-		return 0;
-	}
+	if (!strcmp(argv[1], "-hammer"))
+		return hammer(argv[2], argv[3], argc > 4);
 	int raw = !strcmp(argv[1], "-raw");
 	const char *path = argv[raw ? 2 : 1], *request = argv[raw ? 3 : 2];
 	if (!raw && argc > 3)

@@ -198,6 +198,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "exec")) {
 		execl("/proc/self/exe", "asked", "sleep", file, (char *)NULL);
 	} else if (!strcmp(what, "execs")) { /* becomes another image over and over while it is asked */
+		usleep(2000); /* long enough to be asked */
 		if (!over())
 			execl("/proc/self/exe", "asked", "execs", file, (char *)NULL);
 	} else if (!strcmp(what, "chroot")) {
