@@ -7,6 +7,7 @@
  *
  * What the wrappers' side of an EINTR knows (self.eintr_*) belongs to the interrupted code: it is put away meanwhile.
  */
+#include "base/fault.h"
 #include "heap/self.h"
 #include "os/os.h"
 #include "threads/room.h"
@@ -20,7 +21,7 @@ struct errand {
 
 BARE bool aside_root(uint32_t tid, struct thread_root *t)
 {
-	if (LIKELY(load_acquire(&aside.tid) != tid))
+	if (LIKELY(load_acquire(&aside.tid) != tid) || (UNLIKELY(fault_armed) && fault_hit(FAULT_no_aside)))
 		return false;
 	const uintptr_t *from = (const uintptr_t *)&aside.root;
 	for (size_t i = 0; i < sizeof *t / sizeof *from; i++) /* no memcpy: park_interrupted calls nothing */

@@ -59,6 +59,11 @@ begin signal "" sleep
 over signal
 [[ ! -e $folder/$pid ]] && ok "the socket is gone with the program" || bad "the socket is still there"
 
+sees() { timeout 30 env -u LD_PRELOAD "$cgc" run --library="$LIB" "$@" -- sh -c 'echo ":$CGC_OPTIONS:"' 2>/dev/null; }
+[[ $(sees --mode=report --log_path=/dev/null) == *:listen=1:* ]] && ok "cgc run --mode=report listens" || bad "cgc run --mode=report: $(sees --mode=report --log_path=/dev/null)"
+[[ $(sees --mode=report --listen=0 --log_path=/dev/null) != *listen=1* ]] && ok "unless told otherwise" || bad "cgc run --listen=0"
+[[ $(sees --mode=collect) != *listen* ]] && ok "cgc run --mode=collect does not" || bad "cgc run --mode=collect listens"
+
 # -- descriptors: what closes everything --
 for how in closefrom close_range loop syscall dup2; do
   begin close-$how "" close=$how

@@ -324,6 +324,26 @@ Test(options, sizes_take_suffixes_and_refuse_overflow)
 	}
 }
 
+Test(options, times_have_suffixes)
+{
+	static const struct { const char *text; unsigned seconds; } good[] = {
+		{ "interval=0", 0 }, { "interval=60", 60 }, { "interval=60s", 60 }, { "interval=10m", 600 }, { "interval=2H", 7200 },
+	};
+	struct options o;
+	for (size_t i = 0; i < NELEM(good); i++) {
+		options_defaults(&o);
+		cr_expect_eq(options_parse(&o, good[i].text, NULL), 0, "%s", good[i].text);
+		cr_expect_eq(o.interval, good[i].seconds, "%s", good[i].text);
+	}
+	static const char *const bad[] = { "interval=s", "interval=1k", "interval=1d", "interval=-1", "interval=1mm", "interval=99999h",
+		                           "interval=18446744073709551615m", "heap_limit=1s", "heap_limit=1h" };
+	for (size_t i = 0; i < NELEM(bad); i++) {
+		options_defaults(&o);
+		cr_expect_eq(options_parse(&o, bad[i], NULL), 1, "%s", bad[i]);
+		cr_expect_eq(o.interval + o.heap_limit, 0);
+	}
+}
+
 Test(options, addresses_are_hexadecimal_with_0x)
 {
 	struct options o;
