@@ -3,7 +3,8 @@
  *
  *   kernel: signal 33, from the socket (O_ASYNC) or a timer ──▶ stop handler ──▶ heap_hooks.asked
  *   1. What is asked is noted.
- *   2. Is this a moment to serve? Not in a slow path of the heap, a cycle, a fork, a stop: then a timer of a few ms brings us back.
+ *   2. Is this a moment to serve? Not in a slow path of the heap, with a lock of ours (the program is at a report of its own), in a cycle, a
+ *      fork, a stop: then a timer of a few ms brings us back.
  *   3. One thread serves, on a stack of ours (threads_run_aside), until nothing is noted any more. Who comes meanwhile leaves a note.
  *
  * Signal 33 reaches a thread that blocks everything; it goes to the process, so the kernel chooses a thread that is alive, and a program that sleeps
@@ -26,6 +27,7 @@
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
+#include "base/lock.h"
 #include "base/options.h"
 #include "base/text.h"
 #include "os/local.h"
@@ -134,7 +136,7 @@ static void serve(void *unused)
 
 static bool good_moment(void)
 {
-	return self.busy == 0 && !self.in_collector && !threads_stopped() && !os_is_confined() && os_pid() == owner;
+	return self.busy == 0 && !lock_any_held() && !self.in_collector && !threads_stopped() && !os_is_confined() && os_pid() == owner;
 }
 
 /* Each round sees the notes left up to it; who finds `serving` set leaves a note before, and we look after clearing it (seq_cst). */

@@ -1,5 +1,6 @@
 /* Base: formatting, options, injected failures and the pause histogram. What is claimed here is what users read on their
  * screens and what every other room's messages are made of. */
+#include "base/lock.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "base/stats.h"
@@ -552,4 +553,20 @@ Test(stats, every_abort_has_a_name)
 {
 	for (int i = 0; i < ABORT_REASONS; i++)
 		cr_expect_gt(strlen(abort_names[i]), 3);
+}
+
+Test(locks, a_thread_knows_whether_it_holds_any)
+{
+	static struct lock low = LOCK_INIT(RANK_CACHES), high = LOCK_INIT(RANK_LEAF);
+	cr_assert(!lock_any_held());
+	lock_take(&low);
+	cr_assert(lock_try(&high) && lock_any_held());
+	cr_assert(!lock_try(&low), "it is held already");
+	lock_drop(&low);
+	cr_assert(lock_any_held());
+	lock_drop(&high);
+	cr_assert(!lock_any_held());
+	lock_take(&high);
+	lock_reset(&high);
+	cr_assert(!lock_any_held());
 }
