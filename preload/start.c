@@ -51,7 +51,7 @@ static void thread_seen(void)
 {
 	if (keyed)
 		pthread_setspecific(key, &key);
-	if (UNLIKELY(heap_hooks.asked != NULL)) /* glibc's handler has replaced ours, if this is the first thread */
+	if (UNLIKELY(heap_hooks.asked != NULL) && !os_is_confined()) /* glibc's handler has replaced ours, if this is the first thread */
 		threads_hear();
 }
 

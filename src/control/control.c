@@ -303,7 +303,7 @@ void control_end(void)
 
 void control_forked(void)
 {
-	if (!heap_hooks.asked)
+	if (!heap_hooks.asked || os_is_confined()) /* behind a filter: the socket is closed, and no call of ours is allowed */
 		return;
 	close_socket(); /* the parent's; its name stays */
 	name[0] = 0;

@@ -139,17 +139,28 @@ static void close_all(const char *how)
 	wait_for_end();
 }
 
+static void *nothing(void *unused) { return malloc(10); }
+
 static void filtered(void)
 {
 	struct sock_filter all[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
 	/* sigreturn too: whoever is signalled dies of it */
+#define KILL(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
 	struct sock_filter none[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS), all[0] };
+		KILL(rt_sigreturn), KILL(accept4), KILL(timer_create), KILL(timer_settime), KILL(socket), all[0] };
 	struct sock_fprog program = { sizeof none / sizeof *none, none };
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		printf("prctl: %s\n", strerror(errno));
+	int status;
+	pthread_t t;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(7);
+	if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 7)
+		printf("the child behind the filter: %x\n", status);
+	pthread_create(&t, NULL, nothing, NULL);
+	pthread_join(t, NULL);
 	tell_ready();
 	wait_for_end();
 }
