@@ -35,7 +35,7 @@ static void run(uintptr_t sp, void *errand, void *unused)
 	const struct errand *e = errand;
 	struct self was = self;
 	stack_t alternate = { 0, SS_DISABLE, 0 }, none = { 0, SS_DISABLE, 0 };
-	uint64_t open = ~(1ull << (stop.signal - 1)), saved;
+	uint64_t open = ~(1ull << (stop.signal - 1)), saved = THREADS_NO_MASK;
 
 	park_capture(&aside.root, sp, (const uintptr_t *)sp, 6);
 	aside.root.tid = os_tid();

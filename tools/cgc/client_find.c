@@ -47,12 +47,11 @@ bool subject_read(int pid, struct subject *s)
 	if (slurp(pid, "status", text, sizeof text) <= 0)
 		return false;
 	for (char *line = text; line; line = strchr(line, '\n'), line += line != NULL) {
-		char *last = NULL;
 		sscanf(line, "Uid: %u %u", &real, &uid);
 		sscanf(line, "SigQ: %ld/%ld", &s->queued, &s->queue_limit);
 		if (strncmp(line, "NSpid:", 6) == 0)
 			for (char *c = line + 6, *end; *c == '\t'; c = end)
-				s->inner = (int)strtol(last = c, &end, 10);
+				s->inner = (int)strtol(c, &end, 10);
 		if (strncmp(line, "State:\tZ", 8) == 0)
 			return false;
 	}
