@@ -3,7 +3,7 @@
  *
  * A signal 33 that is queued to a thread inside execve stays queued across it and, as the new image has no handler for it, kills that.
  * So each call waits for the end of a stop and keeps new ones away until it fails; when it does not fail, there is nothing left
- * to protect.
+ * to protect. The same goes for the signals that ask (control/).
  *
  * A vfork child shares our memory with its parent but is another process: a stop does not see it, and it must not touch our
  * locks. It goes straight to the real call. It is told apart by a page that says which process we are: a fork child finds
@@ -19,6 +19,7 @@
  * The variadic forms gather their arguments on the stack, as glibc does: they may be called in handlers and after vfork,
  * where nothing may allocate. They end in our own execve and execvp.
  */
+#include "control/control.h"
 #include "os/os.h"
 #include "preload/real.h"
 #include "preload/shim.h"
@@ -95,6 +96,7 @@ static bool enter(const char *path, bool search)
 {
 	if (!identity_own())
 		return false;
+	control_pause();
 	if (UNLIKELY(exec_tell != NULL) && (!path || (search ? findable(path) : os_may_execute(path))))
 		exec_tell();
 	threads_exec_enter();
@@ -105,8 +107,10 @@ static bool enter(const char *path, bool search)
 static int leave(bool entered, int result)
 {
 	int saved = errno;
-	if (entered)
+	if (entered) {
 		threads_exec_leave();
+		control_resume();
+	}
 	errno = saved;
 	return result;
 }

@@ -13,6 +13,7 @@
  * different files nothing is flushed early: a broken pipe would end the program before its report.
  */
 #include "api/lsan.h"
+#include "control/control.h"
 #include "cycle/audit.h"
 #include "cycle/cycle.h"
 #include "heap/self.h"
@@ -77,6 +78,7 @@ static int end_process(void)
 	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;
+	control_end();
 	if (options.mode == MODE_REPORT && lsan_reports_at_exit()) {
 		roots_list_segments();
 		found = report_at_exit();
@@ -165,6 +167,7 @@ void end_by_signal(int number)
 	char why[24];
 	if (os_is_confined() || !identity_own() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return;
+	control_end();
 	report_ending((uintptr_t)__builtin_dwarf_cfa());
 	text_format(why, sizeof why, "signal %d", number);
 	if (self.busy || self.in_collector || !report_ready())

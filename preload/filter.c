@@ -8,6 +8,7 @@
  *
  * The order: no cycle in flight, the call, os_confined. In between nothing of ours makes a system call in this thread.
  */
+#include "control/control.h"
 #include "cycle/cycle.h"
 #include "os/os.h"
 #include "preload/real.h"
@@ -21,6 +22,7 @@ static const char why[] = "the program installed a filter of system calls";
 
 void filter_begin(void)
 {
+	control_end();
 	cycle_confine();
 	if (filter_tell)
 		filter_tell(why);
@@ -35,6 +37,7 @@ void filter_end(bool installed)
 	}
 	stats.degraded = NULL;
 	cycle_confine_failed();
+	control_resume();
 }
 
 int prctl(int option, ...)

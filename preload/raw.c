@@ -314,6 +314,9 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_truncate, pages_told(c)) \
 	X(SYS_seccomp, filtered(c, c->a[0] == SECCOMP_SET_MODE_STRICT || c->a[0] == SECCOMP_SET_MODE_FILTER)) \
 	X(SYS_prctl, filtered(c, (int)c->a[0] == PR_SET_SECCOMP)) \
+	X(SYS_close, close((int)c->a[0])) \
+	X(SYS_close_range, close_range((unsigned)c->a[0], (unsigned)c->a[1], (int)c->a[2])) \
+	X(SYS_dup3, dup3((int)c->a[0], (int)c->a[1], (int)c->a[2])) \
 	X(SYS_io_uring_setup, ring_made(c)) \
 	X(SYS_io_uring_enter, ring_entered(c))
 enum { JUMP, LOOK, ASK }; /* to the real function; to raw_call; to either, as raw_shares says */

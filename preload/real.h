@@ -50,6 +50,7 @@
 	/* exec.c */ X(execve) X(execv) X(execvp) X(execvpe) X(fexecve) X(execveat) \
 	/* thread.c, epoll.c */ X(pthread_create) X(clone) X(pthread_setcanceltype) X(epoll_ctl) \
 	/* filter.c */ X(prctl) \
+	/* descriptors.c */ X(close) X(close_range) X(closefrom) X(dup2) X(dup3) \
 	/* kernel.c */ X(timer_create) X(timer_delete) X(sigqueue) X(pthread_sigqueue) X(mq_notify) X(mq_close) \
 	X(aio_read) X(aio_write) X(aio_fsync) X(lio_listio) \
 	/* start.c */ X(__register_atfork)

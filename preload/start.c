@@ -24,6 +24,7 @@
 #include "preload/kin.h"
 #include "preload/real.h"
 #include "preload/shim.h"
+#include "control/control.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -49,6 +50,8 @@ static void thread_seen(void)
 {
 	if (keyed)
 		pthread_setspecific(key, &key);
+	if (UNLIKELY(heap_hooks.asked != NULL) && !os_is_confined()) /* glibc's handler has replaced ours, if this is the first thread */
+		threads_hear();
 }
 
 /* ---- fork ---- */
@@ -87,6 +90,7 @@ static void forked(void)
 	audit_forked();
 	end_forked();
 	faults_forked();
+	control_forked();
 }
 
 /*
@@ -209,4 +213,6 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	if (faults_wanted())
 		faults_start(end_by_signal);
 	end_start();
+	control_start(env);
+	control_interval(options.interval);
 }

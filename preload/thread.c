@@ -70,6 +70,8 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)
 		roots_drop(hold);
 		heap_free(b);
 	}
+	if (UNLIKELY(heap_hooks.asked != NULL) && !os_is_confined())
+		threads_hear();
 	errno = saved;
 	return r;
 }

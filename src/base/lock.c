@@ -12,29 +12,32 @@ enum {
 	LOOK_AGAIN_NS = 50000000 /* a wake-up that failed costs this much, not everything */
 };
 
-#ifdef CGC_DEBUG
-/* Ranks held by this thread, one bit each: the lock order as code. */
+/* Ranks held by this thread, one bit each. A handler on top of this thread looks too (lock_any_held), so a bit is set before its lock
+ * is taken and cleared after it was dropped. Debug builds make the lock order code by it. */
 static _Thread_local uint32_t held __attribute__((tls_model("initial-exec")));
 static void held_enter(const struct lock *l)
 {
 	ensure((held >> l->rank) == 0, "locks are taken in rising rank");
-	held |= 1u << l->rank;
+	store_relaxed(&held, held | 1u << l->rank);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
-static void held_leave(const struct lock *l) { held &= ~(1u << l->rank); }
-#else
-static void held_enter(const struct lock *l) { (void)l; }
-static void held_leave(const struct lock *l) { (void)l; }
-#endif
+static void held_leave(const struct lock *l)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store_relaxed(&held, held & ~(1u << l->rank));
+}
+
+bool lock_any_held(void) { return load_relaxed(&held) != 0; }
 
 bool lock_try(struct lock *l)
 {
-	uint32_t expected = 0;
-	if (!cas(&l->word, &expected, 1))
-		return false;
-#ifdef CGC_DEBUG
-	held |= 1u << l->rank; /* a try may come in any order: it cannot deadlock */
-#endif
-	return true;
+	uint32_t expected = 0, before = held;
+	store_relaxed(&held, before | 1u << l->rank); /* a try may come in any order: it cannot deadlock */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (cas(&l->word, &expected, 1))
+		return true;
+	store_relaxed(&held, before);
+	return false;
 }
 
 void lock_take(struct lock *l)
@@ -55,8 +58,9 @@ void lock_take(struct lock *l)
 
 void lock_drop(struct lock *l)
 {
+	uint32_t before = __atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE);
 	held_leave(l);
-	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
+	if (before == 2)
 		os_futex_wake(&l->word, 1);
 }
 

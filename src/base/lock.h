@@ -28,6 +28,7 @@ struct lock {
 void lock_take(struct lock *l);  /* waits */
 bool lock_try(struct lock *l);   /* never waits; true: held now */
 void lock_drop(struct lock *l);
+bool lock_any_held(void);        /* by this thread: for handlers, which may have interrupted whoever holds what they need */
 void lock_reset(struct lock *l); /* in a forked child only: free whatever its holder was */
 
 #endif

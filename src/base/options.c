@@ -51,6 +51,8 @@ const struct option_row option_table[] = {
 	{ "exitcode_pid", OPTION_NUMBER, NULL, 0, 2147483647, "0", "process whose status exitcode= replaces; the first one sets it for those that it starts", AT(exitcode_pid) },
 	{ "suppressions", OPTION_TEXT, NULL, 0, 0, "", "mode=report: files of suppressions, joined by + (LeakSanitizer's leak:, valgrind's, only:)", AT(suppressions) },
 	{ "print_suppressions", OPTION_NUMBER, NULL, 0, 1, "0", "mode=report: say at the end what each suppression left out", AT(print_suppressions) },
+	{ "listen", OPTION_NUMBER, NULL, 0, 1, "0", "the program can be asked while it runs, by cgc leaks, why, snapshot and list", AT(listen) },
+	{ "interval", OPTION_SECONDS, NULL, 0, 8640000, "0", "time (s, m, h) between two looks at what grows; 0 is none", AT(interval) },
 	{ "help", OPTION_NUMBER, NULL, 0, 1, "0", "print this table and run on", AT(help) },
 };
 const size_t option_count = NELEM(option_table);
@@ -61,8 +63,23 @@ enum { NAME_ROOM = 32, VALUE_ROOM = 256, SHOWN = 48, LINE_ROOM = 512 };
 
 /* -- reading values -- */
 
-/* A number with an optional size suffix; false when it is none or does not fit. */
-static bool read_number(const char *s, bool sizes, bool hex_only, uint64_t *out)
+/* The factor that a suffix stands for; 0: none has this letter. */
+static uint64_t suffix(char c, bool times)
+{
+	switch (c | 0x20) {
+	case 's': return times ? 1 : 0;
+	case 'm': return times ? 60 : 1 << 20;
+	case 'h': return times ? 3600 : 0;
+	case 'k': return times ? 0 : 1 << 10;
+	case 'g': return times ? 0 : 1 << 30;
+	default: return 0;
+	}
+}
+
+enum suffixes { NO_SUFFIX, SIZES, TIMES };
+
+/* A number with an optional suffix; false when it is none or does not fit. */
+static bool read_number(const char *s, enum suffixes suffixes, bool hex_only, uint64_t *out)
 {
 	unsigned base = 10;
 	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
@@ -83,18 +100,10 @@ static bool read_number(const char *s, bool sizes, bool hex_only, uint64_t *out)
 	}
 	if (s == first)
 		return false;
-	if (sizes && *s) {
-		unsigned shift = 0;
-		switch (*s | 0x20) {
-		case 'k': shift = 10; break;
-		case 'm': shift = 20; break;
-		case 'g': shift = 30; break;
-		default: return false;
-		}
-		if (n > UINT64_MAX >> shift)
+	if (suffixes != NO_SUFFIX && *s) {
+		uint64_t factor = suffix(*s++, suffixes == TIMES);
+		if (!factor || __builtin_mul_overflow(n, factor, &n))
 			return false;
-		n <<= shift;
-		s++;
 	}
 	*out = n;
 	return !*s;
@@ -135,17 +144,23 @@ static const char *set(struct options *o, const struct option_row *row, const ch
 	int index;
 	switch (row->kind) {
 	case OPTION_NUMBER:
-		if (!read_number(value, false, false, &n))
+		if (!read_number(value, NO_SUFFIX, false, &n))
 			return "is not a number";
 		if (n < row->low || n > row->high)
 			return "is out of range";
 		break;
 	case OPTION_SIZE:
-		if (!read_number(value, true, false, &n))
+		if (!read_number(value, SIZES, false, &n))
 			return "is not a size";
 		break;
+	case OPTION_SECONDS:
+		if (!read_number(value, TIMES, false, &n))
+			return "is not a time";
+		if (n < row->low || n > row->high)
+			return "is out of range";
+		break;
 	case OPTION_ADDRESS:
-		if (!read_number(value, false, true, &n))
+		if (!read_number(value, NO_SUFFIX, true, &n))
 			return "is not an address";
 		break;
 	case OPTION_CHOICE:
@@ -251,6 +266,9 @@ static void describe(char *buf, size_t cap, const struct option_row *row)
 		break;
 	case OPTION_SIZE:
 		text_format(buf, cap, "%s", "a size such as 64m");
+		break;
+	case OPTION_SECONDS:
+		text_format(buf, cap, "%s", "a time such as 60s or 10m");
 		break;
 	case OPTION_ADDRESS:
 		text_format(buf, cap, "%s", "an address such as 0x280000001000");

@@ -45,6 +45,8 @@ struct options {
 	unsigned exitcode_pid; /* the first process, written by itself (preload/children.c); 0: this is it */
 	char suppressions[256];/* files, joined by '+' */
 	unsigned print_suppressions; /* 1: a table of what was left out */
+	unsigned listen;       /* 1: the process may be asked over a socket (control/) */
+	unsigned interval;     /* seconds between two looks at what grows; 0: none */
 	unsigned help;         /* 1: print the table and run on */
 	struct {               /* LSAN_OPTIONS, mode=report only (lsan.c); all 0 without */
 		unsigned off, not_at_exit;   /* 1: no report; none at exit */
@@ -60,7 +62,7 @@ static inline uintptr_t options_tag_mask(void)
 	return options.tagged && options.tagged < 64 ? ((uintptr_t)1 << options.tagged) - 1 : UINTPTR_MAX;
 }
 
-enum option_kind { OPTION_NUMBER, OPTION_SIZE, OPTION_CHOICE, OPTION_TEXT, OPTION_ADDRESS };
+enum option_kind { OPTION_NUMBER, OPTION_SIZE, OPTION_CHOICE, OPTION_TEXT, OPTION_ADDRESS, OPTION_SECONDS };
 
 struct option_row {
 	const char *name;

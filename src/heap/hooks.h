@@ -36,6 +36,9 @@ struct heap_hooks {
 	void (*cycle_ended)(void);
 	/* libc's pthread_setcanceltype, for a thread whose self.cancelled_any_time says so. */
 	int (*cancel_type)(int type, int *old);
+	/* The stop signal came and no stop had sent it: from the kernel, because a descriptor or (`timer`, with this value) a timer of ours
+	 * wants us. Inside the handler, every signal blocked, at any instruction of the program. */
+	void (*asked)(bool timer, int value);
 	/* The process was copied by a raw fork or clone: everything that names threads or descriptors is void. */
 	void (*forked)(void);
 };

@@ -58,6 +58,8 @@ static bool handler_install(void)
 	return syscall4(SYS_rt_sigaction, stop.signal, (long)&want, 0, 8) == 0;
 }
 
+bool threads_hear(void) { return handler_install(); }
+
 /*
  * The cookie tells the handler only that glibc's need not run.
  *
@@ -359,8 +361,10 @@ struct errand {
 static void run_captured(uintptr_t sp, void *errand, void *unused)
 {
 	const struct errand *e = errand;
-	park_capture(&collector_root, sp, (const uintptr_t *)sp, 6);
-	captured_for = (uint32_t)os_tid();
+	uint32_t tid = (uint32_t)os_tid();
+	if (!aside_root(tid, &collector_root))
+		park_capture(&collector_root, sp, (const uintptr_t *)sp, 6);
+	captured_for = tid;
 	e->fn(e->arg);
 	captured_for = 0;
 }
@@ -380,6 +384,7 @@ void threads_forked(void)
 	parked_count = 0;
 	if (stop.epoch & 1)
 		__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
+	aside.tid = 0;
 	tasks_forget_all();
 	sharers_forked();
 }

@@ -15,6 +15,7 @@
  * is dead, and the scan of mappings sees the whole stack.
  */
 #include "base/fault.h"
+#include "heap/hooks.h"
 #include "heap/self.h"
 #include "os/os.h"
 #include "threads/room.h"
@@ -252,6 +253,10 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 		store_relaxed(&self.busy, 0);
 	}
 	struct thread_root *t = &r->root;
+	if (aside_root(r->tid, t)) {
+		answer(r, e);
+		return;
+	}
 	uintptr_t frame_end = machine_frame_end(uc);
 	if (fault_here(FAULT_no_registers)) /* the mutant: the frame, which holds them too, is no root */
 		own_sp = frame_end = sp;
@@ -270,6 +275,7 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
 	uintptr_t tls;
 	bool known = machine_tls(&tls), has_self = known && tls != 0; /* a bare clone may have no TLS: then it was never in the heap either */
 	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &stop;
+	bool timer = info->si_code == SI_TIMER, asked = timer || info->si_code > 0; /* above 0: the kernel's own, of a descriptor */
 	uint32_t e;
 
 	if (fault_here(FAULT_late_ack))
@@ -280,10 +286,12 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
 	else if ((e & 1) && !fault_here(FAULT_ack))
 		park_interrupted(e, uc, machine_sp(), has_self);
 	void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
-	if (!ours && chain)
+	if (!ours && !asked && chain)
 		chain(sig, info, context);
+	if (has_self && asked && heap_hooks.asked)
+		heap_hooks.asked(timer, info->si_value.sival_int);
 	if (has_self)
-		note_eintr(uc, ours || (info->si_code == SI_USER && (info->si_pid == 0 || info->si_pid == stop.pid)));
+		note_eintr(uc, ours || asked || (info->si_code == SI_USER && (info->si_pid == 0 || info->si_pid == stop.pid)));
 }
 
 /*
@@ -302,7 +310,8 @@ BARE __attribute__((noinline)) void threads_park(void)
 	uint32_t e = load_acquire(&stop.epoch);
 	struct record *r = e & 1 ? task_find((uint32_t)syscall0(SYS_gettid)) : NULL;
 	if (r && load_relaxed(&r->answered) != e && !fault(FAULT_ack)) {
-		park_capture(&r->root, machine_sp(), words, n);
+		if (!aside_root(r->tid, &r->root))
+			park_capture(&r->root, machine_sp(), words, n);
 		answer(r, e);
 	}
 	threads_restore_signals(saved);

@@ -105,6 +105,22 @@ void threads_exec_enter(void)
 			chain(stop.signal, &info, NULL);
 	}
 }
+int threads_signal(void) { return stop.signal; }
+
+/* A signal for the process goes to any thread; blocked here, it shows as pending until somebody has it, and unblocked it may be us. It
+ * is not fetched by sigtimedwait: glibc's own signal of that number must reach its handler. */
+void threads_settle(void)
+{
+	uint64_t one = 1ull << (stop.signal - 1), saved, pending = one;
+	for (int tries = 0; pending & one && tries < 10; tries++) {
+		pending = 0;
+		if (syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&one, (long)&saved, 8) < 0)
+			return;
+		syscall2(SYS_rt_sigpending, (long)&pending, 8);
+		threads_restore_signals(saved);
+	}
+}
+
 void threads_exec_leave(void)
 {
 	if (os_pid() == stop.pid)

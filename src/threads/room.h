@@ -98,6 +98,14 @@ void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *words, u
 
 enum { LOOK_AGAIN_NS = 50000000 }; /* for waits that end by a wake-up: one that failed must not hold a thread for ever */
 
+/* -- aside.c: the thread in threads_run_aside, whose root is that of before -- */
+struct aside {
+	uint32_t tid;            /* atomic; 0: none. Written by the thread itself, after its root */
+	struct thread_root root;
+};
+extern struct aside aside;
+bool aside_root(uint32_t tid, struct thread_root *t); /* false: it is not that thread */
+
 /* -- futex with the private flag on both sides, without libc. BARE callers. -- */
 static inline __attribute__((always_inline)) void room_wait(uint32_t *word, uint32_t expected, uint64_t ns)
 {

@@ -60,6 +60,16 @@ const struct thread_root *threads_root(size_t i);
 /* Saves the calling thread's registers as its root, switches to `stack_top`, calls fn(arg), switches back. */
 void threads_run_on(void *stack_top, void (*fn)(void *), void *arg);
 
+/* The same for heap_hooks.asked, one thread at a time: cycles that fn runs see the calling thread as it was here, and so do
+ * stops by others meanwhile, for which it stays reachable. Its alternate stack is out of use until the end. Every signal is blocked at the
+ * call; only the stop signal may come while fn runs. stack_top: a stack that holds no root. */
+void threads_run_aside(void *stack_top, void (*fn)(void *), void *arg);
+/* The signal that stops, and its handler in place: glibc puts its own there with the first thread. */
+int threads_signal(void);
+bool threads_hear(void);
+/* Returns when no such signal waits for the process or for this thread: what waited has been handled. */
+void threads_settle(void);
+
 /* A handler of the program was installed for this signal: from now on its returns are counted in self.handled. Without that an
  * EINTR that is the program's looks like ours when our signal comes at the very return of its handler. */
 void threads_count_handler(int signal_number);

@@ -11,7 +11,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 seconds=${FUZZ_SECONDS:-${ALL:+1800}}
 seconds=${seconds:-20}
-targets=(options suppress maps stat elf text heap cfi)
+targets=(options suppress maps stat elf text heap cfi control)
 (($#)) && targets=("$@")
 build=$PROGRAMS/fuzz
 corpus=${FUZZ_CORPUS:-$T/corpus}
@@ -51,6 +51,9 @@ small=(-nostdlib -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096 -Wl,--build-id
 ${CC:-cc} "${small[@]}" -rdynamic "$T/small.c" -o "$T/a" && seed elf dynamic <"$T/a"
 ${CC:-cc} "${small[@]}" -fPIC -shared -Wl,--hash-style=sysv "$T/small.c" -o "$T/a" && seed elf sysv <"$T/a"
 ${CC:-cc} "${small[@]}" -static "$T/small.c" -o "$T/a" && seed elf static <"$T/a"
+printf 'snapshot blocks reachable ' | seed control 1
+printf 'why 0x280000001000' | seed control 2
+printf 'hello' | seed control 3
 for i in 1 2 3; do noise $i 200 | seed text $i; done
 for i in 1 2 3 4 5 6; do noise $i $((i * 100)) | seed heap $i; done
 # Whole small libraries: header and table are at their places because nothing is moved. The address is that of a function.

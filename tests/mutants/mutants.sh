@@ -49,6 +49,7 @@ no_inflight        | zoo_in_pipe                | $zoo
 no_inflight        | zoo_in_socket              | $zoo
 no_inflight        | zoo_in_mq                  | $zoo
 no_inflight        | zoo_in_msg                 | $zoo
+no_aside           | unit aside_test threads/in_an_errand_a_thread_is_what_was_interrupted |
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | grace=0

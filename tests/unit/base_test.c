@@ -1,5 +1,6 @@
 /* Base: formatting, options, injected failures and the pause histogram. What is claimed here is what users read on their
  * screens and what every other room's messages are made of. */
+#include "base/lock.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "base/stats.h"
@@ -324,6 +325,26 @@ Test(options, sizes_take_suffixes_and_refuse_overflow)
 	}
 }
 
+Test(options, times_have_suffixes)
+{
+	static const struct { const char *text; unsigned seconds; } good[] = {
+		{ "interval=0", 0 }, { "interval=60", 60 }, { "interval=60s", 60 }, { "interval=10m", 600 }, { "interval=2H", 7200 },
+	};
+	struct options o;
+	for (size_t i = 0; i < NELEM(good); i++) {
+		options_defaults(&o);
+		cr_expect_eq(options_parse(&o, good[i].text, NULL), 0, "%s", good[i].text);
+		cr_expect_eq(o.interval, good[i].seconds, "%s", good[i].text);
+	}
+	static const char *const bad[] = { "interval=s", "interval=1k", "interval=1d", "interval=-1", "interval=1mm", "interval=99999h",
+		                           "interval=18446744073709551615m", "heap_limit=1s", "heap_limit=1h" };
+	for (size_t i = 0; i < NELEM(bad); i++) {
+		options_defaults(&o);
+		cr_expect_eq(options_parse(&o, bad[i], NULL), 1, "%s", bad[i]);
+		cr_expect_eq(o.interval + o.heap_limit, 0);
+	}
+}
+
 Test(options, addresses_are_hexadecimal_with_0x)
 {
 	struct options o;
@@ -532,4 +553,20 @@ Test(stats, every_abort_has_a_name)
 {
 	for (int i = 0; i < ABORT_REASONS; i++)
 		cr_expect_gt(strlen(abort_names[i]), 3);
+}
+
+Test(locks, a_thread_knows_whether_it_holds_any)
+{
+	static struct lock low = LOCK_INIT(RANK_CACHES), high = LOCK_INIT(RANK_LEAF);
+	cr_assert(!lock_any_held());
+	lock_take(&low);
+	cr_assert(lock_try(&high) && lock_any_held());
+	cr_assert(!lock_try(&low), "it is held already");
+	lock_drop(&low);
+	cr_assert(lock_any_held());
+	lock_drop(&high);
+	cr_assert(!lock_any_held());
+	lock_take(&high);
+	lock_reset(&high);
+	cr_assert(!lock_any_held());
 }

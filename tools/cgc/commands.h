@@ -11,6 +11,7 @@ enum {
 };
 
 int command_run(int argc, char **argv);
+int command_list(int argc, char **argv);
 int command_audit(int argc, char **argv);
 int command_help(int argc, char **argv);
 int command_version(void);

@@ -28,6 +28,8 @@ int main(int argc, char **argv)
 		return command_run(argc - 1, argv + 1);
 	if (!strcmp(name, "audit"))
 		return command_audit(argc - 1, argv + 1);
+	if (!strcmp(name, "list"))
+		return command_list(argc - 1, argv + 1);
 	if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
 		return command_help(argc - 1, argv + 1);
 	if (!strcmp(name, "version") || !strcmp(name, "--version") || !strcmp(name, "-V"))

@@ -38,6 +38,7 @@ bool plan_append(struct plan *plan, const char *item)
 static bool take_option(struct plan *plan, const char *item)
 {
 	plan->mode_named |= !strncmp(item, "mode=", 5);
+	plan->listen_named |= strstr(item, "listen") != NULL;
 	if (!strncmp(item, "library=", 8)) {
 		plan->library = item + 8;
 		return true;

@@ -10,6 +10,7 @@ struct plan {
 	char *list;              /* the same as text, for CGC_OPTIONS; malloc'ed */
 	const char *library;     /* --library, or NULL */
 	bool mode_named;
+	bool listen_named;
 	bool help;
 };
 

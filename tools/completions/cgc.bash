@@ -5,7 +5,7 @@ _cgc() {
   # "=" splits words: --mode=re arrives as "--mode" "=" "re".
   if [[ $word == = ]]; then word=""; i=$((COMP_CWORD - 1)); elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then i=$((COMP_CWORD - 2)); else i=-1; fi
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'run audit help --help --version' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'run audit list help --help --version' -- "$word")
     return
   fi
   case ${COMP_WORDS[1]} in

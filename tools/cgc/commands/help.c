@@ -11,6 +11,7 @@ static const char usage[] =
 	"\n"
 	"  cgc run [OPTION...] -- PROGRAM [ARGUMENT...]   run a program under cgc\n"
 	"  cgc audit [OPTION...] -- PROGRAM [ARGUMENT...] is collect safe for it? Answered by evidence, at its end\n"
+	"  cgc list                                       running programs that can be asked\n"
 	"  cgc help options                               all options\n"
 	"  cgc --version\n"
 	"\n"
@@ -39,6 +40,9 @@ static void print_row(const struct option_row *row)
 		break;
 	case OPTION_SIZE:
 		printf("SIZE");
+		break;
+	case OPTION_SECONDS:
+		printf("TIME");
 		break;
 	case OPTION_ADDRESS:
 		printf("0xADDRESS");

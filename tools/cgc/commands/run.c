@@ -14,6 +14,16 @@
 #include "plan.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+/* Who runs a program for its report wants to ask it, too (cgc leaks PID). */
+static bool listen_by_default(struct plan *plan)
+{
+	const char *asked = getenv("CGC_OPTIONS");
+	if (plan->options.mode != MODE_REPORT || plan->listen_named || (asked && strstr(asked, "listen")))
+		return true;
+	return plan_append(plan, "listen=1");
+}
 
 int command_run(int argc, char **argv)
 {
@@ -26,6 +36,8 @@ int command_run(int argc, char **argv)
 		status = command_help(1, argv);
 	else if (first >= argc)
 		complain("no program is given: cgc run [--mode=...] -- ./yourapp");
+	else if (first > 0 && !listen_by_default(&plan))
+		complain("no memory for the options: nothing was started");
 	else if (first > 0 && !(status = plan_prepare(&plan, argv[first], &program)))
 		status = plan_exec(&program, argv + first);
 	free(plan.list);
