@@ -81,6 +81,8 @@ size_t format_text_frames(const struct page *p, const struct view_site *site, si
 		if (i + 1 < shown || shown == site->frame_count)
 			fputc('\n', p->to);
 	}
+	if (!site->frame_count)
+		fputs("      (no stack was recorded)\n", p->to);
 	return site->frame_count - shown;
 }
 
@@ -130,10 +132,6 @@ static void print_line(const struct page *p, const struct view_site *site, size_
 static void print_site(const struct page *p, const struct view_site *site, size_t number)
 {
 	print_line(p, site, number);
-	if (!site->frame_count) {
-		fputs("      (no stack was recorded)\n", p->to);
-		return;
-	}
 	size_t more = format_text_frames(p, site, FRAMES_SHOWN);
 	if (more)
 		fprintf(p->to, "        +%zu frame%s: cgc show %s %s\n", more, more == 1 ? "" : "s", subject_of(p, site), site_id(site));
@@ -154,7 +152,7 @@ static void print_head(const struct page *p, const struct sums *sum)
 	        bytes_text(sum->shown.bytes), blocks_text(sum->shown.blocks), plain(p));
 	const char *before = "";
 	for (int k = 0; k < KINDS; k++) {
-		if (!choice_has(&p->choice, k) || (!sum->kind[k].blocks && k != KIND_DEFINITE))
+		if (!choice_has(&p->choice, k) || !sum->kind[k].blocks)
 			continue;
 		fprintf(p->to, "%s%s %s", before, kind_names[k], bytes_text(sum->kind[k].bytes));
 		before = ", ";
@@ -234,8 +232,6 @@ void format_text_site(const struct page *p, const struct view_site *site)
 	if (site->suppression)
 		fprintf(p->to, "  suppressed %s\n", site->suppression);
 	fprintf(p->to, "  allocated by\n");
-	if (!site->frame_count)
-		fputs("      (no stack was recorded)\n", p->to);
 	format_text_frames(p, site, 0);
 	if (!site->point_count)
 		return;
