@@ -72,6 +72,8 @@ timeout 60 "$cgc" run --mode=report --log_path=log.%p -- ./loser pairs=100 2>err
 timeout 60 "$cgc" run --mode=report --report-format=lsan -- ./loser pairs=100 2>err; python3 "$here/lsan_grammar.py" err >out 2>&1 && ok "lsan: $(tail -n 1 out)" || bad "lsan: $(cat out err)"
 timeout 60 "$cgc" run --mode=report --report-format=json -- ./loser pairs=100 2>err; python3 -c 'import json, sys; r = json.load(open("err")); sys.exit(r["totals"]["definite"]["blocks"] < 95 or not r["complete"])' && ok "json" || bad "json: $(head -c 300 err)"
 printf 'leak:loser.c\n' >s; report 0 '^cgc: no leaks' --exitcode=23 --suppressions=s -- ./loser more=20
+printf 'leek:x\n' >s; "$cgc" run --mode=report --suppressions=s -- touch started 2>err; [[ $? == 2 && ! -e started ]] && grep -q 's, line 1' err && ok "a bad suppression starts nothing" || bad "$(cat err)"
+grep -q 'cgc show' report.txt && bad "the report of a run asks for files that are gone" || ok "whole stacks, because nobody can be asked later"
 "$cgc" run --mode=report --report-format=xml -- touch started 2>err; [[ $? == 2 && ! -e started ]] && grep -q 'text|lsan|json' err && ok "a bad --report-format starts nothing" || bad "$(cat err)"
 mkdir kept; timeout 60 "$cgc" run --mode=report --snapshot_dir="$PWD/kept" -- ./loser fork wait more=10 2>err; set -- kept/*.cgc
 [[ $# == 2 && ! -s err ]] && ok "snapshot_dir: the files stay, nothing is printed" || bad "snapshot_dir: $* $(cat err)"

@@ -39,9 +39,9 @@ static const struct view_site *end_of_page(const struct view *v, const struct ch
 	return NULL;
 }
 
-int leaks_view(struct view *v, struct view_source *sources, size_t count, const struct leaks_request *r, struct suppressions *s)
+int leaks_view(struct view *v, struct view_source *sources, size_t count, const struct leaks_request *r, const struct suppressions *s)
 {
-	if (!suppressions_read(s, &r->suppressions, &r->only) || !view_make(v, sources, count, r->choice.since_ns))
+	if (!view_make(v, sources, count, r->choice.since_ns))
 		return STATUS_USAGE;
 	struct wanted w = { .choice = r->choice };
 	if (!s->count)
@@ -51,9 +51,9 @@ int leaks_view(struct view *v, struct view_source *sources, size_t count, const 
 	return 0;
 }
 
-void leaks_write(FILE *to, const struct view *v, const struct leaks_request *r, const struct suppressions *s, const char *subject)
+void leaks_write(FILE *to, const struct view *v, const struct leaks_request *r, const struct suppressions *s)
 {
-	struct page p = { .to = to, .view = v, .choice = r->choice, .suppressions = s, .subject = subject, .colour = leaks_colour(to) };
+	struct page p = { .to = to, .view = v, .choice = r->choice, .suppressions = s, .whole_stacks = r->whole_stacks, .colour = leaks_colour(to) };
 	p.choice.limit = limit_of(r);
 	switch (r->format) {
 	case FORMAT_LSAN: format_lsan(&p); break;

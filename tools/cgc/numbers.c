@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { TEXT_ROOM = 48 };
 
@@ -80,8 +79,9 @@ const char *rate_text(double rate)
 const char *blocks_text(uint64_t n)
 {
 	char *text = next_text();
-	write_number(text, n);
-	strcat(text, n == 1 ? " block" : " blocks"); /* 27 + 7 characters at most */
+	char number[32];
+	write_number(number, n);
+	snprintf(text, TEXT_ROOM, "%s block%s", number, n == 1 ? "" : "s");
 	return text;
 }
 

@@ -104,24 +104,15 @@ static size_t gather(const char *folder, pid_t pid, struct view_source **list)
 
 /* ---- telling ---- */
 
+/* NULL: standard error it is. */
 static FILE *open_report(const struct plan *plan, const struct options *o, pid_t pid)
 {
-	if (plan->report) {
-		FILE *f = fopen(plan->report, "we");
-		if (!f)
-			complain("%s can't be written: %s: the report follows here", plan->report, strerror(errno));
-		return f ? f : stderr;
-	}
-	FILE *log = child_log(o->log_path, pid);
-	return log ? log : stderr;
-}
-
-/* Does a site of these snapshots leak? Those of the program stand first. */
-static bool leaks_in(struct view_source *sources, size_t count, const struct leaks_request *r)
-{
-	struct view v;
-	struct suppressions s;
-	return count && !leaks_view(&v, sources, count, r, &s) && view_sums(&v, &r->choice).sites;
+	if (!plan->report)
+		return child_log(o->log_path, pid);
+	FILE *f = fopen(plan->report, "we");
+	if (!f)
+		complain("%s can't be written: %s: the report follows here", plan->report, strerror(errno));
+	return f;
 }
 
 /* The files of suppressions=A+B, which the library has applied to names as the linker knows them; now also to the others. */
@@ -138,51 +129,68 @@ static struct texts suppression_files(char *list)
 	return files;
 }
 
-/* Result: does it leak, as exitcode= understands it? */
-static bool tell(const struct plan *plan, struct options *o, struct view_source *sources, size_t count, pid_t pid)
+static void write_report(const struct view *v, const struct leaks_request *r, const struct suppressions *s, FILE *file)
 {
-	struct leaks_request r = { .format = plan->report_format, .suppressions = suppression_files(o->suppressions) };
+	leaks_caution(v);
+	leaks_write(file ? file : stderr, v, r, s);
+	if ((file ? fclose(file) : fflush(stderr)) != 0)
+		complain("the report could not be written: is the disk full?");
+}
+
+/* Result: does the program leak, as exitcode= understands it? */
+static bool tell(const struct plan *plan, const struct options *o, const struct suppressions *s, struct view_source *sources, size_t count, pid_t pid)
+{
+	struct leaks_request r = { .format = plan->report_format, .whole_stacks = true };
 	struct view v;
-	struct suppressions s;
 	size_t own = 0;
 	while (own < count && sources[own].s.head.pid == (uint32_t)pid)
 		own++;
 	if (!own)
 		complain("the program left no report: it was killed, or ended where the library could not see it: what its other processes left %s",
 		         count ? "follows" : "would follow");
-	if (!count || leaks_view(&v, sources, count, &r, &s))
+	if (!count || leaks_view(&v, sources, count, &r, s))
 		return false;
-	FILE *to = open_report(plan, o, pid);
-	leaks_caution(&v);
-	leaks_write(to, &v, &r, &s, NULL);
-	if ((to == stderr ? fflush(to) : fclose(to)) != 0)
-		complain("the report could not be written: is the disk full?");
-	return leaks_in(sources, own, &r);
+	write_report(&v, &r, s, open_report(plan, o, pid));
+	/* The program's own snapshots stand first. */
+	return own && !leaks_view(&v, sources, own, &r, s) && view_sums(&v, &r.choice).sites;
+}
+
+/* 0, or the exit status with which cgc must end. */
+static int prepare(struct plan *plan, const struct options *o, const char *name, const char *folder, struct program *program)
+{
+	char item[FOLDER_ROOM + ITEM_ROOM];
+	snprintf(item, sizeof(item), "%ssnapshot_dir=%s", o->exitcode_children ? "" : "exitcode=0:", folder);
+	return plan_append(plan, item) ? plan_prepare(plan, name, program) : STATUS_NOT_SERVED;
 }
 
 int run_report(struct plan *plan, char **argv)
 {
 	struct program program;
 	struct view_source *sources;
+	struct suppressions s;
 	struct options o;
 	sigset_t mask;
 	pid_t pid;
-	char folder[FOLDER_ROOM], item[FOLDER_ROOM + ITEM_ROOM];
+	char folder[FOLDER_ROOM];
 	read_options(&o, plan);
+	struct texts files = suppression_files(o.suppressions), none = { 0 };
+	bool ok = suppressions_read(&s, &files, &none);
+	free((void *)files.list);
+	if (!ok)
+		return STATUS_USAGE;
 	child_hold_signals(&mask);
 	if (!child_make_folder("cgc-report", folder))
 		return STATUS_NOT_SERVED;
-	snprintf(item, sizeof(item), "%ssnapshot_dir=%s", o.exitcode_children ? "" : "exitcode=0:", folder);
-	int status = plan_append(plan, item) ? plan_prepare(plan, argv[0], &program) : STATUS_NOT_SERVED;
+	int status = prepare(plan, &o, argv[0], folder, &program);
 	if (status) {
 		rmdir(folder);
 		return status;
 	}
 	int ended = child_run(&program, argv, &mask, &pid);
 	size_t count = gather(folder, pid, &sources);
+	bool leaks = ended >= 0 && tell(plan, &o, &s, sources, count, pid);
+	free(sources);
 	if (ended < 0)
 		return STATUS_NOT_SERVED;
-	bool leaks = tell(plan, &o, sources, count, pid);
-	free(sources);
 	return leaks && o.exitcode && WIFEXITED(ended) ? (int)o.exitcode : child_end_as(ended);
 }

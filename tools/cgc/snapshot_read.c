@@ -60,7 +60,7 @@ static const char *check_header(struct snapshot *s)
 	memcpy(&s->head, s->bytes, sizeof(s->head));
 	if (s->head.major != SNAPSHOT_MAJOR) {
 		snprintf(newer, sizeof(newer), "it has version %u.%u and this cgc reads %u: use the cgc that belongs to the library that wrote it",
-		         s->head.major, s->head.minor, SNAPSHOT_MAJOR);
+		         s->head.major, s->head.minor, (unsigned)SNAPSHOT_MAJOR);
 		return newer;
 	}
 	if (s->head.size > s->size)

@@ -61,14 +61,17 @@ struct view_source *sources_open(char **names, size_t count, const char *request
 		list[i].name = names[i];
 		bool process = source_is_process(names[i], &pid);
 		if (process ? !ask(&list[i].s, pid, request) : !snapshot_open(&list[i].s, names[i]))
-			return NULL;
+			goto fail;
 		for (size_t k = 0; k < i; k++)
 			if (same_process(&list[k].s, &list[i].s)) {
 				complain("%s and %s are the same process, its blocks would count twice: cgc diff %s %s", names[k], names[i], names[k], names[i]);
-				return NULL;
+				goto fail;
 			}
 	}
 	if (!list)
 		complain("no memory for %zu snapshots: name fewer at a time", count);
 	return list;
+fail:
+	free(list);
+	return NULL;
 }

@@ -25,6 +25,7 @@ static bool add_text(struct suppressions *s, const char *name, char *text, size_
 	size_t room = 1;
 	if (!more) {
 		complain("no memory for %s", name);
+		free(text);
 		return false;
 	}
 	s->files = more;
@@ -124,7 +125,7 @@ void suppressions_apply(const struct suppressions *s, struct view *v, const stru
 			if (!found)
 				continue;
 			struct suppress_rule *rule = &rules->rules[found - rules->rules];
-			site->suppression = strndup(rules->text + rule->name, rule->name_size);
+			site->suppression = keep_text(rules->text + rule->name, rule->name_size);
 			rule->blocks += shown.blocks;
 			rule->bytes += shown.bytes;
 			s->files[k].sites[rule - rules->rules]++;
@@ -142,11 +143,11 @@ static const char *last_part(const char *path)
  * A pattern's own characters can't be quoted: they become a star. */
 static const char *as_pattern(const char *s)
 {
-	char *copy = strdup(s);
-	for (char *c = copy; c && *c; c++)
+	char *copy = keep_text(s, strlen(s));
+	for (char *c = copy; *c; c++)
 		if (strchr("*?^$#", *c))
 			*c = '*';
-	return copy ? copy : "*";
+	return copy;
 }
 
 void suppressions_generate(FILE *to, const struct view *v, const struct choice *c)

@@ -27,15 +27,6 @@ const char *const rule_texts[RULES] = {
 	[RULE_REACHABLE] = "a root leads to it",
 };
 
-const char *clean_copy(const char *s)
-{
-	char *copy = strdup(s);
-	for (char *c = copy; c && *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	return copy ? copy : "";
-}
-
 /* ---- steps 1 and 2 ---- */
 
 struct entry { uint64_t id; uint32_t source, index; };
@@ -64,7 +55,7 @@ static void add_site(struct view_site *to, const struct snapshot *s, const struc
 	to->largest = from->largest > to->largest ? from->largest : to->largest;
 	to->error += from->factor_bytes * from->factor_bytes; /* variances add up; the root is taken in the end */
 	if (!to->suppression && (from->flags & 1))
-		to->suppression = clean_copy(from->suppression ? snapshot_string(s, from->suppression) : "by the program");
+		to->suppression = keep_clean(from->suppression ? snapshot_string(s, from->suppression) : "by the program");
 }
 
 static struct entry *list_entries(struct view *v, size_t *count)
@@ -79,8 +70,10 @@ static struct entry *list_entries(struct view *v, size_t *count)
 		struct view_source *source = &v->sources[i];
 		uint64_t sites = snapshot_count(&source->s, SECTION_SITES);
 		source->site_of = calloc(sites + 1, sizeof(*source->site_of));
-		if (!source->site_of)
+		if (!source->site_of) {
+			free(list);
 			return NULL;
+		}
 		for (uint64_t k = 0; k < sites; k++) {
 			struct snapshot_site site;
 			snapshot_record(&source->s, SECTION_SITES, k, &site, sizeof(site));

@@ -8,6 +8,7 @@
 #ifndef CGC_TOOLS_VIEW_H
 #define CGC_TOOLS_VIEW_H
 
+#include "keep.h"
 #include "snapshot_read.h"
 
 enum { STACK_MOST = 1024 };      /* frames of a stack that are looked at */
@@ -104,8 +105,5 @@ const char *site_id(const struct view_site *site);
 
 extern const char *const kind_names[KINDS];
 extern const char *const rule_texts[RULES];
-
-/* A copy without control characters: what a file or a tool says must not steer the terminal. Never NULL. */
-const char *clean_copy(const char *s);
 
 #endif

@@ -50,11 +50,11 @@ static int by_id(const void *a, const void *b)
 
 static const struct view_site **sorted(const struct view *v)
 {
-	const struct view_site **list = calloc(v->count + 1, sizeof(*list));
+	const struct view_site **list = calloc(v->count + 1, sizeof(void *));
 	for (size_t i = 0; list && i < v->count; i++)
 		list[i] = &v->sites[i];
 	if (list)
-		qsort((void *)list, v->count, sizeof(*list), by_id);
+		qsort((void *)list, v->count, sizeof(void *), by_id);
 	return list;
 }
 

@@ -30,6 +30,8 @@ static int report(struct leaks_request *r, char **names, size_t count, bool gene
 	struct view v;
 	struct suppressions s;
 	int status;
+	if (!suppressions_read(&s, &r->suppressions, &r->only))
+		return STATUS_USAGE;
 	struct view_source *sources = sources_open(names, count, choice_has(&r->choice, KIND_REACHABLE) ? "snapshot reachable" : "snapshot", &status);
 	if (!sources || (status = leaks_view(&v, sources, count, r, &s)))
 		return status;
@@ -39,7 +41,7 @@ static int report(struct leaks_request *r, char **names, size_t count, bool gene
 	if (generate)
 		suppressions_generate(stdout, &v, &r->choice);
 	else
-		leaks_write(stdout, &v, r, &s, count == 1 ? names[0] : NULL);
+		leaks_write(stdout, &v, r, &s);
 	if (fflush(stdout)) {
 		complain("the report could not be written: is the disk full?");
 		return STATUS_USAGE;

@@ -21,7 +21,7 @@ struct page {
 	const struct view *view;
 	struct choice choice;
 	const struct suppressions *suppressions; /* NULL: none were given */
-	const char *subject;                     /* what `cgc show` is to be given: the process or file */
+	bool whole_stacks;                       /* as text: all frames, because nobody can be asked for the rest later */
 	bool colour;
 };
 
@@ -30,7 +30,7 @@ void format_text(const struct page *p);
 void format_text_site(const struct page *p, const struct view_site *site);
 void format_lsan(const struct page *p);
 void format_json(const struct page *p);
-/* Frames of one site, `most` at most (0: all), for text. Result: how many were left out. */
+/* Frames of one site, `most` at most (0: all, with whole paths and columns), for text. Result: how many were left out. */
 size_t format_text_frames(const struct page *p, const struct view_site *site, size_t most);
 /* "  pid 4121  ./server", or "  3 processes  ./server". */
 const char *format_who(const struct view *v);

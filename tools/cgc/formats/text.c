@@ -34,8 +34,8 @@ const char *format_who(const struct view *v)
 {
 	static char text[WHO_ROOM];
 	const struct snapshot *s = &v->sources[0].s;
-	const char *command = clean_copy(snapshot_string(s, s->head.command));
-	const char *program = clean_copy(snapshot_string(s, s->head.program));
+	const char *command = keep_clean(snapshot_string(s, s->head.command));
+	const char *program = keep_clean(snapshot_string(s, s->head.program));
 	int n = (int)strcspn(command, " ");
 	if (!n) {
 		command = program;
@@ -86,12 +86,6 @@ size_t format_text_frames(const struct page *p, const struct view_site *site, si
 	return site->frame_count - shown;
 }
 
-/* Who can be asked for the rest: a single process or file; of several, the one that has the stack. */
-static const char *subject_of(const struct page *p, const struct view_site *site)
-{
-	return p->subject ? p->subject : p->view->sources[site->source].name;
-}
-
 static void print_kinds(const struct page *p, const struct view_site *site)
 {
 	unsigned kinds = 0;
@@ -132,9 +126,9 @@ static void print_line(const struct page *p, const struct view_site *site, size_
 static void print_site(const struct page *p, const struct view_site *site, size_t number)
 {
 	print_line(p, site, number);
-	size_t more = format_text_frames(p, site, FRAMES_SHOWN);
+	size_t more = format_text_frames(p, site, p->whole_stacks ? SIZE_MAX : FRAMES_SHOWN);
 	if (more)
-		fprintf(p->to, "        +%zu frame%s: cgc show %s %s\n", more, more == 1 ? "" : "s", subject_of(p, site), site_id(site));
+		fprintf(p->to, "        +%zu frame%s: cgc show %s %s\n", more, more == 1 ? "" : "s", p->view->sources[site->source].name, site_id(site));
 }
 
 /* ---- the whole ---- */

@@ -77,7 +77,7 @@ static void read_place(char *text, struct call *c)
 		c->line = last;
 	}
 	bool known = text[0] && strcmp(text, "??") != 0 && strcmp(text, "?") != 0;
-	c->file = known ? clean_copy(text) : "";
+	c->file = known ? keep_clean(text) : "";
 	if (!known)
 		c->line = c->column = 0;
 }
@@ -89,7 +89,7 @@ static void add_call(struct code *code, const char *function, char *place)
 		return;
 	code->calls = more;
 	struct call *c = &more[code->call_count++];
-	*c = (struct call){ .function = strcmp(function, "??") != 0 ? clean_copy(function) : "" };
+	*c = (struct call){ .function = strcmp(function, "??") != 0 ? keep_clean(function) : "" };
 	read_place(place, c);
 }
 
@@ -118,7 +118,7 @@ static bool can_be_asked(const struct code *c) { return c->object && c->object->
 static void ask_llvm(const char *tool, struct code *codes, size_t count)
 {
 	const char *const argv[] = { tool, "--print-address", NULL };
-	struct code **asked = calloc(count + 1, sizeof(*asked));
+	struct code **asked = calloc(count + 1, sizeof(void *));
 	struct text input = { 0 };
 	size_t n = 0;
 	for (size_t i = 0; asked && i < count; i++) {
@@ -152,7 +152,7 @@ static void ask_addr2line(const char *tool, struct code *codes, size_t count)
 		if (can_be_asked(&codes[first])) {
 			const char *const argv[] = { tool, "-a", "-f", "-i", "-C", "-e", codes[first].object->file, NULL };
 			char *answer = tool_run(argv, input.at, input.size, false);
-			struct code **asked = calloc(end - first, sizeof(*asked));
+			struct code **asked = calloc(end - first, sizeof(void *));
 			for (size_t i = first; asked && i < end; i++)
 				asked[i - first] = &codes[i];
 			if (answer && asked)
@@ -195,7 +195,7 @@ void lines_demangle(struct code *codes, size_t count)
 	for (size_t i = 0; answer && i < count; i++)
 		for (size_t k = 0; k < codes[i].call_count; k++)
 			if (is_mangled(codes[i].calls[k].function) && (line = next_line(&at)) && *line)
-				codes[i].calls[k].function = clean_copy(line);
+				codes[i].calls[k].function = keep_clean(line);
 	free(answer);
 	free(input.at);
 	free((void *)(uintptr_t)tool);

@@ -30,18 +30,20 @@ struct batch {
 
 static struct object *object_for(struct batch *b, const struct snapshot *s, const struct snapshot_module *m)
 {
-	const char *path = clean_copy(snapshot_string(s, m->path));
+	const char *path = keep_clean(snapshot_string(s, m->path));
 	for (size_t i = 0; i < b->object_count; i++) {
 		struct object *o = b->objects[i];
 		if (!strcmp(o->path, path) && o->id_size == m->build_id_size && !memcmp(o->id, m->build_id, m->build_id_size))
 			return o;
 	}
 	struct object *o = calloc(1, sizeof(*o));
-	struct object **more = realloc((void *)b->objects, (b->object_count + 1) * sizeof(*more));
+	struct object **more = realloc((void *)b->objects, (b->object_count + 1) * sizeof(void *));
 	if (more)
 		b->objects = more;
-	if (!o || !more)
+	if (!o || !more) {
+		free(o);
 		return NULL;
+	}
 	*o = (struct object){ .path = path, .id_size = m->build_id_size, .started_ns = s->head.started_ns };
 	memcpy(o->id, m->build_id, sizeof(o->id));
 	for (unsigned i = 0; i < o->id_size; i++)
@@ -51,11 +53,11 @@ static struct object *object_for(struct batch *b, const struct snapshot *s, cons
 
 static bool list_objects(struct batch *b, const struct view *v)
 {
-	b->object_of = calloc(v->source_count + 1, sizeof(*b->object_of));
+	b->object_of = calloc(v->source_count + 1, sizeof(void *));
 	for (size_t i = 0; b->object_of && i < v->source_count; i++) {
 		const struct snapshot *s = &v->sources[i].s;
 		uint64_t n = snapshot_count(s, SECTION_MODULES);
-		if (!(b->object_of[i] = calloc(n + 1, sizeof(**b->object_of))))
+		if (!(b->object_of[i] = calloc(n + 1, sizeof(void *))))
 			return false;
 		for (uint64_t k = 0; k < n; k++) {
 			struct snapshot_module m;
@@ -72,7 +74,7 @@ static bool list_objects(struct batch *b, const struct view *v)
 static struct code code_of(const struct batch *b, const struct view *v, const struct view_site *site, const struct snapshot_frame *f)
 {
 	const struct snapshot *s = &v->sources[site->source].s;
-	struct code c = { .address = f->pc - 1, .symbol = clean_copy(snapshot_string(s, f->symbol)), .offset = f->offset };
+	struct code c = { .address = f->pc - 1, .symbol = keep_clean(snapshot_string(s, f->symbol)), .offset = f->offset };
 	if (f->module != UINT32_MAX) {
 		struct snapshot_module m;
 		snapshot_record(s, SECTION_MODULES, f->module, &m, sizeof(m));
@@ -149,7 +151,7 @@ static void name_by_tables(struct code *c)
 	uint64_t offset;
 	const char *name = c->object ? object_symbol(c->object, c->address, &offset) : NULL;
 	if (name) {
-		c->symbol = clean_copy(name);
+		c->symbol = keep_clean(name);
 		c->offset = offset;
 	}
 	if (!c->symbol[0] || (c->call_count && c->calls[c->call_count - 1].function[0]))
@@ -170,8 +172,7 @@ static const char *plain_name(const char *function)
 		keep = strcspn(function, "@");
 	if (n > 19 && !strncmp(function + n - 19, "::h", 3) && strspn(function + n - 16, "0123456789abcdef") == 16)
 		keep = n - 19;
-	char *copy = keep && keep < n ? strndup(function, keep) : NULL;
-	return copy ? copy : function;
+	return keep && keep < n ? keep_text(function, keep) : function;
 }
 
 /* ---- step 5 ---- */
@@ -182,7 +183,7 @@ static void make_frames(const struct batch *b, const struct view *v, struct view
 	uint32_t at = site->frame;
 	size_t room = 0;
 	for (int depth = 0; depth < STACK_MOST && next_frame(&v->sources[site->source].s, &at, &f); depth++) {
-		struct code key = code_of(b, v, site, &f), *c = bsearch(&key, b->codes, b->count, sizeof(key), by_object);
+		struct code key = code_of(b, v, site, &f), *c = b->count ? bsearch(&key, b->codes, b->count, sizeof(key), by_object) : NULL;
 		size_t lines = c && c->call_count ? c->call_count : 1;
 		if (site->frame_count + lines > room) {
 			room = 2 * room + lines + 16;
@@ -230,4 +231,5 @@ void symbols_resolve(struct view *v, bool (*chosen)(const struct view_site *site
 	for (size_t i = 0; b.object_of && i < v->source_count; i++)
 		free((void *)b.object_of[i]);
 	free((void *)b.object_of);
+	free((void *)b.objects);
 }

@@ -97,7 +97,9 @@ static char *read_all(int fd)
 	size_t n = 0, room = 64 << 10;
 	char *text = malloc(room);
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	while (text) {
+	if (!text)
+		return NULL;
+	for (;;) {
 		if (n + 1 == room) {
 			char *more = realloc(text, room *= 2);
 			if (!more)
@@ -113,8 +115,7 @@ static char *read_all(int fd)
 			break;
 		n += got > 0 ? (size_t)got : 0;
 	}
-	if (text)
-		text[n] = 0;
+	text[n] = 0;
 	return text;
 }
 
