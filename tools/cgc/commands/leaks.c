@@ -79,7 +79,7 @@ int command_leaks(int argc, char **argv)
 		complain("no process and no file is given: `cgc list` shows processes, `cgc leaks --help` more");
 		return STATUS_USAGE;
 	}
-	r.limit_given = limit != SIZE_MAX;
-	r.choice.limit = r.limit_given ? limit : 0;
+	r.limit_given = generate || limit != SIZE_MAX; /* rules are for a file, not for the eye */
+	r.choice.limit = limit != SIZE_MAX ? limit : 0;
 	return report(&r, argv + 1, (size_t)names, generate, fail);
 }

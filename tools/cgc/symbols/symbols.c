@@ -74,7 +74,7 @@ static bool list_objects(struct batch *b, const struct view *v)
 static struct code code_of(const struct batch *b, const struct view *v, const struct view_site *site, const struct snapshot_frame *f)
 {
 	const struct snapshot *s = &v->sources[site->source].s;
-	struct code c = { .address = f->pc - 1, .symbol = keep_clean(snapshot_string(s, f->symbol)), .offset = f->offset };
+	struct code c = { .address = f->pc - 1, .symbol = snapshot_string(s, f->symbol), .offset = f->offset };
 	if (f->module != UINT32_MAX) {
 		struct snapshot_module m;
 		snapshot_record(s, SECTION_MODULES, f->module, &m, sizeof(m));
@@ -148,12 +148,10 @@ static void locate_objects(struct batch *b, bool debuginfod)
 
 static void name_by_tables(struct code *c)
 {
-	uint64_t offset;
+	uint64_t offset = 0;
 	const char *name = c->object ? object_symbol(c->object, c->address, &offset) : NULL;
-	if (name) {
-		c->symbol = keep_clean(name);
-		c->offset = offset;
-	}
+	c->symbol = keep_clean(name ? name : c->symbol);
+	c->offset = name ? offset : c->offset;
 	if (!c->symbol[0] || (c->call_count && c->calls[c->call_count - 1].function[0]))
 		return;
 	if (!c->call_count && !(c->calls = calloc(1, sizeof(*c->calls))))
