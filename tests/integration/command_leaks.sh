@@ -135,8 +135,12 @@ chmod +x bin/*
 DEBUGINFOD_URLS=http://127.0.0.1:1 CGC_OPTIONS=mode=off PATH=$PWD/bin:$PATH "$cgc" leaks --possible a.cgc >out 2>&1
 [[ $(cat runs) == run ]] && ok "one process for all names, in a clean environment" || bad "tools: $(tr '\n' '~' <runs)"
 grep -q 'parse_header' out && ok "a tool that answers nothing leaves it to the tables" || bad "$(head -n 5 out)"
-mv bin/liar bin/llvm-symbolizer
+cp bin/liar bin/llvm-symbolizer
 PATH=$PWD/bin:$PATH lacks 'wrong' leaks a.cgc
+# Rust's older names, as llvm-symbolizer hands them on.
+printf '%s\n' '#!/bin/sh' "sed -n 's/.* \\(0x[0-9a-f]*\\)\$/\\1\\n_\$LT\$T\$u20\$as\$u20\$alloc..vec..Vec\$LT\$A\$C\$B\$GT\$\$GT\$::new::h0123456789abcdef\\nx.rs:1:2\\n/p'" >bin/llvm-symbolizer
+PATH=$PWD/bin:$PATH says '^      <T as alloc::vec::Vec<A,B>>::new +x\.rs:1:2$' show one.cgc 7f
+mv bin/liar bin/llvm-symbolizer
 # Programs of the current folder are never run.
 mkdir here && cp bin/llvm-symbolizer here/ && printf '#!/bin/sh\ntouch "%s/started"\n' "$T" >here/llvm-symbolizer
 (cd here && PATH=:$PATH "$cgc" leaks ../a.cgc >/dev/null)

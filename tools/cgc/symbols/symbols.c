@@ -161,15 +161,58 @@ static void name_by_tables(struct code *c)
 	c->calls[c->call_count - 1].function = c->symbol;
 }
 
+/* The length of an escape of Rust's older mangling, and what it stands for: $LT$ is <, $u20$ is character 0x20. 0: there is none. */
+static size_t rust_escape(const char *s, char *is)
+{
+	static const struct { const char *escape; char is; } known[] = {
+		{ "$LT$", '<' }, { "$GT$", '>' }, { "$C$", ',' }, { "$RF$", '&' }, { "$BP$", '*' }, { "$LP$", '(' }, { "$RP$", ')' }, { "$SP$", '@' },
+	};
+	for (size_t i = 0; i < NELEM(known); i++)
+		if (!strncmp(s, known[i].escape, strlen(known[i].escape))) {
+			*is = known[i].is;
+			return strlen(known[i].escape);
+		}
+	char *end;
+	unsigned long character = !strncmp(s, "$u", 2) ? strtoul(s + 2, &end, 16) : 0;
+	if (character < ' ' || character > '~' || *end != '$')
+		return 0;
+	*is = (char)character;
+	return (size_t)(end + 1 - s);
+}
+
+/* Undoes the escapes that are left where a demangler took such a name for one of C++. The result is never longer. */
+static void undo_escapes(char *name)
+{
+	char *to = name;
+	for (const char *from = name; *from;) {
+		size_t length = rust_escape(from, to);
+		if (length) {
+			to++;
+			from += length;
+		} else if (!strncmp(from, "..", 2)) {
+			memcpy(to, "::", 2);
+			to += 2;
+			from += 2;
+		} else if (from[0] == '_' && from[1] == '$') {
+			from++; /* only there because no identifier begins with $ */
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = 0;
+}
+
 /* Without what says nothing to a reader: the version of a symbol (name@GLIBC_2.34), and the hash that ends Rust's older names ("::h" and 16
  * digits). */
 static const char *plain_name(const char *function)
 {
-	size_t n = strlen(function), keep = n;
-	if (!strpbrk(function, "( "))
-		keep = strcspn(function, "@");
-	if (n > 19 && !strncmp(function + n - 19, "::h", 3) && strspn(function + n - 16, "0123456789abcdef") == 16)
-		keep = n - 19;
+	size_t n = strlen(function);
+	if (n > 19 && !strncmp(function + n - 19, "::h", 3) && strspn(function + n - 16, "0123456789abcdef") == 16) {
+		char *name = keep_text(function, n - 19);
+		undo_escapes(name);
+		return name;
+	}
+	size_t keep = strpbrk(function, "( ") ? n : strcspn(function, "@");
 	return keep && keep < n ? keep_text(function, keep) : function;
 }
 
