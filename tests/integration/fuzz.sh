@@ -11,7 +11,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 seconds=${FUZZ_SECONDS:-${ALL:+1800}}
 seconds=${seconds:-20}
-targets=(options suppress maps stat elf text heap cfi control)
+targets=(options suppress maps stat elf snapshot text heap cfi control)
 (($#)) && targets=("$@")
 build=$PROGRAMS/fuzz
 corpus=${FUZZ_CORPUS:-$T/corpus}
@@ -54,6 +54,13 @@ ${CC:-cc} "${small[@]}" -static "$T/small.c" -o "$T/a" && seed elf static <"$T/a
 printf 'snapshot blocks reachable ' | seed control 1
 printf 'why 0x280000001000' | seed control 2
 printf 'hello' | seed control 3
+if ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -I"$root/src" "$here/make_snapshot.c" -o "$T/make" -ldl 2>"$T/make.txt"; then
+  i=0
+  for o in sites=A sites=BCD sites=EFGI growth=100 "newer=1 sites=AE growth=9" "sampled=1 sites=I" "incomplete=1 sites=G"; do
+    # shellcheck disable=SC2086 # options without blanks
+    "$T/make" "$T/a" $o && seed snapshot $((i += 1)) <"$T/a"
+  done
+fi
 for i in 1 2 3; do noise $i 200 | seed text $i; done
 for i in 1 2 3 4 5 6; do noise $i $((i * 100)) | seed heap $i; done
 # Whole small libraries: header and table are at their places because nothing is moved. The address is that of a function.
@@ -69,7 +76,7 @@ run() {
   local target=$1 limit=()
   case $target in
     heap) limit=(-max_len=700) ;;
-    elf | cfi) limit=(-max_len=8192 -len_control=0) ;;
+    elf | cfi | snapshot) limit=(-max_len=8192 -len_control=0) ;;
     maps) limit=(-max_len=8192) ;;
     *) limit=(-max_len=1024) ;;
   esac

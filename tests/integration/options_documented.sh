@@ -26,6 +26,18 @@ missing=$(sed 's/=.*//' "$T/table" | while read -r n; do grep -qx -- "--$n=" <<<
 [[ -z $missing ]] && ok "bash offers every option" || bad "bash does not offer: $missing"
 [[ $(complete_words cgc run --mode = re) == report ]] && ok "bash completes values" || bad "--mode=re: $(complete_words cgc run --mode = re)"
 [[ $(complete_words cgc ru) == run ]] && ok "bash completes commands" || bad "cgc ru: $(complete_words cgc ru)"
+# The commands that read reports: what --help lists is in the man page, and completion offers it.
+for command in leaks show why snapshot diff; do
+  "$cgc" "$command" --help | sed -nE 's/^  (--[a-z-]+=?[^ ]*) .*/\1/p' | grep -vx -- '--help' | sort >"$T/table"
+  sed -n "/^\.\\\\\" $command: begin/,/^\.\\\\\" $command: end/p" "$root/tools/man/cgc.1" | sed -nE '/^\.B[RI]* \\-\\-/{s/^\.B[RI]* //; s/\\-/-/g; s/ *([=|]) */\1/g; s/= /=/; p}' | sort >"$T/manual"
+  if diff "$T/table" "$T/manual" >"$T/diff"; then ok "the man page has the $(wc -l <"$T/table") options of cgc $command"
+  else bad "cgc $command in the man page: $(head -n 5 "$T/diff" | tr '\n' ' ')"; fi
+  [[ $(complete_words cgc "$command" -- | tr -d ' ' | sed 's/=$//') == $({ sed 's/=.*//' "$T/table"; echo --help; } | sort) ]] && ok "bash offers them" || bad "bash, cgc $command: $(complete_words cgc "$command" -- | tr '\n' ' ')"
+  grep -q "^  cgc $command " <("$cgc" help) && ok "cgc help names $command" || bad "cgc help does not name $command"
+  cmp -s <("$cgc" help "$command") <("$cgc" "$command" --help) && ok "cgc help $command" || bad "cgc help $command differs from --help"
+done
+[[ $(complete_words cgc leaks --format = l) == lsan ]] && ok "bash completes values of commands" || bad "cgc leaks --format=l: $(complete_words cgc leaks --format = l)"
+(cd "$T" && : >a.cgc && [[ $(complete_words cgc leaks a.c) == a.cgc ]]) && ok "bash completes files" || bad "cgc leaks a.c: $(cd "$T" && complete_words cgc leaks a.c)"
 if command -v zsh >/dev/null; then
   zsh -n "$root/tools/completions/_cgc" && ok "zsh reads its completion" || bad "zsh does not read its completion"
 else skip "zsh is not installed"; fi

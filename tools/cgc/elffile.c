@@ -14,8 +14,8 @@
  * size against the file and without overflow; a table that leads out of it makes the file ELF_DAMAGED.
  */
 #include "elffile.h"
+#include "elfimage.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,53 +26,6 @@
 
 /* A hash chain or table longer than this belongs to no real program: bounds the work on crafted files. */
 enum { SYMBOLS_MAX = 1 << 22, SHEBANG_MAX = 256 };
-
-struct image {
-	const unsigned char *bytes;
-	size_t size;
-	const Elf64_Phdr *unaligned_phdrs; /* file offset is checked, alignment is not: copied before use */
-	unsigned phdr_count;
-	bool damaged;
-};
-
-/* n bytes at `offset` of the file, or NULL. */
-static const void *bytes_at(struct image *im, uint64_t offset, uint64_t n)
-{
-	if (offset > im->size || n > im->size - offset) {
-		im->damaged = true;
-		return NULL;
-	}
-	return im->bytes + offset;
-}
-
-static bool read_at(struct image *im, uint64_t offset, void *into, size_t n)
-{
-	const void *p = bytes_at(im, offset, n);
-	if (p)
-		memcpy(into, p, n);
-	return p != NULL;
-}
-
-/* The NUL-terminated string at `offset`, or NULL when the file ends before its NUL. */
-static const char *string_at(struct image *im, uint64_t offset)
-{
-	const char *s = bytes_at(im, offset, 1);
-	if (!s)
-		return NULL;
-	if (!memchr(s, 0, im->size - offset)) {
-		im->damaged = true;
-		return NULL;
-	}
-	return s;
-}
-
-static bool phdr(struct image *im, unsigned i, Elf64_Phdr *out)
-{
-	if (i >= im->phdr_count)
-		return false;
-	memcpy(out, (const char *)im->unaligned_phdrs + i * sizeof(*out), sizeof(*out));
-	return true;
-}
 
 /* Where in the file the bytes of virtual address `va` are; UINT64_MAX: in no loaded segment. */
 static uint64_t offset_of(struct image *im, uint64_t va)

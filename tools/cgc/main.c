@@ -30,6 +30,16 @@ int main(int argc, char **argv)
 		return command_audit(argc - 1, argv + 1);
 	if (!strcmp(name, "list"))
 		return command_list(argc - 1, argv + 1);
+	if (!strcmp(name, "leaks"))
+		return command_leaks(argc - 1, argv + 1);
+	if (!strcmp(name, "show"))
+		return command_show(argc - 1, argv + 1);
+	if (!strcmp(name, "why"))
+		return command_why(argc - 1, argv + 1);
+	if (!strcmp(name, "snapshot"))
+		return command_snapshot(argc - 1, argv + 1);
+	if (!strcmp(name, "diff"))
+		return command_diff(argc - 1, argv + 1);
 	if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
 		return command_help(argc - 1, argv + 1);
 	if (!strcmp(name, "version") || !strcmp(name, "--version") || !strcmp(name, "-V"))

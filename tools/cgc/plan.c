@@ -34,6 +34,23 @@ bool plan_append(struct plan *plan, const char *item)
 	return true;
 }
 
+/* --report=FILE, --report-format=NAME: of the command alone, the library knows nothing of them. */
+static bool take_report(struct plan *plan, const char *item)
+{
+	static const char *const formats[] = { "text", "lsan", "json" };
+	if (!strncmp(item, "report=", 7) && item[7]) {
+		plan->report = item + 7;
+		return true;
+	}
+	for (unsigned i = 0; i < NELEM(formats) && !strncmp(item, "report-format=", 14); i++)
+		if (!strcmp(item + 14, formats[i])) {
+			plan->report_format = i;
+			return true;
+		}
+	complain("option --%s makes no sense: --report=FILE and --report-format=text|lsan|json are there: nothing was started", item);
+	return false;
+}
+
 /* One --name=value or --name, without its dashes. */
 static bool take_option(struct plan *plan, const char *item)
 {
@@ -43,6 +60,8 @@ static bool take_option(struct plan *plan, const char *item)
 		plan->library = item + 8;
 		return true;
 	}
+	if (!strncmp(item, "report=", 7) || !strncmp(item, "report-", 7))
+		return take_report(plan, item);
 	if (!strncmp(item, "options=", 8)) {
 		item += 8;
 	} else if (strpbrk(item, ":, \t\n")) {

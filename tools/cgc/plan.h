@@ -9,6 +9,8 @@ struct plan {
 	struct options options;  /* what the command line asks, for the check only */
 	char *list;              /* the same as text, for CGC_OPTIONS; malloc'ed */
 	const char *library;     /* --library, or NULL */
+	const char *report;      /* --report: file for the report of a whole run, or NULL */
+	unsigned report_format;  /* --report-format: enum format */
 	bool mode_named;
 	bool listen_named;
 	bool help;

@@ -4,7 +4,7 @@
  *   1. Options, library and program are checked as by `cgc run` (plan.c).
  *   2. A private folder is made; log_path sends each process's lines to a file of its own in it, so that the program's standard
  *      error stays the program's, whatever its children do with theirs.
- *   3. The program runs as a child. Signals that end programs are passed on; those of the terminal reach it by themselves.
+ *   3. The program runs as a child (child.c).
  *   4. The files are read and printed (or appended to the user's log_path), then one line for all processes together.
  *   5. cgc ends as the program ended: by its status, or by its signal. exitcode=N replaces the status when there were
  *      contradictions; the processes themselves never see it, so that a child's status is not changed for its parent.
@@ -12,24 +12,19 @@
  * Who is still running when the program ends is not waited for: a daemon's own lines go to standard error then.
  */
 #include "base/tally.h"
+#include "child.h"
 #include "commands.h"
 #include "plan.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { TEXT_MOST = 64 << 10, SHOWN = 10, FOLDER = 200 };
-
-static const int passed_on[] = { SIGHUP, SIGTERM, SIGUSR1, SIGUSR2 };
-static volatile sig_atomic_t child;
+enum { TEXT_MOST = 64 << 10, SHOWN = 10 };
 
 struct process {
 	long pid;
@@ -37,74 +32,6 @@ struct process {
 	struct tally tally; /* processes == 0: it left no verdict */
 	bool spoke;         /* the verdict stands in its text */
 };
-
-/* ---- the child ---- */
-
-static void pass_on(int number)
-{
-	if (child > 0)
-		kill((pid_t)child, number);
-}
-
-/* What is ignored (nohup) stays ignored, and the program inherits it. */
-static void listen_to(int number, void (*handler)(int), struct sigaction *before)
-{
-	struct sigaction act = { .sa_handler = handler, .sa_flags = SA_RESTART };
-	sigaction(number, NULL, before);
-	if (before->sa_handler != SIG_IGN)
-		sigaction(number, &act, NULL);
-}
-
-/* Until it is known whom to pass them on to; else one that comes early would leave the folder behind. */
-static void hold_signals(sigset_t *mask)
-{
-	sigset_t some;
-	sigemptyset(&some);
-	for (size_t i = 0; i < NELEM(passed_on); i++)
-		sigaddset(&some, passed_on[i]);
-	sigprocmask(SIG_BLOCK, &some, mask);
-}
-
-/* The program's wait status; -1 after a complaint. mask: that of before hold_signals. */
-static int run_child(const struct program *program, char **argv, const sigset_t *mask)
-{
-	struct sigaction before[NELEM(passed_on)], interrupt, quit;
-	for (size_t i = 0; i < NELEM(passed_on); i++)
-		listen_to(passed_on[i], pass_on, &before[i]);
-	listen_to(SIGINT, SIG_IGN, &interrupt);
-	listen_to(SIGQUIT, SIG_IGN, &quit);
-	pid_t pid = fork();
-	if (pid == 0) {
-		for (size_t i = 0; i < NELEM(passed_on); i++)
-			sigaction(passed_on[i], &before[i], NULL);
-		sigaction(SIGINT, &interrupt, NULL);
-		sigaction(SIGQUIT, &quit, NULL);
-		sigprocmask(SIG_SETMASK, mask, NULL);
-		_exit(plan_exec(program, argv));
-	}
-	child = pid;
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	int status = 0;
-	if (pid < 0) {
-		complain("no process can be started: %s: nothing was started", strerror(errno));
-		return -1;
-	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-	}
-	return status;
-}
-
-/* As the program ended: the shell says "Terminated" or 128 + signal as it would have without us. */
-static int end_as(int status)
-{
-	if (!WIFSIGNALED(status))
-		return WEXITSTATUS(status);
-	struct rlimit none = { 0, 0 };
-	setrlimit(RLIMIT_CORE, &none); /* the program has left its core */
-	signal(WTERMSIG(status), SIG_DFL);
-	raise(WTERMSIG(status));
-	return 128 + WTERMSIG(status);
-}
 
 /* ---- what the processes left ---- */
 
@@ -161,7 +88,7 @@ static size_t gather(const char *folder, struct process **list)
 	DIR *d = opendir(folder);
 	*list = NULL;
 	for (struct dirent *e; d && (e = readdir(d));) {
-		char path[FOLDER + 300];
+		char path[FOLDER_ROOM + 300];
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
@@ -187,28 +114,6 @@ static size_t gather(const char *folder, struct process **list)
 
 /* ---- telling ---- */
 
-/* The user's log_path for one process, opened as the library opens it; stderr without one. */
-static FILE *log_of(const char *path, long pid)
-{
-	char full[600];
-	size_t n = 0;
-	if (!*path)
-		return stderr;
-	for (; *path && n < sizeof(full) - 32; path++)
-		if (path[0] == '%' && path[1] == 'p') {
-			n += (size_t)snprintf(full + n, sizeof(full) - n, "%ld", pid);
-			path++;
-		} else {
-			full[n++] = *path;
-		}
-	full[n] = 0;
-	int fd = open(full, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "a");
-	if (!f && fd >= 0)
-		close(fd);
-	return f ? f : stderr;
-}
-
 static void tell(const struct process *list, size_t count, const char *log_path, struct tally *sum)
 {
 	size_t calm = 0, verdicts = 0;
@@ -222,12 +127,12 @@ static void tell(const struct process *list, size_t count, const char *log_path,
 		const struct process *p = &list[i];
 		if (!*log_path && p->tally.processes && !p->tally.contradictions && ++calm > SHOWN)
 			continue;
-		FILE *f = log_of(log_path, p->pid);
+		FILE *log = child_log(log_path, p->pid), *f = log ? log : stderr;
 		if (verdicts > 1 && f == stderr)
 			fprintf(f, "cgc: process %ld:\n", p->pid);
 		fputs(p->text ? p->text : "", f);
-		if (f != stderr)
-			fclose(f);
+		if (log)
+			fclose(log);
 	}
 	if (calm > SHOWN)
 		complain("and %zu more processes without contradictions", calm - SHOWN);
@@ -241,18 +146,6 @@ static void tell(const struct process *list, size_t count, const char *log_path,
 
 /* ---- the command ---- */
 
-static bool make_folder(char folder[FOLDER])
-{
-	const char *tmp = getenv("TMPDIR");
-	if (!tmp || tmp[0] != '/' || strlen(tmp) > FOLDER / 2 || strpbrk(tmp, ":, \t\n%"))
-		tmp = "/tmp";
-	snprintf(folder, FOLDER, "%s/cgc-audit.XXXXXX", tmp);
-	if (mkdtemp(folder))
-		return true;
-	complain("%s can't be made: %s: nothing was started: set TMPDIR", folder, strerror(errno));
-	return false;
-}
-
 static void no_complaint(const char *line) { (void)line; /* the library says it */ }
 
 static int audit(struct plan *plan, char **argv)
@@ -261,13 +154,14 @@ static int audit(struct plan *plan, char **argv)
 	struct process *list;
 	struct tally sum = { 0 };
 	sigset_t mask;
-	char folder[FOLDER], item[FOLDER + 80];
+	pid_t pid;
+	char folder[FOLDER_ROOM], item[FOLDER_ROOM + 80];
 	struct options asked; /* by CGC_OPTIONS, then by the command line, which wins */
 	options_defaults(&asked);
 	options_parse(&asked, getenv("CGC_OPTIONS") ? getenv("CGC_OPTIONS") : "", no_complaint);
 	options_parse(&asked, plan->list ? plan->list : "", no_complaint);
-	hold_signals(&mask);
-	if (!make_folder(folder))
+	child_hold_signals(&mask);
+	if (!child_make_folder("cgc-audit", folder))
 		return STATUS_NOT_SERVED;
 	snprintf(item, sizeof(item), "mode=audit:exitcode=0:log_path=%s/%%p", folder);
 	int status = plan_append(plan, item) ? plan_prepare(plan, argv[0], &program) : STATUS_NOT_SERVED;
@@ -275,7 +169,7 @@ static int audit(struct plan *plan, char **argv)
 		rmdir(folder);
 		return status;
 	}
-	int ended = run_child(&program, argv, &mask);
+	int ended = child_run(&program, argv, &mask, &pid);
 	size_t count = gather(folder, &list);
 	if (ended < 0)
 		return STATUS_NOT_SERVED;
@@ -283,7 +177,7 @@ static int audit(struct plan *plan, char **argv)
 	for (size_t i = 0; i < count; i++)
 		free(list[i].text);
 	free(list);
-	return sum.contradictions && asked.exitcode ? (int)asked.exitcode : end_as(ended);
+	return sum.contradictions && asked.exitcode ? (int)asked.exitcode : child_end_as(ended);
 }
 
 int command_audit(int argc, char **argv)

@@ -9,9 +9,13 @@
  *   3. A short run proves that the library loads under the program's loader (library.c).
  *   4. LD_PRELOAD and CGC_OPTIONS are set and the program is exec'ed in this very process: pid, parent, terminal, exit
  *      status and signals are its own, there is nobody in between.
+ *
+ * mode=report is another matter: somebody must be there when the program has ended, to merge what its processes found and to look up
+ * names (run_report.c).
  */
 #include "commands.h"
 #include "plan.h"
+#include "run_report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +42,8 @@ int command_run(int argc, char **argv)
 		complain("no program is given: cgc run [--mode=...] -- ./yourapp");
 	else if (first > 0 && !listen_by_default(&plan))
 		complain("no memory for the options: nothing was started");
+	else if (first > 0 && run_report_wanted(&plan))
+		status = run_report(&plan, argv + first);
 	else if (first > 0 && !(status = plan_prepare(&plan, argv[first], &program)))
 		status = plan_exec(&program, argv + first);
 	free(plan.list);
