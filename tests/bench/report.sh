@@ -1,0 +1,134 @@
+#!/bin/bash
+# What finding leaks costs: CPU time and memory of real programs under cgc's report mode and its peers, as ratios to plain glibc.
+#
+#   report.sh [--rounds=N] [--small] [CASE...]     of redis sqlite3 git shell python perl cc1plus; TOOLS="cgc sample heaptrack lsan lsan-slow memcheck off"
+#
+# All tools take turns within a round; of N rounds (5) the least CPU time and the median of the memory are taken. memcheck runs once. Full
+# stacks: cgc records every block, lsan-slow is LeakSanitizer with fast_unwind_on_malloc=0, lsan its default (frame pointers),
+# heaptrack records every call. A tool that fails prints its status instead.
+set -u
+here=$(cd "$(dirname "$0")/../.." && pwd)
+rounds=5 small="" cases=() tools=${TOOLS:-off cgc sample heaptrack lsan lsan-slow memcheck}
+for a in "$@"; do
+  case $a in
+    --rounds=*) rounds=${a#*=} ;;
+    --small) small=1 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "report.sh: option $a is unknown: --help lists them" >&2; exit 2 ;;
+    *) cases+=("$a") ;;
+  esac
+done
+((${#cases[@]})) || cases=(redis sqlite3 git shell python perl cc1plus)
+lib=$(realpath "${LIB:-$here/build/libcgc.so}") || exit 2
+T=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$T"' EXIT
+cd "$T" || exit 1
+lsan=$(ls /usr/lib/*/liblsan.so.0 2>/dev/null | head -n 1)
+
+# The least program that measures another: "CPU-seconds MiB status" of a command, of it and all that it waited for. With a second part
+# behind "--", that runs beside it and ends it (a server's load).
+cat >measure.py <<'P'
+import os, subprocess, sys, time
+args = sys.argv[1:]
+load = args[args.index("--") + 1:] if "--" in args else None
+args = args[:args.index("--")] if load else args
+out = open("out", "w")
+p = subprocess.Popen(args, stdout=out, stderr=open("err", "w"), stdin=subprocess.DEVNULL)
+if load:
+    subprocess.run(load, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(p.pid, 0)
+print("%.3f %.1f %d" % (usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)))
+P
+
+n=$([[ $small ]] && echo 1 || echo 3)
+port=$((19700 + $$ % 90))
+cat >load.sh <<L
+for i in \$(seq 200); do redis-cli -p $port ping 2>/dev/null | grep -q PONG && break; sleep 0.1; done
+redis-benchmark -p $port -q -n $((n * 30000)) -r 20000 -c 8 -d 200 -t set,get,lpush,hset,zadd
+redis-cli -p $port shutdown nosave
+L
+cat >perl.pl <<'L'
+for $r (1..shift) { my %h; for $i (1..120000) { $h{"k$i"} = [$i, "v" x ($i % 20)] } $s += length($h{$_}[1]) for keys %h; } print "$s\n";
+L
+cat >py.py <<'L'
+import json, sys
+for r in range(int(sys.argv[1])):
+    d = {str(k): [k] * (k % 9) for k in range(60000)}
+    s = json.dumps(d, sort_keys=True); e = json.loads(s)
+print(len(s), len(e))
+L
+cat >cpp.cc <<'L'
+#include <map>
+#include <regex>
+#include <string>
+#include <vector>
+#include <iostream>
+int main(int c, char **v) { std::map<std::string, std::vector<int>> m; std::regex r("a(b|c)*d"); m[v[0]].push_back(c); std::cout << std::regex_match(v[0], r) << m.size(); }
+L
+cat >sql.sql <<L
+create table t(a integer primary key,b text,c real);
+with recursive n(i) as (select 1 union all select i+1 from n where i<$((n * 80000))) insert into t select i,hex(i*7919),i*0.5 from n;
+create index x on t(b); select count(*),sum(c),max(b) from t where b like '%7%'; select group_concat(b) from (select b from t order by b limit 5);
+L
+cat >shell.sh <<'L'
+f() { local i a=(); for ((i = 0; i < 3000; i++)); do a+=("$i$1"); done; echo "${#a[@]} ${a[-1]}"; }
+for j in 1 2 3; do f $j; for i in $(seq 1 150); do x=$(echo "$i" | tr 0-9 a-j); done; echo "$x"; done
+L
+git init -q repo && cd repo && for i in $(seq 1 400); do seq "$i" $((i + 300)) >"f$i"; done && git add . && git -c user.name=a -c user.email=a@b commit -qm one &&
+  for i in $(seq 1 2 400); do seq "$i" $((i + 400)) >"f$i"; done && git -c user.name=a -c user.email=a@b commit -qam two && cd .. || exit 1
+cc1plus=$(g++ -print-prog-name=cc1plus) && g++ -E cpp.cc -o cpp.ii || exit 1
+
+command_of() {
+  case $1 in
+    redis) echo "redis-server --port $port --bind 127.0.0.1 --dir $T --save  --daemonize no -- bash load.sh" ;;
+    sqlite3) echo "sqlite3 :memory: .read\ sql.sql" ;;
+    git) echo "git -C repo log --stat -p -M" ;;
+    shell) echo "bash shell.sh" ;;
+    python) echo "env PYTHONMALLOC=malloc /usr/bin/python3 py.py $n" ;;
+    perl) echo "perl perl.pl $n" ;;
+    cc1plus) echo "$cc1plus -quiet -O1 -fpreprocessed cpp.ii -o cpp.s" ;;
+  esac
+}
+run() { # CASE TOOL
+  local words=()
+  case $1 in
+    sqlite3) words=(sqlite3 :memory: ".read sql.sql") ;;
+    redis) words=(redis-server --port "$port" --bind 127.0.0.1 --dir "$T" --save "" --daemonize no) ;;
+    *) read -ra words <<<"$(command_of "$1")" ;;
+  esac
+  local load=()
+  [[ $1 == redis ]] && load=(-- bash load.sh)
+  case $2 in
+    plain) ;;
+    off) words=(env LD_PRELOAD="$lib" CGC_OPTIONS=mode=off "${words[@]}") ;;
+    cgc) words=(env LD_PRELOAD="$lib" CGC_OPTIONS="mode=report:log_path=$T/log.%p${REPORT_OPTIONS:+:$REPORT_OPTIONS}" "${words[@]}") ;;
+    sample) words=(env LD_PRELOAD="$lib" CGC_OPTIONS="mode=report:sample=512k:log_path=$T/log.%p" "${words[@]}") ;;
+    heaptrack) words=(heaptrack -o "$T/ht" "${words[@]}") ;;
+    lsan) words=(env LD_PRELOAD="$lsan" LSAN_OPTIONS="log_path=$T/log:exitcode=0" "${words[@]}") ;;
+    lsan-slow) words=(env LD_PRELOAD="$lsan" LSAN_OPTIONS="fast_unwind_on_malloc=0:log_path=$T/log:exitcode=0" "${words[@]}") ;;
+    memcheck) words=(valgrind --leak-check=full --num-callers=30 --log-file="$T/log.%p" "${words[@]}") ;;
+  esac
+  timeout -k 5 600 /usr/bin/python3 measure.py "${words[@]}" "${load[@]}"
+  rm -f "$T"/log* "$T"/ht*
+}
+for ((r = 0; r < rounds; r++)); do
+  for c in "${cases[@]}"; do
+    for t in plain $tools; do
+      ((r > 0)) && [[ $t == memcheck || ($t == lsan-slow && $r -gt 1) || ($t == heaptrack && $r -gt 1) ]] && continue
+      echo "$c $t $(run "$c" "$t")" >>times
+    done
+  done
+done
+echo "CPU time and memory, x plain glibc; best of $rounds rounds (memcheck: one, heaptrack and lsan-slow: two); $(nproc) CPUs"
+awk -v tools="plain $tools" -v cases="${cases[*]}" '
+  { k = $1 " " $2; if (!(k in cpu) || $3 < cpu[k]) cpu[k] = $3; rss[k] = rss[k] " " $4; if ($5 != 0) broken[k] = $5 }
+  function median(s,   v, m, i, j, x) { m = split(s, v, " "); for (i = 2; i <= m; i++) for (j = i; j > 1 && v[j] < v[j-1] + 0; j--) { x = v[j]; v[j] = v[j-1]; v[j-1] = x } return v[int((m + 1) / 2)] }
+  END {
+    n = split(tools, t, " "); m = split(cases, c, " ")
+    printf "%-9s %16s", "", "plain"; for (i = 2; i <= n; i++) printf " %16s", t[i]; print ""
+    for (j = 1; j <= m; j++) {
+      p = c[j] " plain"; printf "%-9s %6.2fs %4.0f MiB", c[j], cpu[p], median(rss[p])
+      for (i = 2; i <= n; i++) { k = c[j] " " t[i]; if (k in broken) printf " %16s", "status " broken[k]; else printf "    %5.2fx %5.2fx", cpu[k] / cpu[p], median(rss[k]) / median(rss[p]) }
+      print ""
+    }
+  }' times
