@@ -65,6 +65,8 @@ law7_no_return     | zoo_returns                | stress=1:grace=32
 law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..
 law8_partial_root  | zoo_altstack_kernel        | $zoo:fault=sigaltstack@1..
 no_link_check      | unit harden_test links/of_remote_frees_are_checked_too |
+no_suffix_check    | unit backtrace_test backtrace/a_change_further_out_is_seen |
+no_generation      | unit backtrace_test backtrace/another_module_at_an_address_has_its_own_rules |
 law9_no_evidence   | zoo_evidence               | $zoo
 law9_audit_recycles | zoo_audited               | $zoo:mode=audit
 law9_mortal_site   | zoo_immortal               | $zoo:sites=1
