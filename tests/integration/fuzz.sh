@@ -11,7 +11,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 seconds=${FUZZ_SECONDS:-${ALL:+1800}}
 seconds=${seconds:-20}
-targets=(options maps stat elf text heap cfi)
+targets=(options maps stat elf symbols text heap cfi)
 (($#)) && targets=("$@")
 build=$PROGRAMS/fuzz
 corpus=${FUZZ_CORPUS:-$T/corpus}
@@ -49,6 +49,8 @@ small=(-nostdlib -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096 -Wl,--build-id
 ${CC:-cc} "${small[@]}" -rdynamic "$T/small.c" -o "$T/a" && seed elf dynamic <"$T/a"
 ${CC:-cc} "${small[@]}" -fPIC -shared -Wl,--hash-style=sysv "$T/small.c" -o "$T/a" && seed elf sysv <"$T/a"
 ${CC:-cc} "${small[@]}" -static "$T/small.c" -o "$T/a" && seed elf static <"$T/a"
+${CC:-cc} "${small[@]:0:${#small[@]}-1}" "$T/small.c" -o "$T/a" && seed symbols symtab <"$T/a"
+${CC:-cc} "${small[@]}" -rdynamic "$T/small.c" -o "$T/a" && seed symbols dynsym <"$T/a"
 for i in 1 2 3; do noise $i 200 | seed text $i; done
 for i in 1 2 3 4 5 6; do noise $i $((i * 100)) | seed heap $i; done
 # Whole small libraries: header and table are at their places because nothing is moved. The address is that of a function.
@@ -64,7 +66,7 @@ run() {
   local target=$1 limit=()
   case $target in
     heap) limit=(-max_len=700) ;;
-    elf | cfi) limit=(-max_len=8192 -len_control=0) ;;
+    elf | cfi | symbols) limit=(-max_len=8192 -len_control=0) ;;
     maps) limit=(-max_len=8192) ;;
     *) limit=(-max_len=1024) ;;
   esac
