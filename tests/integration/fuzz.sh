@@ -11,7 +11,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 seconds=${FUZZ_SECONDS:-${ALL:+1800}}
 seconds=${seconds:-20}
-targets=(options suppress maps stat elf snapshot text heap cfi control)
+targets=(options suppress maps stat elf symbols snapshot text heap cfi control)
 (($#)) && targets=("$@")
 build=$PROGRAMS/fuzz
 corpus=${FUZZ_CORPUS:-$T/corpus}
@@ -61,6 +61,8 @@ if ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -I"$root/src" "$here/make_snapshot.c" 
     "$T/make" "$T/a" $o && seed snapshot $((i += 1)) <"$T/a"
   done
 fi
+${CC:-cc} "${small[@]:0:${#small[@]}-1}" "$T/small.c" -o "$T/a" && seed symbols symtab <"$T/a"
+${CC:-cc} "${small[@]}" -rdynamic "$T/small.c" -o "$T/a" && seed symbols dynsym <"$T/a"
 for i in 1 2 3; do noise $i 200 | seed text $i; done
 for i in 1 2 3 4 5 6; do noise $i $((i * 100)) | seed heap $i; done
 # Whole small libraries: header and table are at their places because nothing is moved. The address is that of a function.
@@ -76,7 +78,7 @@ run() {
   local target=$1 limit=()
   case $target in
     heap) limit=(-max_len=700) ;;
-    elf | cfi | snapshot) limit=(-max_len=8192 -len_control=0) ;;
+    elf | cfi | symbols | snapshot) limit=(-max_len=8192 -len_control=0) ;;
     maps) limit=(-max_len=8192) ;;
     *) limit=(-max_len=1024) ;;
   esac

@@ -53,6 +53,7 @@ no_aside           | unit aside_test threads/in_an_errand_a_thread_is_what_was_i
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | grace=0
+no_stash           | zoo_cached                 | grace=0:sites=1
 law1_sweep_free    | zoo_swept                  | $zoo
 law2_torn_refill   | step 12 2 refill_batch      | stress=1000000:grace=0
 law3_park_busy     | step 12 2 large_block       | stress=1000000:grace=0

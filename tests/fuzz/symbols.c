@@ -1,0 +1,29 @@
+/* An ELF file, any bytes: what the reader of symbols hands on lies inside the file, sorted, each address once, and is found again. */
+#include "backtrace/symbols_file.h"
+#include "fuzz.h"
+
+enum { MOST = 512 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+	uint8_t *file = malloc(n ? n : 1); /* its own size: a read behind the file's end shows */
+	struct symbol_file f;
+	static struct symbol s[MOST];
+	if (!file)
+		abort();
+	memcpy(file, bytes, n);
+	if (symbol_file_open(&f, file, n)) {
+		size_t count = symbol_file_read(&f, s, MOST);
+		claim(count <= MOST && f.build_id_size <= sizeof f.build_id, "%zu symbols", count);
+		for (size_t i = 0; i < count; i++) {
+			claim(s[i].name < f.names_size && strlen(f.names + s[i].name) < f.names_size, "a name outside the names");
+			claim(!i || s[i - 1].address < s[i].address, "not in order");
+			const struct symbol *found = symbol_search(s, count, s[i].address);
+			claim(found == &s[i], "a symbol does not hold its own address");
+		}
+		symbol_search(s, count, 0);
+		symbol_search(s, count, UINT64_MAX);
+	}
+	free(file);
+	return 0;
+}
