@@ -15,7 +15,7 @@ bool backtrace_start(void)
 	return rules && depot;
 }
 
-size_t capture_rest(struct walk *w, struct frame *f, uintptr_t *pcs, size_t most, bool *cut)
+BARE size_t capture_rest(struct walk *w, struct frame *f, uintptr_t *pcs, size_t most, bool *cut)
 {
 	size_t n = 0;
 	enum step step = STEP_ON;
@@ -52,7 +52,7 @@ void backtrace_totals(struct backtrace_totals *t)
 	capture_threads_add(t);
 }
 
-__attribute__((noinline)) size_t backtrace_plain(const void *caller, uintptr_t *pcs, size_t most)
+BARE __attribute__((noinline)) size_t backtrace_plain(const void *caller, uintptr_t *pcs, size_t most)
 {
 	struct walk w;
 	struct frame f;

@@ -136,14 +136,16 @@ BARE static inline bool verified(const struct thread_stack *t, uint32_t frames, 
 
 static inline bool same_frame(const struct frame *a, const struct frame *b)
 {
-	uintptr_t differ = (a->pc ^ b->pc) | (a->exact ^ b->exact);
+	uintptr_t differ = a->exact ^ b->exact;
+	if (a->pc != b->pc)
+		return false;
 	for (unsigned i = 0; i < MACHINE_SAVED + 1; i++)
 		differ |= a->reg[i] ^ b->reg[i];
 	return !differ;
 }
 
 /* Walks until the rest is known. Result: new frames, in t->fresh; *matched: kept frames that are the rest. */
-static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct frame *f, uint32_t *matched, bool *cut)
+BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct frame *f, uint32_t *matched, bool *cut)
 {
 	uint32_t old = t->count, n = 0, good = 0;
 	bool bad = false;
@@ -179,7 +181,8 @@ static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_sta
 /* The new stack becomes the kept one. Result: its node; 0: no memory in the depot. */
 static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, const struct walk *w, uint32_t matched, uint32_t n)
 {
-	uint32_t parent = matched ? t->kept[matched - 1].node : 0, end = matched ? t->kept[matched - 1].words_end : 0;
+	uint32_t parent = matched ? t->kept[matched - 1].node : 0;
+	struct loaded *out = t->words + (matched ? t->kept[matched - 1].words_end : 0);
 	uint32_t words = (uint32_t)(w->log - t->fresh_words), i = matched;
 	for (uint32_t k = n; k--; i++) {
 		struct kept *to = &t->kept[i];
@@ -190,11 +193,11 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 		if (UNLIKELY(!to->node))
 			return 0;
 		parent = to->node;
-		if (UNLIKELY(w->log_full || words - from > WORDS_MOST - end))
+		if (UNLIKELY(w->log_full || words - from > (size_t)(t->words + WORDS_MOST - out)))
 			to->switches = UINT32_MAX; /* its words are not all here: never matched, nor is anything inside it */
 		else
-			for (; from < words; from++)
-				t->words[end++] = t->fresh_words[from];
+			for (const struct loaded *word = t->fresh_words + from, *stop = t->fresh_words + words; word < stop; word++)
+				*out++ = *word;
 		to->lowest = t->fresh[k].lowest;
 		to->highest = t->fresh[k].highest;
 		if (i) {
@@ -204,7 +207,7 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 			to->switches = outer->switches == UINT32_MAX ? UINT32_MAX : to->switches;
 		}
 		words = t->fresh[k].words_end;
-		to->words_end = end;
+		to->words_end = (uint32_t)(out - t->words);
 	}
 	return parent;
 }
@@ -220,7 +223,7 @@ static __attribute__((noinline)) uint32_t node_of_deep(const struct thread_stack
 	return node;
 }
 
-static __attribute__((noinline)) uint32_t plain_node(const void *caller)
+BARE static __attribute__((noinline)) uint32_t plain_node(const void *caller)
 {
 	uintptr_t pcs[BACKTRACE_MOST];
 	struct walk w = { .misses = 0 };
@@ -239,7 +242,7 @@ static __attribute__((noinline)) uint32_t plain_node(const void *caller)
 
 static inline void count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
 
-__attribute__((noinline)) uint32_t backtrace_here(const void *caller)
+BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 {
 	struct thread_stack *t;
 	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter((uintptr_t)__builtin_frame_address(0))))

@@ -7,7 +7,7 @@
 enum { OWN_FRAMES = 32 }; /* of libcgc.so, between backtrace_here and the program: there are fewer than ten */
 
 /* Walks from this function's frame, inlined into its caller, to the one that `caller` lies in. false: not found. */
-static inline __attribute__((always_inline)) bool capture_begin(struct walk *w, struct frame *f, const void *caller)
+BARE static inline __attribute__((always_inline)) bool capture_begin(struct walk *w, struct frame *f, const void *caller)
 {
 	machine_here(&f->pc, &f->reg[RULE_SP], f->reg);
 	f->exact = 1;

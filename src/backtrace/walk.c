@@ -82,7 +82,7 @@ static bool above(struct walk *w, const struct frame *f, uintptr_t cfa, bool sig
 	return signal ? cross(w, cfa) : cfa >= f->reg[RULE_SP] + (MACHINE_LINK < 0) && cfa - w->low <= w->limit - w->low;
 }
 
-static enum step by_frame_pointer(struct walk *w, struct frame *f)
+BARE static enum step by_frame_pointer(struct walk *w, struct frame *f)
 {
 	uintptr_t fp = f->reg[MACHINE_FP], next, pc;
 	struct rule there;
@@ -106,10 +106,10 @@ static enum step by_frame_pointer(struct walk *w, struct frame *f)
 	return STEP_ON;
 }
 
-static bool load_for_expression(void *w, uintptr_t at, uintptr_t *word) { return walk_load(w, at, word); }
+BARE static bool load_for_expression(void *w, uintptr_t at, uintptr_t *word) { return walk_load(w, at, word); }
 
 /* One register by its row. */
-static bool recover(struct walk *w, const struct cfi_scene *scene, const struct cfi_where *where, uintptr_t cfa, uintptr_t *value)
+BARE static bool recover(struct walk *w, const struct cfi_scene *scene, const struct cfi_where *where, uintptr_t cfa, uintptr_t *value)
 {
 	uintptr_t at;
 	switch (where->how) {
@@ -151,7 +151,7 @@ static enum step by_row(struct walk *w, struct frame *f)
 	return above(w, f, cfa, row.signal) ? arrive(f, &caller) : STEP_CUT;
 }
 
-enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r)
+BARE enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r)
 {
 	w->lowest = UINTPTR_MAX;
 	w->highest = 0;

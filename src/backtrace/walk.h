@@ -41,6 +41,7 @@ enum step {
 	STEP_CUT                       /* it has a caller that can't be found */
 };
 
+/* Reads frames of others: no sanitizer has a say. Also on whoever a step is inlined into. */
 #define BARE __attribute__((no_sanitize("address", "thread", "undefined")))
 
 /* For the calling thread, whose stack pointer is sp. */

@@ -41,6 +41,7 @@ const struct option_row option_table[] = {
 	{ "exitcode", OPTION_NUMBER, NULL, 0, 255, "0", "exit status when mode=report found leaks or mode=audit hidden pointers; 0 leaves it alone", AT(exitcode) },
 	{ "audit", OPTION_CHOICE, "free|touch", 0, 1, "free", "mode=audit: only free and realloc of a lost block count, or also reads and writes of pages full of lost blocks", AT(audit) },
 	{ "sites", OPTION_NUMBER, NULL, 0, 1, "0", "mode=collect: record allocation sites: evidence ends recycling of its site only, top sites are listed at exit", AT(sites) },
+	{ "sample", OPTION_SIZE, NULL, 0, 0, "0", "mode=report: record about one allocation in so many bytes (512k) and estimate the rest; 0 records each", AT(sample) },
 	{ "children", OPTION_TEXT, NULL, 0, 0, "all",
 	  "programs below the first one that are served: all, none, or names joined by + (git+make); others run with mode=off", AT(children) },
 	{ "snapshot", OPTION_TEXT, NULL, 0, 0, "", "mode=report: at exit a snapshot file for cgc is written here instead of text; %p becomes the pid", AT(snapshot) },

@@ -37,6 +37,7 @@ struct options {
 	unsigned exitcode;     /* report mode: exit status when leaks were found; 0 leaves it alone (default) */
 	unsigned audit;        /* enum audit_kind: what counts as a use of a lost block in mode=audit */
 	unsigned sites;        /* 1: collect records allocation sites too: evidence ends recycling of its site only */
+	size_t sample;         /* bytes: modes that record stacks do so for about one allocation in so many; 0: for each */
 	char children[160];    /* which programs below the first one are served: all, none or names joined by + (preload/children.c) */
 	char snapshot[256];    /* report mode: file to write at exit; %p is the pid; empty: text */
 	char snapshot_dir[256];/* report mode: folder for the files of all processes; empty: none */

@@ -5,7 +5,7 @@
  *
  *   collect            recycling ends for the process, with one line
  *   collect, sites=1   recycling ends for the allocation site, with one line a site; without a known site as above
- *   audit              contradictions are gathered by (allocation site, caller of free); for the first of each pair memory is
+ *   audit              contradictions are gathered by (stack of the allocation, stack of free); for the first of each pair memory is
  *                      searched for what the program may have kept instead of the address (hidden.c). Told at exit.
  *   audit=touch        pages of lost blocks that were read or written count too (touch.c); who did it is not known
  *
@@ -16,12 +16,14 @@
 #include "cycle/audit.h"
 #include "cycle/cycle_parts.h"
 #include "cycle/hidden.h"
+#include "cycle/stack.h"
 #include "cycle/touch.h"
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/sites.h"
 #include "heap/veil.h"
 #include "roots/roots.h"
+#include "backtrace/symbols.h"
 #include "base/options.h"
 #include "base/text.h"
 
@@ -32,14 +34,15 @@ enum {
 	SEARCHES = 16,   /* each reads memory for up to a second or two, in a stop */
 	LATER = 8,       /* of them for touched pages of one stop */
 	LINES = 20,      /* immortal sites that are told one by one */
-	TOP = 10         /* sites that are listed at exit */
+	TOP = 10,        /* sites that are listed at exit */
+	FRAMES = 4       /* of a stack that are shown without verbosity=1 */
 };
 
 static struct row {
 	uint64_t key;            /* atomic; 0: free */
 	uint64_t count;          /* atomic */
 	size_t block;            /* of the first; atomic */
-	uintptr_t caller;
+	uint32_t freed;          /* node of the stack that gave it to `call`; 0: a touched page */
 	const char *call;        /* NULL: a touched page */
 	struct trace trace;      /* written inside a stop */
 	uint32_t site;
@@ -69,12 +72,8 @@ static void search_stopped(void *arg)
 	hidden_look(s->p, s->block, s->trace);
 }
 
-/* Not 0, and the same for the same pair. */
-static uint64_t key_of(const struct evidence *e)
-{
-	uint64_t key = (uintptr_t)e->caller * 0x9E3779B97F4A7C15ull ^ (uint64_t)(e->site + 1) * 0xD1B54A32D192ED03ull;
-	return key ? key : 1;
-}
+/* Not 0, and another for each pair of nodes. */
+static uint64_t key_of(uint32_t site, uint32_t freed) { return ((uint64_t)freed << 32 | site) + 1; }
 
 /* The pair's row; *fresh: it is the first of its kind. NULL: no room. */
 static struct row *row_of(uint64_t key, bool *fresh)
@@ -96,7 +95,8 @@ static struct row *row_of(uint64_t key, bool *fresh)
 static struct row *note(const struct evidence *e)
 {
 	bool fresh;
-	struct row *r = row_of(key_of(e), &fresh);
+	uint32_t freed = e->caller ? sites_here(e->caller) : 0;
+	struct row *r = row_of(key_of(e->site, freed), &fresh);
 	if (!r)
 		return NULL;
 	add_relaxed(&r->count, 1);
@@ -108,7 +108,7 @@ static struct row *note(const struct evidence *e)
 	}
 	r->site = e->site;
 	store_relaxed(&r->block, e->block);
-	r->caller = (uintptr_t)e->caller;
+	r->freed = freed;
 	r->call = e->call;
 	r->trace.how = HIDDEN_UNSOUGHT;
 	store_release(&r->ready, true);
@@ -165,6 +165,14 @@ void audit_finish(void)
 		cycle_in_stop(finish_stopped, NULL);
 }
 
+static void print_stack(const char *title, uint32_t node)
+{
+	if (!node)
+		return;
+	say_raw("    %s\n", title);
+	stack_print(node, options.verbosity ? 0 : FRAMES);
+}
+
 static void print_row(const struct row *r)
 {
 	char allocated[300], freed[300], how[128];
@@ -174,11 +182,14 @@ static void print_row(const struct row *r)
 		say_raw("  %lu page%s with blocks of %zu bytes%s, allocated at %s, judged lost, then read or written: likely %s\n", count,
 		        count == 1 ? "" : "s", r->block, more, roots_place(allocated, sizeof allocated, sites_address(r->site)),
 		        hidden_text(how, sizeof how, &r->trace));
+		print_stack("allocated by", r->site);
 		return;
 	}
 	say_raw("  %lu block%s of %zu bytes%s, allocated at %s, judged lost, then given to %s at %s: likely %s\n", count, count == 1 ? "" : "s",
-	        r->block, more, roots_place(allocated, sizeof allocated, sites_address(r->site)), r->call, roots_place(freed, sizeof freed, r->caller),
-	        hidden_text(how, sizeof how, &r->trace));
+	        r->block, more, roots_place(allocated, sizeof allocated, sites_address(r->site)), r->call,
+	        roots_place(freed, sizeof freed, sites_address(r->freed)), hidden_text(how, sizeof how, &r->trace));
+	print_stack("allocated by", r->site);
+	print_stack(r->call, r->freed);
 }
 
 void audit_tally(struct tally *t)
@@ -200,6 +211,7 @@ void audit_print(void)
 		listed += load_relaxed(&r->count);
 		print_row(r);
 	}
+	symbols_drop();
 	if (listed < t.contradictions)
 		say_raw("  and %lu more, from other places\n", t.contradictions - listed);
 }

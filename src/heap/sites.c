@@ -64,10 +64,12 @@ static inline uint32_t spare_of(const struct span *s, size_t size, size_t most)
 	return s->block - size < most ? (uint32_t)(s->block - size) + 1 : 0;
 }
 
+uint32_t sites_here(const void *caller) { return LIKELY(stacks) ? backtrace_here(caller) : depot_child(0, (uintptr_t)caller); }
+
 void sites_record(void *p, size_t size, const void *caller)
 {
 	struct span *s = arena_span((uintptr_t)p);
-	uint32_t site = LIKELY(stacks) ? backtrace_here(caller) : depot_child(0, (uintptr_t)caller);
+	uint32_t site = sites_here(caller);
 	if (UNLIKELY(s->kind == SPAN_LARGE)) {
 		store_relaxed(&s->site, site);
 		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));

@@ -24,6 +24,8 @@ bool sites_start(size_t sample);
 bool sites_on(void);
 /* By the thread that just allocated p: notes the stack above `caller`, and that `size` bytes were asked for. Busy or not. */
 void sites_record(void *p, size_t size, const void *caller);
+/* The stack above `caller` as a site, for evidence. */
+uint32_t sites_here(const void *caller);
 /* p was resized where it is. */
 void sites_resized(void *p, size_t size);
 /* Site of a slot; 0 when none was recorded. */

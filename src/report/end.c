@@ -39,7 +39,7 @@ void report_start(void)
 	if (options.mode == MODE_AUDIT && options.audit == AUDIT_TOUCH)
 		veil_start();
 	bool wanted = options.mode == MODE_REPORT || options.mode == MODE_AUDIT || (options.mode == MODE_COLLECT && options.sites);
-	if (wanted && !sites_start(0))
+	if (wanted && !sites_start(options.mode == MODE_REPORT ? options.sample : 0))
 		say("no memory for the table of allocation sites: reports cannot name callers: the program runs on");
 	if (options.mode == MODE_REPORT)
 		report_suppress_start();

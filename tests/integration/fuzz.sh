@@ -11,7 +11,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 seconds=${FUZZ_SECONDS:-${ALL:+1800}}
 seconds=${seconds:-20}
-targets=(options suppress maps stat elf text heap)
+targets=(options suppress maps stat elf text heap cfi)
 (($#)) && targets=("$@")
 build=$PROGRAMS/fuzz
 corpus=${FUZZ_CORPUS:-$T/corpus}
@@ -53,13 +53,20 @@ ${CC:-cc} "${small[@]}" -fPIC -shared -Wl,--hash-style=sysv "$T/small.c" -o "$T/
 ${CC:-cc} "${small[@]}" -static "$T/small.c" -o "$T/a" && seed elf static <"$T/a"
 for i in 1 2 3; do noise $i 200 | seed text $i; done
 for i in 1 2 3 4 5 6; do noise $i $((i * 100)) | seed heap $i; done
+# Whole small libraries: header and table are at their places because nothing is moved. The address is that of a function.
+echo 'int g(char *); int f(int n) { char a[n]; return g(a) + 1; } int h(int n) { return f(n) + f(n + 1); } int g(char *p) { return *p; } int main(void) { return h(3); }' >"$T/frames.c"
+for i in 1 2 3; do
+  ${CC:-cc} "${small[@]}" -fPIC -shared -fasynchronous-unwind-tables -O$i "$T/frames.c" -o "$T/a" || continue
+  header=$(readelf -lW "$T/a" | awk '$1 == "GNU_EH_FRAME" { print $2 }') address=$(readelf --dyn-syms -W "$T/a" | awk '$8 == "h" { print $2 }')
+  { for word in $((header)) $((16#$address + 3)); do printf "\\x$(printf %02x $((word & 255)))\\x$(printf %02x $((word >> 8)))"; done; cat "$T/a"; } | seed cfi "$i"
+done
 
 # -- run --
 run() {
   local target=$1 limit=()
   case $target in
     heap) limit=(-max_len=700) ;;
-    elf) limit=(-max_len=8192 -len_control=0) ;;
+    elf | cfi) limit=(-max_len=8192 -len_control=0) ;;
     maps) limit=(-max_len=8192) ;;
     *) limit=(-max_len=1024) ;;
   esac

@@ -52,6 +52,7 @@ no_inflight        | zoo_in_msg                 | $zoo
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
 no_alloc_lists     | zoo_cached                 | grace=0
+no_stash           | zoo_cached                 | grace=0:sites=1
 law1_sweep_free    | zoo_swept                  | $zoo
 law2_torn_refill   | step 12 2 refill_batch      | stress=1000000:grace=0
 law3_park_busy     | step 12 2 large_block       | stress=1000000:grace=0
@@ -64,6 +65,8 @@ law7_no_return     | zoo_returns                | stress=1:grace=32
 law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..
 law8_partial_root  | zoo_altstack_kernel        | $zoo:fault=sigaltstack@1..
 no_link_check      | unit harden_test links/of_remote_frees_are_checked_too |
+no_suffix_check    | unit backtrace_test backtrace/a_change_further_out_is_seen |
+no_generation      | unit backtrace_test backtrace/another_module_at_an_address_has_its_own_rules |
 law9_no_evidence   | zoo_evidence               | $zoo
 law9_audit_recycles | zoo_audited               | $zoo:mode=audit
 law9_mortal_site   | zoo_immortal               | $zoo:sites=1

@@ -17,12 +17,11 @@
 #include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
-static void *volatile sink;
+static thread_local void *volatile sink;
 static NOINLINE void allocate(size_t n)
 {
 	free(sink);
 	sink = malloc(n);
-	sink = sink;
 }
 
 struct Noisy {

@@ -10,6 +10,7 @@
 #include "threads/threads.h"
 
 #include <alloca.h>
+#include <dlfcn.h>
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <signal.h>
@@ -84,6 +85,7 @@ NOINLINE static void look(void)
 static void begin(void)
 {
 	threads_start(33);
+	cr_assert_null(getenv("CGC_FAULT") ? fault_parse(getenv("CGC_FAULT")) : NULL);
 	cr_assert(backtrace_start());
 	looks = wrong_plain = wrong_libgcc = 0;
 }
@@ -385,6 +387,29 @@ static unsigned differ_with(const char *fault)
 }
 Test(backtrace, a_change_further_out_is_seen) { cr_assert_eq(differ_with(NULL), 0u); }
 Test(backtrace, without_the_comparison_of_words_it_would_not_be) { cr_assert_gt(differ_with("no_suffix_check"), 0u); }
+
+/* Two libraries, one after the other at one address: the same function at the same offset, frames of different sizes. */
+Test(backtrace, another_module_at_an_address_has_its_own_rules)
+{
+	char path[512];
+	begin();
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32);
+	cr_assert_gt(n, 0);
+	path[n] = 0;
+	char *name = strrchr(path, '/') + 1;
+	for (int i = 0; i < 12; i++) {
+		strcpy(name, i & 1 ? "libframes_a.so" : "libframes_b.so");
+		void *lib = dlopen(path, RTLD_NOW);
+		cr_assert_not_null(lib, "%s", dlerror());
+		modules_list();
+		void (*call_back)(void (*)(void)) = (void (*)(void (*)(void)))(uintptr_t)dlsym(lib, "call_back");
+		call_back(look);
+		call_back(look);
+		dlclose(lib);
+		modules_list();
+	}
+	end(24);
+}
 
 Test(backtrace, a_parked_threads_stack_from_its_registers)
 {

@@ -37,7 +37,7 @@ enum { MOST = BACKTRACE_MOST };
 
 static bool ready, bounds = true;
 static uint64_t every = 31, show = 3;
-static const char *log_path;
+static char log_name[256], *log_path; /* a copy: redis writes its title over the environment */
 static uint64_t calls, compared, equal, shorter, longer, suffix_differs; /* atomic */
 static struct backtrace_totals before;
 static _Thread_local int busy __attribute__((tls_model("initial-exec")));
@@ -201,7 +201,9 @@ static void forked(void)
 __attribute__((constructor)) static void start(void)
 {
 	const char *e = getenv("CHECK_EVERY"), *b = getenv("CHECK_BOUNDS"), *f = getenv("CHECK_FAULT"), *s = getenv("CHECK_SHOW");
-	log_path = getenv("CHECK_LOG");
+	const char *l = getenv("CHECK_LOG");
+	if (l && strlen(l) < sizeof log_name)
+		log_path = strcpy(log_name, l);
 	if (e && atoi(e) > 0)
 		every = (uint64_t)atoi(e);
 	if (s)

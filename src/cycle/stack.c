@@ -1,0 +1,36 @@
+/*
+ *       parse_header              /usr/bin/server+0x1139
+ *       conn_read                 /usr/bin/server+0x2204
+ *       +9 frames
+ *
+ * Offsets are those of the call, as addr2line takes them.
+ */
+#include "cycle/stack.h"
+#include "backtrace/depot.h"
+#include "backtrace/modules.h"
+#include "backtrace/symbols.h"
+#include "base/text.h"
+
+static void frame_print(uint32_t node)
+{
+	const char *name = "?", *path;
+	uintptr_t offset, at = depot_get(node)->pc - 1;
+	if (!symbols_of_node(node, &name, &offset, &path))
+		name = "?";
+	uint32_t row = depot_get(node)->module != MODULE_NONE ? depot_get(node)->module : modules_find(at);
+	if (path)
+		say_raw("      %-24s  %s+0x%lx\n", name, path, at - modules_get(row)->bias);
+	else
+		say_raw("      %-24s  0x%lx\n", name, at);
+}
+
+void stack_print(uint32_t node, unsigned most)
+{
+	for (unsigned n = 0; node && (!most || n < most); n++, node = depot_get(node)->parent)
+		frame_print(node);
+	unsigned more = 0;
+	for (; node; node = depot_get(node)->parent)
+		more++;
+	if (more)
+		say_raw("      +%u frame%s: verbosity=1 shows all\n", more, more == 1 ? "" : "s");
+}
