@@ -61,7 +61,9 @@ Test(why, the_way_from_a_variable_is_told_with_field_offsets)
 	says(1, ".+0 of ", hex(h[0]));
 	says(2, ".+8 of ", hex(h[1]));
 	says(3, ".+16 of ", hex(h[2]));
-	says(4, hex(h[3]), "(80 bytes, allocated at 0x1004) is reachable");
+	char block[64];
+	snprintf(block, sizeof block, "(%lu bytes, allocated at 0x1004) is reachable", bytes_of(h[3]));
+	says(4, hex(h[3]), block);
 }
 
 Test(why, the_shortest_way_is_told)
