@@ -1,5 +1,8 @@
 /* What is said of an address: the way from a root to its block, word by word, or why there is none. */
 #include "report_kit.h"
+#include "report/variable.h"
+
+#include <fcntl.h>
 
 TestSuite(why, .init = report_begin, .timeout = 120);
 
@@ -252,5 +255,59 @@ Test(why, without_memory_the_kind_is_told_all_the_same)
 		says(1, "could not be looked for", "");
 	} else {
 		cr_assert(said.count == 1, "one line says what is missing");
+	}
+}
+
+/* ---- names of variables ---- */
+
+static struct { uintptr_t first, second; } some_variable = { 1, 2 };
+
+Test(why, a_variable_is_named_by_its_file)
+{
+	const char *module;
+	uintptr_t offset;
+	struct variable v;
+	__asm__ volatile("" : : "r"(&some_variable) : "memory");
+	cr_assert(roots_module_of((uintptr_t)&some_variable.second, &module, &offset));
+	variable_find(module, offset, &v);
+	cr_assert_str_eq(v.name, "some_variable");
+	cr_assert_eq(v.offset, 8);
+	cr_assert_str_eq(v.section, ".data");
+}
+
+static void damaged(const uint8_t *bytes, size_t n)
+{
+	struct variable v;
+	char path[64];
+	int fd = memfd_create("damaged", 0);
+	must(fd >= 0 && write(fd, bytes, n) == (ssize_t)n, "no file");
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	for (uint64_t value = 0; value < 0x60000; value += 0x5432)
+		variable_find(path, value, &v);
+	must(memchr(v.name, 0, sizeof v.name) && memchr(v.section, 0, sizeof v.section), "a name has no end");
+	close(fd);
+}
+
+Test(why, files_that_are_damaged_have_no_names_and_do_no_harm)
+{
+	struct variable v;
+	uint64_t seed = 20241117;
+	static uint8_t file[4 << 20];
+	int fd = open("/proc/self/exe", O_RDONLY);
+	long n = read(fd, file, sizeof file);
+	cr_assert(n > 1000);
+	close(fd);
+	variable_find("/nowhere", 5, &v);
+	cr_assert(!v.name[0] && !v.section[0]);
+	variable_find("/dev/null", 5, &v);
+	cr_assert(!v.name[0]);
+	uint64_t sections = *(uint64_t *)(void *)(file + 40);
+	for (int round = 0; round < 60; round++) {
+		for (int i = 0; i < 6; i++) {
+			uint64_t at = i % 2 ? noise(&seed) % 64 : sections + noise(&seed) % ((uint64_t)n - sections);
+			file[at] = (uint8_t)noise(&seed);
+		}
+		memcpy(file, "\x7f" "ELF\2", 5);
+		damaged(file, round % 3 ? (size_t)n : noise(&seed) % (size_t)n);
 	}
 }
