@@ -3,6 +3,8 @@
 #include "report/variable.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
 
 TestSuite(why, .init = report_begin, .timeout = 120);
 
@@ -198,6 +200,65 @@ Test(why, a_word_in_an_epoll_set_is_named)
 	ask(h, 0);
 	cr_assert(said.held);
 	says(0, "epoll", "");
+}
+
+/* ---- asked by a handler of ours, on top of the program ---- */
+
+static hidden asked;
+static NOINLINE void ask_again(int deeper)
+{
+	volatile uintptr_t words[64];
+	for (unsigned i = 0; i < NELEM(words); i++)
+		words[i] = shown(asked); /* the question's own */
+	if (deeper)
+		ask_again(deeper - 1);
+	else
+		ask(asked, 0);
+	must(words[0], "read");
+}
+static void on_signal(int sig, siginfo_t *info, void *context) { ask_again(3); }
+
+static NOINLINE void hold_and_raise(hidden h)
+{
+	volatile uintptr_t mine = shown(h);
+	raise(SIGUSR1);
+	must(mine == shown(h), "it is still there");
+}
+static NOINLINE void hold_in_register_and_raise(hidden h)
+{
+	register uintptr_t p __asm__("r14") = shown(h);
+	__asm__ volatile("" : "+r"(p));
+	syscall(SYS_tgkill, getpid(), os_tid(), SIGUSR1);
+	__asm__ volatile("" : "+r"(p));
+}
+
+static void ask_in_handlers(bool bounds_known)
+{
+	struct kernel_action old;
+	asked = block_of(64, 1);
+	cr_assert(threads_handler(SIGUSR1, on_signal, &old));
+	scrub();
+	hold_and_raise(asked);
+	cr_assert(said.held, "%s", said.line[0]);
+	if (bounds_known)
+		says(0, "stack of thread", "");
+	scrub();
+	hold_in_register_and_raise(asked);
+	cr_assert(said.held, "the signal frame holds the program's registers");
+	scrub();
+	raise(SIGUSR1);
+	must(!said.held, "held by %s", said.line[0]);
+	says(0, hex(asked), "is lost, a definite leak");
+}
+
+Test(why, a_handler_sees_what_the_interrupted_code_holds_and_not_its_own_question) { ask_in_handlers(true); }
+
+Test(why, on_an_alternate_stack_too)
+{
+	stack_t alternate = { .ss_size = 256 << 10 };
+	alternate.ss_sp = mmap(NULL, alternate.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+	ask_in_handlers(false);
 }
 
 /* ---- what is not held ---- */
