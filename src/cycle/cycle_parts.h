@@ -9,6 +9,8 @@
  * raw system calls only. */
 struct cycle_look {
 	uintptr_t weak_below;  /* of the calling thread's stack: words below tell nothing certain; 0: none are there */
+	bool weak_registers;   /* nor do its registers */
+	void (*weak)(uintptr_t word); /* gets each of them: mark_word, or less */
 	bool (*as_good)(uintptr_t w, const struct span *s, uint32_t slot); /* see mark_set_aside */
 	bool (*firm)(void *arg);  /* false: no memory, the cycle ends */
 	void (*all)(bool cut);    /* cut: some inner pointers count as pointers to starts, for want of memory */

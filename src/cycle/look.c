@@ -23,9 +23,9 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 		return ABORT_CORRUPT_LIST;
 	if (!mark_set_aside(look->as_good))
 		return ABORT_NO_MEMORY;
-	roots_set_weak(look->weak_below);
+	roots_set_weak(look->weak_below, look->weak_registers);
 	enum abort_reason reason = roots_mark(root_bytes);
-	roots_set_weak(0);
+	roots_set_weak(0, false);
 	mark_drain();
 	if (reason != ABORT_NONE)
 		return reason;
@@ -34,7 +34,7 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 		return ABORT_NO_MEMORY;
 	}
 	bool cut = !mark_follow_aside();
-	roots_weak_each(mark_word);
+	roots_weak_each(look->weak);
 	mark_drain();
 	if (!mark_complete()) {
 		look->done();

@@ -316,10 +316,19 @@ void report_ending(uintptr_t frame) { ending = frame; }
 /* Words below tell nothing certain: frames of ours, in whose holes old ones of the program show. */
 static uintptr_t weak_below(uintptr_t here) { return ending > here && ending - here < ENDING_REACH ? ending : here; }
 
+bool find_watched(struct place p) { return place_address(p) == ~gather_watched.hidden; }
+
+static void mark_weak(uintptr_t word)
+{
+	struct place p;
+	if (!find_slot(word, &p) || !find_watched(p))
+		mark_word(word);
+}
+
 void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watched, void (*then)(void *arg), void *arg)
 {
 	struct asked asked = { r, flags, watched, then, arg };
-	const struct cycle_look look = { weak, kinds_as_good, firm, all, drop_sets, &asked };
+	const struct cycle_look look = { weak, watched != 0, mark_weak, kinds_as_good, firm, all, drop_sets, &asked };
 	*r = (struct report){ 0 };
 	for (int attempt = 0; attempt < ATTEMPTS && !r->complete; attempt++) {
 		if (attempt)

@@ -48,8 +48,11 @@ struct walk {
 };
 void find_walk(const struct walk *walk, struct place from);
 
+/* The block that is asked for. */
+bool find_watched(struct place p);
+
 /* A report whose stop ends with then(arg), while sets and marks are as they were. watched: complement of the block whose kind gather_watched
- * tells; 0: none. weak_below: see roots_set_weak. */
+ * tells, and to which weak words and the asking thread's registers, where the question stands, do not lead; 0: none. */
 void find_take(struct report *r, unsigned flags, uintptr_t weak_below, uintptr_t watched, void (*then)(void *arg), void *arg);
 
 /* -- kinds.c -- */

@@ -130,7 +130,7 @@ static void list_block(struct place p, uint32_t row, enum snapshot_kind kind, en
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner)
 {
 	uint64_t bytes = block_bytes(p.s, p.slot);
-	if (UNLIKELY(place_address(p) == ~gather_watched.hidden)) {
+	if (UNLIKELY(find_watched(p))) {
 		gather_watched.seen = true;
 		gather_watched.kind = (uint8_t)kind;
 		gather_watched.rule = (uint8_t)rule;

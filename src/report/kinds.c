@@ -97,7 +97,8 @@ static struct place owner;
 static void direct(uintptr_t w)
 {
 	struct place p;
-	if (find_possible(w, &p) && find_put(SET_MET, p)) {
+	bool question = rule == RULE_STALE_STACK_ONLY && find_slot(w, &p) && find_watched(p);
+	if (!question && find_possible(w, &p) && find_put(SET_MET, p)) {
 		find_put(SET_SEEN, p);
 		gather_block(p, KIND_POSSIBLE, rule, (struct place){ 0 });
 	}

@@ -1,10 +1,11 @@
 /*
  * Why is this block still there? The shortest way from a root to it, and what that root is called.
  *
- *   1. A report of its own, without a single word of the asking thread (the address asked for stands there), tells the block's kind.
+ *   1. A report of its own tells the block's kind. The address asked for stands in frames and registers of the asking thread: words there, below
+ *      our own signal's frame when its handler asks, lead to anything but the block itself.
  *   2. In the same stop a search, breadth first: every root's words (roots_look), then block by block what they lead to. The queue is also the
  *      record of parents; it has room for every marked block, and a block enters it once. Plain words first; if they do not reach the block, offsets
- *      (mark/filter.h) too, and at last the asking thread.
+ *      (mark/filter.h) too, and at last the asker's frames.
  *   3. The way back is read off the parents. Which word of each block leads on is looked up for the hops that are told, and the roots are gone
  *      through once more for the word that leads to the first block: a variable before a stack's, that before a register's, before others.
  *   4. After the resume it is put into words.
@@ -41,7 +42,10 @@ static bool cached(struct place p) { return find_has(SET_FIRM, p) && find_has(SE
 static void reach(uintptr_t word, uint32_t from)
 {
 	struct place p;
-	if (!find_slot(word, &p) || !state_is_marked(p.s->state[p.slot]) || cached(p) || w.count == w.room || !find_put(SET_MET, p))
+	if (!find_slot(word, &p) || !state_is_marked(p.s->state[p.slot]) || cached(p) || w.count == w.room)
+		return;
+	bool question = w.phase == ASKER && from == NONE && place_address(p) == w.a->block;
+	if (question || !find_put(SET_MET, p))
 		return;
 	w.block[w.count] = place_address(p);
 	w.parent[w.count] = from;
@@ -56,21 +60,12 @@ static bool boundary_of(uintptr_t word, struct place *p)
 	return word % 16 == 0 && find_slot(word - 1, p) && p->s->exact && place_address(*p) + p->s->block == word;
 }
 
-static bool of_asker(uintptr_t low)
-{
-	const struct thread_root *t = threads_root(0);
-	uintptr_t words = (uintptr_t)t->words;
-	return low - words < sizeof t->words || low - t->live.low < t->live.high - t->live.low;
-}
-
 /* Those that mark_word gets count as stack. */
 static bool on_stack(unsigned kind) { return kind != ROOT_MEMORY && kind != ROOT_CODE && kind != ROOT_RING; }
 
-/* Calls fn for each piece of a root that belongs to this phase, as it could be read. */
+/* Calls fn for each piece of [low, high) as it can be read. */
 static void each_piece(uintptr_t low, uintptr_t high, void (*fn)(uintptr_t at, size_t bytes))
 {
-	if (of_asker(low) != (w.phase == ASKER))
-		return;
 	for (uintptr_t at = align_up(low, 8), end; at + 8 <= high; at = end) {
 		end = align_down(at, MARK_PIECE) + MARK_PIECE;
 		end = end < high ? end : align_down(high, 8);
@@ -83,6 +78,28 @@ static void each_piece(uintptr_t low, uintptr_t high, void (*fn)(uintptr_t at, s
 			if (os_read_self(w.copy, page, next - page) == (long)(next - page))
 				fn(page, next - page);
 		}
+	}
+}
+
+/* What of a root belongs to this phase. */
+static void each_part(uintptr_t low, uintptr_t high, void (*fn)(uintptr_t at, size_t bytes))
+{
+	uintptr_t weak_low, weak_high, words = (uintptr_t)threads_root(0)->words;
+	roots_weak_range(&weak_low, &weak_high);
+	if (low - words < sizeof threads_root(0)->words) {
+		weak_low = low;
+		weak_high = high;
+	}
+	bool apart = weak_high <= low || weak_low >= high;
+	uintptr_t from = weak_low > low ? weak_low : low, to = weak_high < high ? weak_high : high;
+	if (w.phase == ASKER) {
+		if (!apart)
+			each_piece(from, to, fn);
+	} else if (apart) {
+		each_piece(low, high, fn);
+	} else {
+		each_piece(low, from, fn);
+		each_piece(to, high, fn);
 	}
 }
 
@@ -105,7 +122,7 @@ static void reach_from_piece(uintptr_t at, size_t bytes)
 		if (boundary_of(((word_t *)w.copy)[i], &p))
 			reach(place_address(p), NONE);
 }
-static void reach_from_root(uintptr_t low, uintptr_t high) { each_piece(low, high, reach_from_piece); }
+static void reach_from_root(uintptr_t low, uintptr_t high) { each_part(low, high, reach_from_piece); }
 
 /* Word `i` of a block as an offset from its start to another one's. */
 static uintptr_t offset_target(uintptr_t block, uintptr_t word)
@@ -200,7 +217,7 @@ static void name_root(uintptr_t at, uintptr_t word)
 		if (!its_word && at - t->live.low >= t->live.high - t->live.low && at - t->frame.low >= t->frame.high - t->frame.low)
 			continue;
 		root.tid = t->tid;
-		root.asker = i == 0;
+		root.asker = w.phase == ASKER;
 		root.above_sp = (intptr_t)(at - t->sp);
 		if (its_word)
 			root.name = threads_word_name(t, (unsigned)((at - (uintptr_t)t->words) / 8));
@@ -237,7 +254,7 @@ static void look_for_root_in(uintptr_t at, size_t bytes)
 		}
 	}
 }
-static void look_for_root(uintptr_t low, uintptr_t high) { each_piece(low, high, look_for_root_in); }
+static void look_for_root(uintptr_t low, uintptr_t high) { each_part(low, high, look_for_root_in); }
 
 /* ---- in the stop ---- */
 
@@ -299,10 +316,12 @@ static void in_stop(void *answer)
 	drop_room();
 }
 
+/* The address stands in this function's frame: it and all below is the question. */
 bool report_why(uintptr_t address, void (*write)(void *arg, const char *line), void *arg)
 {
 	struct block_info info;
 	struct report r;
+	uintptr_t here = (uintptr_t)__builtin_dwarf_cfa(), below = threads_signal_frame(here);
 	size_t bytes = align_up(sizeof(struct why_answer), OS_PAGE);
 	struct why_answer *a = os_map(bytes);
 	if (!a) {
@@ -315,16 +334,14 @@ bool report_why(uintptr_t address, void (*write)(void *arg, const char *line), v
 	a->what = found == FOUND_FREE ? WHY_FREE : WHY_NOTHING;
 	a->block = found == FOUND_NOTHING ? 0 : info.start;
 	bool held = false;
-	if (found == FOUND_BLOCK) {
-		find_take(&r, 0, UINTPTR_MAX, ~a->block, in_stop, a);
-		if (!r.complete)
-			write(arg, r.reason);
-		else
-			held = why_say(a, write, arg);
+	if (found == FOUND_BLOCK)
+		find_take(&r, 0, below ? below : here, ~a->block, in_stop, a);
+	if (found == FOUND_BLOCK && !r.complete)
+		write(arg, r.reason);
+	else
+		held = why_say(a, write, arg);
+	if (found == FOUND_BLOCK)
 		report_drop(&r);
-	} else {
-		why_say(a, write, arg);
-	}
 	roots_include(kept);
 	os_unmap(a, bytes);
 	return held;

@@ -17,7 +17,7 @@ struct why_root {
 	unsigned kind;           /* enum root_kind, or more */
 	uintptr_t at, word;      /* where it stands, and what */
 	int tid;                 /* stacks and registers */
-	bool asker;
+	bool asker;              /* a word of the question itself */
 	intptr_t above_sp;       /* stacks */
 	const char *name;        /* registers */
 };

@@ -1,13 +1,14 @@
 /*
  * The answer to "why is this block still there?" in words, one line a step, the root first:
  *
- *   data of /usr/bin/app+0x4040
+ *   global `table`+16 of /usr/bin/app+0x4040 (.bss)
  *     .+24 of 0x2f4000010040 (64 bytes, allocated at /usr/bin/app+0x1139)
  *     .+0 of 0x2f4000020080 (320 bytes, allocated at /usr/bin/app+0x1170)
  *     0x2f4000030000 (64 bytes, allocated at /usr/bin/app+0x1139) is reachable
  *
  * After the resume: what a mapping or a thread is called may have changed since, and is then told as it is now.
  */
+#include "report/variable.h"
 #include "report/why.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
@@ -112,7 +113,13 @@ static void say_memory(struct out *o, const struct why_root *r)
 	uintptr_t offset;
 	char mapping[PLACE];
 	if (r->kind == ROOT_MEMORY && roots_module_of(r->at, &module, &offset)) {
-		tell(o, "data of %s+0x%lx", module, offset);
+		struct variable v;
+		char place[32] = "";
+		variable_find(module, offset, &v);
+		if (v.name[0] && v.offset)
+			text_format(place, sizeof place, "+%lu", v.offset);
+		tell(o, "%s%s%s%s of %s+0x%lx%s%s%s", v.name[0] ? "global `" : "data", v.name, v.name[0] ? "`" : "", place, module, offset,
+		     v.section[0] ? " (" : "", v.section, v.section[0] ? ")" : "");
 		return;
 	}
 	write_mapping(mapping, sizeof mapping, r->at);
@@ -122,7 +129,7 @@ static void say_memory(struct out *o, const struct why_root *r)
 static void say_root(struct out *o, const struct why_root *r)
 {
 	char thread[64];
-	const char *asker = r->asker ? ", which asks: perhaps the question alone holds it" : "";
+	const char *asker = r->asker ? ", in the question's own frames" : "";
 	if (r->kind == ROOT_MEMORY || r->kind == ROOT_CODE) {
 		say_memory(o, r);
 	} else if (r->kind > ROOT_STACK) {
@@ -159,7 +166,7 @@ static void say_end(struct out *o, const struct why_answer *a)
 		[RULE_CYCLE] = "is lost, a definite leak: only blocks that hang off it point to it",
 		[RULE_LOST_OWNER] = "is lost, an indirect leak: it hangs off ",
 		[RULE_INTERIOR_ONLY] = "is possibly lost: only pointers into its middle lead to it",
-		[RULE_STALE_STACK_ONLY] = "is possibly lost: only the thread that asks has a word that leads to it",
+		[RULE_STALE_STACK_ONLY] = "is possibly lost: only frames that have returned have a word that leads to it",
 		[RULE_POSSIBLE_OWNER] = "is possibly lost, as is what it hangs off",
 		[RULE_REACHABLE] = "is reachable",
 	};

@@ -36,6 +36,9 @@ size_t ranges_first_above(const struct ranges *r, uintptr_t address);
 
 /* -- own.c -- */
 void own_ranges(void (*fn)(uintptr_t low, uintptr_t high)); /* what roots_exclude was told */
+/* roots_set_weak, for the collecting thread: the part of its stack that is weak, which is taken off *live. And are its registers? */
+struct range own_weak(const struct thread_root *t, struct range *live);
+bool own_weak_registers(void);
 
 /* -- segments.c -- */
 void segments_start(void);

@@ -37,9 +37,6 @@ static struct ranges left_out, stacks;
 static uint64_t scanned, counted[ROOT_SHARES]; /* all of it, and by kind */
 static bool from_smaps;
 static bool files; /* roots=+file: mapped files count, as far as they are in memory */
-static uintptr_t weak_below;
-static struct range weak;     /* found by the last roots_mark */
-static bool weak_registers;
 static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 static unsigned looked_kind;  /* enum root_kind */
 
@@ -57,27 +54,6 @@ static struct {
 	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight;
 	unsigned kernel; /* kinds of kernel.c, by bit */
 } no;
-
-void roots_set_weak(uintptr_t below)
-{
-	weak_below = below;
-	if (below) {
-		weak = (struct range){ 0, 0 };
-		weak_registers = below == UINTPTR_MAX;
-	}
-}
-
-void roots_weak_each(void (*fn)(uintptr_t word))
-{
-	for (uintptr_t at = align_up(weak.low, 8); at + 8 <= weak.high; at += 8) {
-		word_t w = 0;
-		if (os_read_self(&w, at, sizeof w) == (long)sizeof w)
-			fn(w);
-	}
-	const struct thread_root *self_root = threads_root(0);
-	for (unsigned i = 0; weak_registers && i < self_root->word_count; i++)
-		fn(self_root->words[i]);
-}
 
 static void exclude_now(uintptr_t low, uintptr_t high) { ranges_add(&left_out, low, high); }
 
@@ -173,10 +149,9 @@ static void add_thread(const struct thread_root *t, bool self_thread)
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)
 		lose_tls(t, &live);
-	if (self_thread && weak_below > live.low && (weak_below <= live.high || weak_below == UINTPTR_MAX)) {
-		weak = (struct range){ live.low, weak_below < live.high ? weak_below : live.high };
+	if (self_thread) {
+		struct range weak = own_weak(t, &live);
 		exclude_now(weak.low, weak.high);
-		live.low = weak.high;
 	}
 	if (no.stacks || (no.self_stack && self_thread))
 		exclude_now(live.low, live.high);
@@ -223,7 +198,7 @@ static void mark_threads(void)
 		const struct thread_root *t = threads_root(i);
 		if (arena_contains(t->sp)) /* a stack inside a block: the block is the root */
 			mark_word(t->sp);
-		if (no.registers || (weak_below == UINTPTR_MAX && t->tid == os_tid()))
+		if (no.registers || (own_weak_registers() && t->tid == os_tid()))
 			continue;
 		for (unsigned w = 0; w < t->word_count; w++)
 			mark_word(t->words[w]);

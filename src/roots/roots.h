@@ -20,10 +20,12 @@ void roots_forked(void);
  * ABORT_NONE, or why the view is incomplete: then nothing may be recycled (law 8). */
 enum abort_reason roots_mark(uint64_t *bytes);
 
-/* For reports: words of the collecting thread's stack below this address, as far as its bounds are known, tell nothing certain: roots_mark
- * leaves them out until roots_weak_each gives them to fn, in the same stop. 0: there are none; UINTPTR_MAX: all of them, and its registers. */
-void roots_set_weak(uintptr_t below);
+/* For reports: words of the collecting thread's stack below this address tell nothing certain (nor do its registers, if so asked):
+ * roots_mark leaves them out until roots_weak_each gives them to fn, in the same stop. 0: there are none. */
+void roots_set_weak(uintptr_t below, bool registers);
 void roots_weak_each(void (*fn)(uintptr_t word));
+/* Which words they were, in their places; registers or not. Until the next roots_set_weak. */
+void roots_weak_range(uintptr_t *low, uintptr_t *high);
 
 /* What the last completed roots_mark gave to the marker, by kind: for reports. */
 enum root_share { SHARE_REGISTERS, SHARE_STACK, SHARE_SEGMENT, SHARE_MAPPING, SHARE_SHARED, SHARE_KERNEL, ROOT_SHARES };

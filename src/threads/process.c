@@ -15,6 +15,8 @@
 #include <sys/auxv.h>
 #include <sys/resource.h>
 
+enum { SIGNAL_REACH = 64 << 10 };
+
 /*
  * The main thread's stack grows on demand, so its low bound is only claimed: 64 MiB or RLIMIT_STACK below the top, if less.
  * The kernel keeps mmap at least 128 MiB away from the top of the stack (mmap_base), so no other mapping lies in between;
@@ -158,6 +160,31 @@ const char *threads_register(const void *context, unsigned i, uintptr_t *word)
 		return NULL;
 	*word = words[i];
 	return machine_names[i];
+}
+
+/* A signal frame begins with the restorer's address and the flags and link of a ucontext: 7 and 0 at most. */
+BARE uintptr_t threads_signal_frame(uintptr_t from)
+{
+	uintptr_t words[66];
+	from = align_up(from, 8);
+	for (uintptr_t at = from; at < from + SIGNAL_REACH; at += sizeof words - 16) { /* pieces overlap by two words */
+		long got = os_read_self(words, at, sizeof words);
+		for (long i = 0; (i + 3) * 8 <= got; i++)
+			if (words[i] == (uintptr_t)machine_restorer && words[i + 1] <= 7 && words[i + 2] == 0)
+				return at + (uintptr_t)i * 8;
+		if (got < (long)sizeof words)
+			return 0;
+	}
+	return 0;
+}
+
+bool threads_alternate(uintptr_t sp, struct range *r)
+{
+	stack_t alt = { 0, SS_DISABLE, 0 };
+	if (syscall2(SYS_sigaltstack, 0, (long)&alt) != 0 || alt.ss_flags & SS_DISABLE || sp - (uintptr_t)alt.ss_sp >= alt.ss_size)
+		return false;
+	*r = (struct range){ (uintptr_t)alt.ss_sp, (uintptr_t)alt.ss_sp + alt.ss_size };
+	return true;
 }
 
 /* What park_interrupted and park_capture put there, in their order. */

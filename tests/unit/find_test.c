@@ -21,9 +21,9 @@ Test(find, a_block_without_pointers_is_definite_and_one_in_a_global_reachable)
 	IS(lost, KIND_DEFINITE, RULE_NO_POINTER);
 	IS(held, KIND_REACHABLE, RULE_REACHABLE);
 	cr_assert_eq(r.total[KIND_DEFINITE].blocks, 1);
-	cr_assert_eq(r.total[KIND_DEFINITE].bytes, 100);
+	cr_assert_eq(r.total[KIND_DEFINITE].bytes, bytes_of(lost));
 	const struct report_site *s = site_in(&r, lost);
-	cr_assert(s == r.sites && s->s.kind[KIND_DEFINITE].blocks == 1 && s->s.rule == RULE_NO_POINTER && ~s->s.example == lost && s->s.largest == 100);
+	cr_assert(s == r.sites && s->s.kind[KIND_DEFINITE].blocks == 1 && s->s.rule == RULE_NO_POINTER && ~s->s.example == lost && s->s.largest == bytes_of(lost));
 	report_drop(&r);
 	cr_assert(!r.sites && !r.blocks);
 }
@@ -44,7 +44,7 @@ Test(find, of_a_tree_the_root_is_definite_and_owns_the_rest)
 	cr_assert(owner_of(&r, left) == root && owner_of(&r, right) == root && owner_of(&r, leaf) == root);
 	const struct snapshot_site *s = &site_in(&r, root)->s;
 	cr_assert_eq(s->owned_blocks, 3);
-	cr_assert_eq(s->owned_bytes, 100 + 300 + 20);
+	cr_assert_eq(s->owned_bytes, bytes_of(left) + bytes_of(right) + bytes_of(leaf));
 	cr_assert_eq(r.total[KIND_INDIRECT].blocks, 3);
 	cr_assert_eq(site_in(&r, left)->s.owned_blocks, 0);
 }
@@ -133,13 +133,28 @@ Test(find, large_blocks_are_looked_through_to_their_end)
 	cr_assert_eq(site_in(&r, big)->s.owned_blocks, 2);
 }
 
+Test(find, lost_blocks_that_the_program_protected_are_looked_through_all_the_same)
+{
+	hidden big = block_of(1 << 20, 1), child = block_of(64, 2), held = block_of(1 << 20, 3), inner = block_of(100, 4);
+	put(big, 500000, child, 0);
+	put(held, 600000, inner, 0);
+	hold(0, held, 0);
+	cr_assert_eq(mprotect((void *)shown(big), 1 << 20, PROT_NONE), 0);
+	cr_assert_eq(mprotect((void *)shown(held), 1 << 20, PROT_NONE), 0);
+	struct report r;
+	take(&r, EACH);
+	IS(big, KIND_DEFINITE, RULE_NO_POINTER);
+	IS(child, KIND_INDIRECT, RULE_LOST_OWNER);
+	IS(inner, KIND_REACHABLE, RULE_REACHABLE);
+}
+
 Test(find, freed_blocks_and_cached_slots_are_in_no_report)
 {
 	hidden kept[40];
 	for (unsigned i = 0; i < NELEM(kept); i++)
 		kept[i] = block_of(64, 1);
 	for (unsigned i = 0; i < NELEM(kept); i += 2)
-		heap_free((void *)~kept[i]);
+		heap_free((void *)shown(kept[i]));
 	struct report r;
 	take(&r, EACH);
 	cr_assert_eq(site_in(&r, kept[1])->s.kind[KIND_DEFINITE].blocks, NELEM(kept) / 2);
@@ -256,7 +271,7 @@ Test(find, a_base_class_inside_is_a_start)
 Test(find, an_inner_pointer_on_a_live_stack_is_as_good_as_any)
 {
 	hidden walked = block_of(100, 1), past = block_of(4096, 2);
-	volatile uintptr_t cursor = ~walked + 40, end = ~past + 4096;
+	volatile uintptr_t cursor = shown(walked) + 40, end = shown(past) + 4096;
 	struct report r;
 	take(&r, EACH);
 	IS(walked, KIND_REACHABLE, RULE_REACHABLE);
@@ -270,7 +285,7 @@ static NOINLINE void leave_behind(hidden h)
 {
 	volatile uintptr_t frame[1024];
 	for (unsigned i = 0; i < NELEM(frame); i++)
-		frame[i] = i < NELEM(frame) - 32 ? ~h : 0; /* the frame of report_take itself counts as live, holes and all */
+		frame[i] = i < NELEM(frame) - 32 ? shown(h) : 0; /* the frame of report_take itself counts as live, holes and all */
 }
 static NOINLINE void take_unscrubbed(struct report *r, unsigned flags) { report_take(r, flags); }
 
@@ -293,7 +308,7 @@ Test(find, what_only_a_frame_that_has_returned_held_is_no_reachable_block)
 
 static NOINLINE void take_holding(struct report *r, hidden h)
 {
-	register uintptr_t p __asm__("rbx") = ~h;
+	register uintptr_t p __asm__("rbx") = shown(h);
 	__asm__ volatile("" : "+r"(p));
 	report_take(r, EACH);
 	__asm__ volatile("" : "+r"(p));
@@ -526,6 +541,6 @@ Test(find, random_graphs_are_told_as_a_plain_oracle_tells_them)
 		must(r.block_count == NODES, "round %d: %lu blocks", round, r.block_count);
 		report_drop(&r);
 		for (int n = 0; n < NODES; n++)
-			heap_free((void *)~g.node[n]);
+			heap_free((void *)shown(g.node[n]));
 	}
 }

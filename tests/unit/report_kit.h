@@ -11,12 +11,20 @@
 #include "cycle/cycle.h"
 #include "heap/sites.h"
 #include "os/os.h"
+#include "report/find.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
 
 #define NOINLINE __attribute__((noinline))
 typedef uint64_t hidden;
+
+/* The address, which the compiler can compute nowhere else. */
+static inline uintptr_t shown(hidden h)
+{
+	__asm__ volatile("" : "+r"(h));
+	return ~h;
+}
 
 extern char __data_start[], _end[];
 static uintptr_t *globals; /* roots: a page of their own */
@@ -52,10 +60,11 @@ static NOINLINE hidden block_of(size_t size, unsigned site)
 	must(p, "no memory");
 	return ~(uintptr_t)p;
 }
-static uint32_t site_of(hidden h) { return sites_of(span_of((void *)~h), slot_of((void *)~h)); }
-static NOINLINE void put(hidden holder, size_t offset, hidden target, size_t into) { *(uintptr_t *)(~holder + offset) = ~target + into; }
-static NOINLINE void put_word(hidden holder, size_t offset, uintptr_t word) { *(uintptr_t *)(~holder + offset) = word; }
-static NOINLINE void hold(unsigned global, hidden target, size_t into) { globals[global] = ~target + into; }
+static uint32_t site_of(hidden h) { return sites_of(span_of((void *)shown(h)), slot_of((void *)shown(h))); }
+static uint64_t bytes_of(hidden h) { return block_bytes(span_of((void *)shown(h)), slot_of((void *)shown(h))); }
+static NOINLINE void put(hidden holder, size_t offset, hidden target, size_t into) { *(uintptr_t *)(shown(holder) + offset) = shown(target) + into; }
+static NOINLINE void put_word(hidden holder, size_t offset, uintptr_t word) { *(uintptr_t *)(shown(holder) + offset) = word; }
+static NOINLINE void hold(unsigned global, hidden target, size_t into) { globals[global] = shown(target) + into; }
 
 static NOINLINE void take(struct report *r, unsigned flags)
 {

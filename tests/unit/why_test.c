@@ -1,7 +1,10 @@
 /* What is said of an address: the way from a root to its block, word by word, or why there is none. */
 #include "report_kit.h"
+#include "report/variable.h"
 
-#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
 
 TestSuite(why, .init = report_begin, .timeout = 120);
 
@@ -22,7 +25,7 @@ static NOINLINE void ask(hidden h, size_t into)
 {
 	scrub();
 	said.count = 0;
-	said.held = report_why(~h + into, take_line, NULL);
+	said.held = report_why(shown(h) + into, take_line, NULL);
 }
 
 /* Line i holds these words, in this order. */
@@ -35,7 +38,7 @@ static const char *hex(hidden h)
 {
 	static char text[4][32];
 	static unsigned turn;
-	snprintf(text[turn %= 4], sizeof text[0], "0x%lx", ~h);
+	snprintf(text[turn %= 4], sizeof text[0], "0x%lx", shown(h));
 	return text[turn++];
 }
 
@@ -47,12 +50,15 @@ static void make_chain(hidden *h, unsigned n)
 		put(h[i], 8 * i, h[i + 1], 0);
 }
 
+static void do_nothing(int status, void *unused) {}
+static NOINLINE void keep_in_libc(hidden h) { cr_assert_eq(on_exit(do_nothing, (void *)shown(h)), 0); }
+
 Test(why, the_way_from_a_variable_is_told_with_field_offsets)
 {
 	hidden h[4];
 	make_chain(h, 4);
 	hold(0, h[0], 0); /* a variable is told rather than nameless memory */
-	program_invocation_name = (char *)~h[0];
+	keep_in_libc(h[0]);
 	ask(h[3], 5);
 	cr_assert(said.held);
 	cr_assert_eq(said.count, 5);
@@ -60,7 +66,9 @@ Test(why, the_way_from_a_variable_is_told_with_field_offsets)
 	says(1, ".+0 of ", hex(h[0]));
 	says(2, ".+8 of ", hex(h[1]));
 	says(3, ".+16 of ", hex(h[2]));
-	says(4, hex(h[3]), "(64 bytes, allocated at 0x1004) is reachable");
+	char block[64];
+	snprintf(block, sizeof block, "(%lu bytes, allocated at 0x1004) is reachable", bytes_of(h[3]));
+	says(4, hex(h[3]), block);
 }
 
 Test(why, the_shortest_way_is_told)
@@ -117,7 +125,7 @@ static void *hold_on_stack(void *unused)
 	pthread_attr_getstack(&attr, &low, &size);
 	pthread_attr_destroy(&attr);
 	threads_stack_known((uintptr_t)low, (uintptr_t)low + size);
-	frame[16] = ~thread_block;
+	frame[16] = shown(thread_block);
 	thread_tid = os_tid();
 	thread_ready = 1;
 	while (!thread_end)
@@ -127,7 +135,7 @@ static void *hold_on_stack(void *unused)
 
 static void *hold_in_register(void *unused)
 {
-	register uintptr_t p __asm__("r13") = ~thread_block;
+	register uintptr_t p __asm__("r13") = shown(thread_block);
 	thread_tid = os_tid();
 	thread_ready = 1;
 	while (!thread_end)
@@ -167,24 +175,90 @@ Test(why, a_register_is_named)
 	says(0, "register r13 ", name);
 }
 
-Test(why, what_only_the_asking_thread_holds_is_said_to_be_so)
+static NOINLINE void ask_for_mine(hidden h)
+{
+	volatile uintptr_t mine = shown(h);
+	ask(h, 0);
+	must(mine == shown(h), "it is still there");
+}
+Test(why, frames_of_the_asking_thread_hold_what_they_hold_but_the_question_itself)
 {
 	hidden h = block_of(64, 1);
-	volatile uintptr_t mine = ~h;
-	ask(h, 0);
+	ask_for_mine(h);
 	cr_assert(said.held);
-	says(0, "thread", "which asks: perhaps the question alone holds it");
-	says(1, hex(h), "is possibly lost: only the thread that asks has a word");
-	cr_assert(mine);
+	says(0, "stack of thread", "bytes above its stack pointer");
+	scrub();
+	ask(h, 0);
+	cr_assert_not(said.held);
+	says(0, hex(h), "is lost, a definite leak");
 }
 
 Test(why, a_word_in_an_epoll_set_is_named)
 {
 	hidden h = block_of(64, 1);
-	roots_epoll(900, 1, 901, ~h);
+	roots_epoll(900, 1, 901, shown(h));
 	ask(h, 0);
 	cr_assert(said.held);
 	says(0, "epoll", "");
+}
+
+/* ---- asked by a handler of ours, on top of the program ---- */
+
+static hidden asked;
+static NOINLINE void ask_again(int deeper)
+{
+	volatile uintptr_t words[64];
+	for (unsigned i = 0; i < NELEM(words); i++)
+		words[i] = shown(asked); /* the question's own */
+	if (deeper)
+		ask_again(deeper - 1);
+	else
+		ask(asked, 0);
+	must(words[0], "read");
+}
+static void on_signal(int sig, siginfo_t *info, void *context) { ask_again(3); }
+
+static NOINLINE void hold_and_raise(hidden h)
+{
+	volatile uintptr_t mine = shown(h);
+	raise(SIGUSR1);
+	must(mine == shown(h), "it is still there");
+}
+static NOINLINE void hold_in_register_and_raise(hidden h)
+{
+	register uintptr_t p __asm__("r14") = shown(h);
+	__asm__ volatile("" : "+r"(p));
+	syscall(SYS_tgkill, getpid(), os_tid(), SIGUSR1);
+	__asm__ volatile("" : "+r"(p));
+}
+
+static void ask_in_handlers(bool bounds_known)
+{
+	struct kernel_action old;
+	asked = block_of(64, 1);
+	cr_assert(threads_handler(SIGUSR1, on_signal, &old));
+	scrub();
+	hold_and_raise(asked);
+	cr_assert(said.held, "%s", said.line[0]);
+	if (bounds_known)
+		says(0, "stack of thread", "");
+	scrub();
+	hold_in_register_and_raise(asked);
+	cr_assert(said.held, "the signal frame holds the program's registers");
+	scrub();
+	raise(SIGUSR1);
+	must(!said.held, "held by %s", said.line[0]);
+	says(0, hex(asked), "is lost, a definite leak");
+}
+
+Test(why, a_handler_sees_what_the_interrupted_code_holds_and_not_its_own_question) { ask_in_handlers(true); }
+
+Test(why, on_an_alternate_stack_too)
+{
+	stack_t alternate = { .ss_size = 256 << 10 };
+	alternate.ss_sp = mmap(NULL, alternate.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+	ask_in_handlers(false);
 }
 
 /* ---- what is not held ---- */
@@ -215,11 +289,11 @@ Test(why, of_other_addresses_it_is_told_what_is_there)
 	hidden h[40], large = block_of(1 << 20, 2);
 	for (unsigned i = 0; i < NELEM(h); i++)
 		h[i] = block_of(64, 1);
-	heap_free((void *)~h[3]);
+	heap_free((void *)shown(h[3]));
 	ask(h[3], 0);
 	cr_assert_not(said.held);
 	says(0, "lies in a free slot", "");
-	heap_free((void *)~large);
+	heap_free((void *)shown(large));
 	ask(large, 0);
 	cr_assert_not(said.held);
 	says(0, "lies in free memory of the heap", "");
@@ -242,5 +316,59 @@ Test(why, without_memory_the_kind_is_told_all_the_same)
 		says(1, "could not be looked for", "");
 	} else {
 		cr_assert(said.count == 1, "one line says what is missing");
+	}
+}
+
+/* ---- names of variables ---- */
+
+static struct { uintptr_t first, second; } some_variable = { 1, 2 };
+
+Test(why, a_variable_is_named_by_its_file)
+{
+	const char *module;
+	uintptr_t offset;
+	struct variable v;
+	__asm__ volatile("" : : "r"(&some_variable) : "memory");
+	cr_assert(roots_module_of((uintptr_t)&some_variable.second, &module, &offset));
+	variable_find(module, offset, &v);
+	cr_assert_str_eq(v.name, "some_variable");
+	cr_assert_eq(v.offset, 8);
+	cr_assert_str_eq(v.section, ".data");
+}
+
+static void damaged(const uint8_t *bytes, size_t n)
+{
+	struct variable v;
+	char path[64];
+	int fd = memfd_create("damaged", 0);
+	must(fd >= 0 && write(fd, bytes, n) == (ssize_t)n, "no file");
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	for (uint64_t value = 0; value < 0x60000; value += 0x5432)
+		variable_find(path, value, &v);
+	must(memchr(v.name, 0, sizeof v.name) && memchr(v.section, 0, sizeof v.section), "a name has no end");
+	close(fd);
+}
+
+Test(why, files_that_are_damaged_have_no_names_and_do_no_harm)
+{
+	struct variable v;
+	uint64_t seed = 20241117;
+	static uint8_t file[4 << 20];
+	int fd = open("/proc/self/exe", O_RDONLY);
+	long n = read(fd, file, sizeof file);
+	cr_assert(n > 1000);
+	close(fd);
+	variable_find("/nowhere", 5, &v);
+	cr_assert(!v.name[0] && !v.section[0]);
+	variable_find("/dev/null", 5, &v);
+	cr_assert(!v.name[0]);
+	uint64_t sections = *(uint64_t *)(void *)(file + 40);
+	for (int round = 0; round < 60; round++) {
+		for (int i = 0; i < 6; i++) {
+			uint64_t at = i % 2 ? noise(&seed) % 64 : sections + noise(&seed) % ((uint64_t)n - sections);
+			file[at] = (uint8_t)noise(&seed);
+		}
+		memcpy(file, "\x7f" "ELF\2", 5);
+		damaged(file, round % 3 ? (size_t)n : noise(&seed) % (size_t)n);
 	}
 }
