@@ -120,8 +120,8 @@ static void print_leak(unsigned number, const struct report_site *s)
 	if (growth > 0)
 		text_format(grows, sizeof grows, "  +%s/s", size_text(rate, sizeof rate, (uint64_t)growth));
 	if (s->s.owned_blocks)
-		text_format(hang, sizeof hang, ", with %s in %s that hang off it", size_text(owned, sizeof owned, s->s.owned_bytes),
-		            blocks_text(owned_blocks, sizeof owned_blocks, s->s.owned_blocks));
+		text_format(hang, sizeof hang, ", with %s in %s that hang%s off it", size_text(owned, sizeof owned, s->s.owned_bytes),
+		            blocks_text(owned_blocks, sizeof owned_blocks, s->s.owned_blocks), s->s.owned_blocks == 1 ? "s" : "");
 	say_raw("#%u  %s  %s%s  definite: %s%s  id %016lx\n", number, size_text(size, sizeof size, leak_bytes(s)),
 	        blocks_text(blocks, sizeof blocks, s->s.kind[KIND_DEFINITE].blocks + s->s.owned_blocks), grows, rule_text(s), hang, s->s.id);
 	print_stack(s->s.frame);

@@ -1,13 +1,14 @@
 /*
  * The answer to "why is this block still there?" in words, one line a step, the root first:
  *
- *   data of /usr/bin/app+0x4040
+ *   global `table`+16 of /usr/bin/app+0x4040 (.bss)
  *     .+24 of 0x2f4000010040 (64 bytes, allocated at /usr/bin/app+0x1139)
  *     .+0 of 0x2f4000020080 (320 bytes, allocated at /usr/bin/app+0x1170)
  *     0x2f4000030000 (64 bytes, allocated at /usr/bin/app+0x1139) is reachable
  *
  * After the resume: what a mapping or a thread is called may have changed since, and is then told as it is now.
  */
+#include "report/variable.h"
 #include "report/why.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
@@ -112,7 +113,13 @@ static void say_memory(struct out *o, const struct why_root *r)
 	uintptr_t offset;
 	char mapping[PLACE];
 	if (r->kind == ROOT_MEMORY && roots_module_of(r->at, &module, &offset)) {
-		tell(o, "data of %s+0x%lx", module, offset);
+		struct variable v;
+		char place[32] = "";
+		variable_find(module, offset, &v);
+		if (v.name[0] && v.offset)
+			text_format(place, sizeof place, "+%lu", v.offset);
+		tell(o, "%s%s%s%s of %s+0x%lx%s%s%s", v.name[0] ? "global `" : "data", v.name, v.name[0] ? "`" : "", place, module, offset,
+		     v.section[0] ? " (" : "", v.section, v.section[0] ? ")" : "");
 		return;
 	}
 	write_mapping(mapping, sizeof mapping, r->at);

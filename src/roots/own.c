@@ -83,14 +83,18 @@ void roots_weak_each(void (*fn)(uintptr_t word))
 		fn(self_root->words[i]);
 }
 
-/* Without bounds it may be an alternate stack, which is scanned as memory. */
+/* Without bounds it may be an alternate stack, which is scanned as memory: what lies below the stack pointer there is dead. */
 struct range own_weak(const struct thread_root *t, struct range *live)
 {
-	uintptr_t low = live->high ? live->low : t->sp - RED_ZONE;
-	if (!weak.below || weak.below - low >= WEAK_MOST || (live->high && weak.below > live->high))
+	struct range stack = *live;
+	if (!weak.below)
+		return (struct range){ 0, 0 };
+	if (!stack.high && !threads_alternate(t->sp, &stack))
+		stack = (struct range){ t->sp - RED_ZONE, t->sp + WEAK_MOST };
+	if (weak.below <= stack.low || weak.below > stack.high)
 		return (struct range){ 0, 0 };
 	live->low = live->high ? weak.below : live->low;
-	return weak.found = (struct range){ low, weak.below };
+	return weak.found = (struct range){ stack.low, weak.below };
 }
 
 bool own_weak_registers(void) { return weak.below && weak.registers; }

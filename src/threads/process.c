@@ -194,6 +194,15 @@ BARE uintptr_t threads_signal_frame(uintptr_t from)
 	return 0;
 }
 
+bool threads_alternate(uintptr_t sp, struct range *r)
+{
+	stack_t alt = { 0, SS_DISABLE, 0 };
+	if (syscall2(SYS_sigaltstack, 0, (long)&alt) != 0 || alt.ss_flags & SS_DISABLE || sp - (uintptr_t)alt.ss_sp >= alt.ss_size)
+		return false;
+	*r = (struct range){ (uintptr_t)alt.ss_sp, (uintptr_t)alt.ss_sp + alt.ss_size };
+	return true;
+}
+
 /* What park_interrupted and park_capture put there, in their order. */
 const char *threads_word_name(const struct thread_root *t, unsigned i)
 {

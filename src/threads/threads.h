@@ -93,6 +93,8 @@ const char *threads_register(const void *context, unsigned i, uintptr_t *word);
 /* The innermost frame of our own signal that the calling thread's stack shows above `from`: what lies above is the program's again. 0: there is
  * none near. */
 uintptr_t threads_signal_frame(uintptr_t from);
+/* The calling thread's alternate stack, if sp lies on it. */
+bool threads_alternate(uintptr_t sp, struct range *r);
 /* What words[i] of a root is. */
 const char *threads_word_name(const struct thread_root *t, unsigned i);
 

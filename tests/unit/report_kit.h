@@ -11,6 +11,7 @@
 #include "cycle/cycle.h"
 #include "heap/sites.h"
 #include "os/os.h"
+#include "report/find.h"
 #include "report/report.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
@@ -60,6 +61,7 @@ static NOINLINE hidden block_of(size_t size, unsigned site)
 	return ~(uintptr_t)p;
 }
 static uint32_t site_of(hidden h) { return sites_of(span_of((void *)shown(h)), slot_of((void *)shown(h))); }
+static uint64_t bytes_of(hidden h) { return block_bytes(span_of((void *)shown(h)), slot_of((void *)shown(h))); }
 static NOINLINE void put(hidden holder, size_t offset, hidden target, size_t into) { *(uintptr_t *)(shown(holder) + offset) = shown(target) + into; }
 static NOINLINE void put_word(hidden holder, size_t offset, uintptr_t word) { *(uintptr_t *)(shown(holder) + offset) = word; }
 static NOINLINE void hold(unsigned global, hidden target, size_t into) { globals[global] = shown(target) + into; }

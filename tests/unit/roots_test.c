@@ -43,6 +43,7 @@ static bool want_words = true, want_frame;
 
 size_t threads_count(void) { return thread_total; }
 const struct thread_root *threads_root(size_t i) { return &thread_roots[i]; }
+bool threads_alternate(uintptr_t sp, struct range *r) { return false; }
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {
 	fn((uintptr_t)thread_roots, (uintptr_t)(thread_roots + 2));

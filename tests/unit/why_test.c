@@ -1,5 +1,10 @@
 /* What is said of an address: the way from a root to its block, word by word, or why there is none. */
 #include "report_kit.h"
+#include "report/variable.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
 
 TestSuite(why, .init = report_begin, .timeout = 120);
 
@@ -61,7 +66,9 @@ Test(why, the_way_from_a_variable_is_told_with_field_offsets)
 	says(1, ".+0 of ", hex(h[0]));
 	says(2, ".+8 of ", hex(h[1]));
 	says(3, ".+16 of ", hex(h[2]));
-	says(4, hex(h[3]), "(80 bytes, allocated at 0x1004) is reachable");
+	char block[64];
+	snprintf(block, sizeof block, "(%lu bytes, allocated at 0x1004) is reachable", bytes_of(h[3]));
+	says(4, hex(h[3]), block);
 }
 
 Test(why, the_shortest_way_is_told)
@@ -195,6 +202,65 @@ Test(why, a_word_in_an_epoll_set_is_named)
 	says(0, "epoll", "");
 }
 
+/* ---- asked by a handler of ours, on top of the program ---- */
+
+static hidden asked;
+static NOINLINE void ask_again(int deeper)
+{
+	volatile uintptr_t words[64];
+	for (unsigned i = 0; i < NELEM(words); i++)
+		words[i] = shown(asked); /* the question's own */
+	if (deeper)
+		ask_again(deeper - 1);
+	else
+		ask(asked, 0);
+	must(words[0], "read");
+}
+static void on_signal(int sig, siginfo_t *info, void *context) { ask_again(3); }
+
+static NOINLINE void hold_and_raise(hidden h)
+{
+	volatile uintptr_t mine = shown(h);
+	raise(SIGUSR1);
+	must(mine == shown(h), "it is still there");
+}
+static NOINLINE void hold_in_register_and_raise(hidden h)
+{
+	register uintptr_t p __asm__("r14") = shown(h);
+	__asm__ volatile("" : "+r"(p));
+	syscall(SYS_tgkill, getpid(), os_tid(), SIGUSR1);
+	__asm__ volatile("" : "+r"(p));
+}
+
+static void ask_in_handlers(bool bounds_known)
+{
+	struct kernel_action old;
+	asked = block_of(64, 1);
+	cr_assert(threads_handler(SIGUSR1, on_signal, &old));
+	scrub();
+	hold_and_raise(asked);
+	cr_assert(said.held, "%s", said.line[0]);
+	if (bounds_known)
+		says(0, "stack of thread", "");
+	scrub();
+	hold_in_register_and_raise(asked);
+	cr_assert(said.held, "the signal frame holds the program's registers");
+	scrub();
+	raise(SIGUSR1);
+	must(!said.held, "held by %s", said.line[0]);
+	says(0, hex(asked), "is lost, a definite leak");
+}
+
+Test(why, a_handler_sees_what_the_interrupted_code_holds_and_not_its_own_question) { ask_in_handlers(true); }
+
+Test(why, on_an_alternate_stack_too)
+{
+	stack_t alternate = { .ss_size = 256 << 10 };
+	alternate.ss_sp = mmap(NULL, alternate.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+	ask_in_handlers(false);
+}
+
 /* ---- what is not held ---- */
 
 Test(why, of_lost_blocks_the_rule_is_told)
@@ -250,5 +316,59 @@ Test(why, without_memory_the_kind_is_told_all_the_same)
 		says(1, "could not be looked for", "");
 	} else {
 		cr_assert(said.count == 1, "one line says what is missing");
+	}
+}
+
+/* ---- names of variables ---- */
+
+static struct { uintptr_t first, second; } some_variable = { 1, 2 };
+
+Test(why, a_variable_is_named_by_its_file)
+{
+	const char *module;
+	uintptr_t offset;
+	struct variable v;
+	__asm__ volatile("" : : "r"(&some_variable) : "memory");
+	cr_assert(roots_module_of((uintptr_t)&some_variable.second, &module, &offset));
+	variable_find(module, offset, &v);
+	cr_assert_str_eq(v.name, "some_variable");
+	cr_assert_eq(v.offset, 8);
+	cr_assert_str_eq(v.section, ".data");
+}
+
+static void damaged(const uint8_t *bytes, size_t n)
+{
+	struct variable v;
+	char path[64];
+	int fd = memfd_create("damaged", 0);
+	must(fd >= 0 && write(fd, bytes, n) == (ssize_t)n, "no file");
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	for (uint64_t value = 0; value < 0x60000; value += 0x5432)
+		variable_find(path, value, &v);
+	must(memchr(v.name, 0, sizeof v.name) && memchr(v.section, 0, sizeof v.section), "a name has no end");
+	close(fd);
+}
+
+Test(why, files_that_are_damaged_have_no_names_and_do_no_harm)
+{
+	struct variable v;
+	uint64_t seed = 20241117;
+	static uint8_t file[4 << 20];
+	int fd = open("/proc/self/exe", O_RDONLY);
+	long n = read(fd, file, sizeof file);
+	cr_assert(n > 1000);
+	close(fd);
+	variable_find("/nowhere", 5, &v);
+	cr_assert(!v.name[0] && !v.section[0]);
+	variable_find("/dev/null", 5, &v);
+	cr_assert(!v.name[0]);
+	uint64_t sections = *(uint64_t *)(void *)(file + 40);
+	for (int round = 0; round < 60; round++) {
+		for (int i = 0; i < 6; i++) {
+			uint64_t at = i % 2 ? noise(&seed) % 64 : sections + noise(&seed) % ((uint64_t)n - sections);
+			file[at] = (uint8_t)noise(&seed);
+		}
+		memcpy(file, "\x7f" "ELF\2", 5);
+		damaged(file, round % 3 ? (size_t)n : noise(&seed) % (size_t)n);
 	}
 }
