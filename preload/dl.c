@@ -10,6 +10,7 @@
  * the loader's counters of libraries added and removed have changed. dlclose does not look at its caller, so it refreshes at once.
  * dlmopen is not wrapped: another namespace has its own libc.
  */
+#include "heap/sites.h"
 #include "preload/real.h"
 #include "roots/roots.h"
 #include <errno.h>
@@ -78,7 +79,12 @@ _Static_assert(RTLD_DEEPBIND == 8, "the jumps above mask this bit");
 
 int dlclose(void *handle)
 {
-	int r = real()->dlclose(handle), saved = errno;
+	int saved = errno;
+	if (sites_on()) /* dlopen does not tell of its end: what goes now may be in no list yet, and recorded stacks lead through it */
+		roots_list_segments();
+	errno = saved;
+	int r = real()->dlclose(handle);
+	saved = errno;
 	if (r == 0)
 		roots_list_segments();
 	errno = saved;

@@ -45,6 +45,7 @@ no_tagged          | zoo_tagged                 | $zoo:tagged=48
 no_align           | zoo_packed                 | $zoo
 no_mangled         | zoo_mangled                | $zoo
 no_files           | zoo_file_mapped            | $zoo:roots=+file
+no_declared        | zoo_declared               | $zoo
 no_inflight        | zoo_in_pipe                | $zoo
 no_inflight        | zoo_in_socket              | $zoo
 no_inflight        | zoo_in_mq                  | $zoo

@@ -85,6 +85,13 @@ static __attribute__((noinline, unused)) void kit_scrub(void)
 	                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3",
 	                     "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
 	                     "xmm15", "cc");
+	/* Copies by memcpy leave words in the upper halves too, and in registers that only AVX-512 names. */
+	if (__builtin_cpu_supports("avx"))
+		__asm__ volatile("vzeroall");
+	if (__builtin_cpu_supports("avx512f"))
+		__asm__ volatile(".irp n,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n"
+		                 "vpxord %zmm\\n,%zmm\\n,%zmm\\n\n"
+		                 ".endr");
 #endif
 }
 

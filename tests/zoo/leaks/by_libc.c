@@ -3,7 +3,7 @@
 // expect: definite 1 blocks 8 bytes by_strndup
 // expect: definite 1 blocks 120 bytes by_getline
 // expect: definite 1 blocks 100 bytes by_asprintf
-// expect: definite 1 blocks 4097 bytes by_realpath
+// expect: definite 1 blocks ? bytes by_realpath
 // expect: definite 1 blocks 1 bytes by_memstream
 #include "leak.h"
 #include <limits.h>

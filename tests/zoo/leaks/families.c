@@ -5,8 +5,8 @@
 // expect: definite 1 blocks 120 bytes by_reallocarray
 // expect: definite 1 blocks 128 bytes by_memalign
 // expect: definite 1 blocks 512 bytes by_aligned_alloc
-// expect: definite 1 blocks 130 bytes by_posix_memalign
-// expect: definite 1 blocks 5000 bytes by_valloc
+// expect: definite 1 blocks 3900 bytes by_posix_memalign
+// expect: definite 1 blocks 8000 bytes by_valloc
 // expect: definite 1 blocks 8192 bytes by_pvalloc
 #include "leak.h"
 #include <malloc.h>
@@ -22,9 +22,9 @@ static SITE void *by_aligned_alloc(void) { return made(aligned_alloc(256, 512));
 static SITE void *by_posix_memalign(void)
 {
 	void *p = NULL;
-	return made(posix_memalign(&p, 4096, 130) ? NULL : p);
+	return made(posix_memalign(&p, 4096, 3900) ? NULL : p);
 }
-static SITE void *by_valloc(void) { return made(valloc(5000)); }
+static SITE void *by_valloc(void) { return made(valloc(8000)); }
 static SITE void *by_pvalloc(void) { return made(pvalloc(5000)); }
 
 static void *(*const all[])(void) = { by_malloc, by_calloc, by_realloc, by_reallocarray, by_memalign, by_aligned_alloc,

@@ -1,7 +1,6 @@
-/* A child of fork tells what it lost and what was lost when it began; its parent tells its own. */
+/* A child of fork tells what it lost itself; what was lost before is told by its parent. */
 // expect: definite 1 blocks 72 bytes before_fork
 // expect: definite 1 blocks 88 bytes in_parent
-// expect child: definite 1 blocks 72 bytes before_fork
 // expect child: definite 2 blocks 208 bytes in_child
 // status: 3
 #include "leak.h"

@@ -13,7 +13,7 @@
  *     // output: text                                          what it prints; not looked at without
  *     // lsan: exitcode=3                                      LSAN_OPTIONS
  *
- * Bytes are those that the program asked for; ? if that is not known. Any function of the stack may be named; `name_*` stands for all that begin so, `one|other` for both, `unrecorded`
+ * Bytes are those that the program asked for; ? if that is not known, and so with blocks. Any function of the stack may be named; `name_*` stands for all that begin so, `one|other` for both, `unrecorded`
  * for blocks without a stack. What no
  * line names must not be lost: a wrong alarm fails as a miss does. Functions that lines name are SITEs, calls in which no compiler
  * looks, so that each has a frame of its own. A dead copy of an address keeps a block as well as a live one: places where programs

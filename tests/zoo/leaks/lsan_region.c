@@ -26,7 +26,7 @@ static SITE char *in_file(void *p)
 		_exit(2);
 	words[5] = NULL;
 	use(words);
-	char *m = mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, 0); /* the second page lies past the file's end */
+	char *m = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, fd, 0); /* the second page lies past the file's end */
 	close(fd);
 	return m == MAP_FAILED ? NULL : m;
 }

@@ -8,19 +8,32 @@ static void *blocks[BLOCKS];
 
 static SITE void *own(void) { return made(malloc(112)); }
 
-static void *makes(void *arg)
+static SITE void make_all(void)
 {
 	for (int i = 0; i < BLOCKS; i++)
 		blocks[i] = own();
-	return arg;
 }
 
-static void *frees(void *arg)
+static SITE void free_half(void)
 {
 	for (int i = 0; i < BLOCKS; i += 2) {
 		free(blocks[i]);
 		blocks[i] = NULL;
 	}
+}
+
+/* Dead words of stacks that wait for the next thread count, and whatever takes the place of a freed block is held by them. */
+static void *makes(void *arg)
+{
+	make_all();
+	kit_scrub();
+	return arg;
+}
+
+static void *frees(void *arg)
+{
+	free_half();
+	kit_scrub();
 	return arg;
 }
 

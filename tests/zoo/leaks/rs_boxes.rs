@@ -1,7 +1,8 @@
-//! Rust: forgotten boxes, an Rc cycle, and what statics, threads and collections hold.
+//! Rust: forgotten boxes, an Rc cycle, and what statics, threads and collections hold. (A HashMap points to the control bytes in the middle of its table.)
 // expect: definite 3 blocks 300 bytes forgotten
 // expect: definite 1 blocks 56 bytes node
 // expect: indirect 1 blocks 56 bytes node
+// expect: possible ? blocks ? bytes hold
 // expect: definite 1 blocks 400 bytes hold
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
