@@ -22,6 +22,7 @@
 static double sample_bytes;    /* 0: every allocation is recorded */
 
 void recorded_start(size_t sample) { sample_bytes = (double)sample; }
+size_t sites_sampled(void) { return (size_t)sample_bytes; }
 
 /* -- sampling -- */
 

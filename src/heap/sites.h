@@ -34,6 +34,7 @@ uint32_t sites_of(const struct span *s, uint32_t slot);
 size_t sites_bytes(const struct span *s, uint32_t slot);
 /* How many blocks a recorded block of so many bytes of heap (span.block) stands for: 1, or more with sample=. */
 double sites_weight(uint64_t block);
+size_t sites_sampled(void); /* sample=; 0: each allocation is recorded */
 uintptr_t sites_address(uint32_t site); /* the return address into the caller of malloc (or of operator new); 0: none */
 uint32_t sites_count(void); /* sites are among 1..count */
 /* 0..count */

@@ -2,7 +2,7 @@
  * The sums of a report: one row a site, found by a hash table; single blocks, where they are asked for; at the end both in order.
  *
  * Everything lies in own mappings that double. Where one can't grow, what has no place is left out and the report is `cut`: its numbers
- * are low, none is wrong. The mappings are kept out of the roots as long as a report has them: they are full of addresses.
+ * are low, none is wrong. With sample= a recorded block counts as all those it stands for, others don't count. The mappings are kept out of the roots as long as a report has them: they are full of addresses.
  */
 #include "report/find.h"
 #include "heap/classes.h"
@@ -15,6 +15,8 @@ enum { FIRST_BYTES = 64 * 1024, NO_ROW = UINT32_MAX };
 struct row {
 	struct report_site site;
 	uint64_t rules[RULES];     /* blocks, by enum snapshot_rule */
+	struct sum { double blocks, bytes; } kind[KINDS], owned; /* whole numbers without sample=, and exact up to 2^53 */
+	double variance;           /* of the bytes: each block counts with 1/p, p being its chance to be recorded */
 	bool lost_example;
 };
 
@@ -111,6 +113,13 @@ found:
 
 /* ---- blocks ---- */
 
+static uint64_t rounded(double x) { return (uint64_t)(x + 0.5); }
+static void count(struct sum *to, double stands_for, uint64_t bytes)
+{
+	to->blocks += stands_for;
+	to->bytes += stands_for * (double)bytes;
+}
+
 static void list_block(struct place p, uint32_t row, enum snapshot_kind kind, enum snapshot_rule rule, uintptr_t owner)
 {
 	struct report *r = g.r;
@@ -130,6 +139,8 @@ static void list_block(struct place p, uint32_t row, enum snapshot_kind kind, en
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner)
 {
 	uint64_t bytes = block_bytes(p.s, p.slot);
+	const uint32_t site = sites_of(p.s, p.slot);
+	const double stands_for = site || !sites_sampled() ? sites_weight(p.s->block) : 0;
 	if (UNLIKELY(find_watched(p))) {
 		gather_watched.seen = true;
 		gather_watched.kind = (uint8_t)kind;
@@ -138,22 +149,22 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 	}
 	if (kind != KIND_REACHABLE && heap_is_inherited(p.s->state[p.slot])) { /* whoever made it reports it */
 		g.inherited = kind == KIND_DEFINITE || g.inherited;
-		g.r->inherited_blocks++;
-		g.r->inherited_bytes += bytes;
+		g.r->inherited_blocks += rounded(stands_for);
+		g.r->inherited_bytes += rounded(stands_for * (double)bytes);
 		return;
 	}
 	g.inherited = g.inherited && kind != KIND_DEFINITE;
 	if (kind == KIND_INDIRECT && g.inherited) /* its owner is not told, so it tells for itself */
 		kind = KIND_DEFINITE;
-	uint32_t row = row_of(sites_of(p.s, p.slot));
+	uint32_t row = stands_for > 0 ? row_of(site) : NO_ROW;
 	if (row == NO_ROW) {
 		g.owner = kind == KIND_DEFINITE ? NO_ROW : g.owner;
 		return;
 	}
 	bool lost = kind != KIND_REACHABLE;
 	struct snapshot_site *s = &g.rows[row].site.s;
-	s->kind[kind].blocks++;
-	s->kind[kind].bytes += bytes;
+	count(&g.rows[row].kind[kind], stands_for, bytes);
+	g.rows[row].variance += (double)bytes * (double)bytes * stands_for * (stands_for - 1);
 	s->largest = bytes > s->largest ? bytes : s->largest;
 	if (!s->example || (lost && !g.rows[row].lost_example)) {
 		s->example = place_address(p);
@@ -165,8 +176,7 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 	if (kind == KIND_DEFINITE)
 		g.owner = row;
 	if (kind == KIND_INDIRECT && g.owner != NO_ROW) {
-		g.rows[g.owner].site.s.owned_blocks++;
-		g.rows[g.owner].site.s.owned_bytes += bytes;
+		count(&g.rows[g.owner].owned, stands_for, bytes);
 	}
 }
 
@@ -246,6 +256,21 @@ static void unmap(void *p, size_t bytes)
 		os_unmap(p, bytes);
 }
 
+static struct report_site summed(const struct row *row, uint32_t i)
+{
+	struct report_site site = row->site;
+	for (unsigned k = 0; k < KINDS; k++) {
+		site.s.kind[k].blocks = rounded(row->kind[k].blocks);
+		site.s.kind[k].bytes = rounded(row->kind[k].bytes);
+	}
+	site.s.owned_blocks = rounded(row->owned.blocks);
+	site.s.owned_bytes = rounded(row->owned.bytes);
+	site.s.factor_bytes = __builtin_sqrt(row->variance);
+	site.s.rule = main_rule(row);
+	site.s.id = i;
+	return site;
+}
+
 static void drop_tables(void)
 {
 	unmap(g.rows, g.row_bytes);
@@ -281,11 +306,8 @@ void gather_end(void)
 		r->reason = "no memory";
 		return;
 	}
-	for (uint32_t i = 0; i < r->count; i++) {
-		r->sites[i] = g.rows[i].site;
-		r->sites[i].s.rule = main_rule(&g.rows[i]);
-		r->sites[i].s.id = i;
-	}
+	for (uint32_t i = 0; i < r->count; i++)
+		r->sites[i] = summed(&g.rows[i], i);
 	sort(r->sites, r->count);
 	renumber();
 	total_up();

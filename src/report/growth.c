@@ -125,8 +125,9 @@ static void add(struct tick *t, const struct span *s, uint32_t slot)
 {
 	const uint32_t node = sites_of(s, slot);
 	if (node && node < t->nodes) {
-		t->sums[node].blocks++;
-		t->sums[node].bytes += sites_bytes(s, slot);
+		const double stands_for = sites_weight(s->block); /* sample= */
+		t->sums[node].blocks += (uint64_t)(stands_for + 0.5);
+		t->sums[node].bytes += (uint64_t)(stands_for * (double)sites_bytes(s, slot) + 0.5);
 	}
 }
 

@@ -13,7 +13,7 @@
 #include "report/program.h"
 #include "report/report.h"
 #include "base/config.h"
-#include "base/options.h"
+#include "heap/sites.h"
 #include "base/stats.h"
 #include "heap/heap.h"
 #include "os/os.h"
@@ -270,7 +270,7 @@ static void fill_header(struct writer *w, struct snapshot_header *h, const char 
 	h->rss_bytes = program_rss();
 	h->cycles = load_relaxed(&stats.cycles);
 	h->captures = stacks.captures;
-	h->sample_bytes = options.sample;
+	h->sample_bytes = sites_sampled();
 	h->program = string(w, program_path(path, sizeof path));
 	h->command = string(w, program_command(command, sizeof command));
 	h->why = string(w, why);

@@ -18,6 +18,7 @@
 #include "report/report.h"
 #include "base/text.h"
 #include "heap/heap.h"
+#include "heap/sites.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -196,7 +197,7 @@ static void print_rest(const struct report *r)
 
 void report_print(const struct report *r, const char *why)
 {
-	char command[COMMAND_SHOWN + 8], all[32], definite[32], indirect[32], blocks[40], moment[48] = "";
+	char command[COMMAND_SHOWN + 8], all[32], definite[32], indirect[32], blocks[40], moment[96] = "";
 	uint32_t leaks = 0;
 	if (!r->complete) {
 		say("the leak report could not be made: %s: run again", r->reason ? r->reason : "no cycle completed");
@@ -207,6 +208,8 @@ void report_print(const struct report *r, const char *why)
 	program_command(command, COMMAND_SHOWN);
 	if (strcmp(why, "exit") != 0)
 		text_format(moment, sizeof moment, "   at %s", why);
+	if (sites_sampled())
+		text_format(moment + strlen(moment), sizeof moment - strlen(moment), "   estimated, sample=%s", size_text(all, sizeof all, sites_sampled()));
 	names_lock();
 	if (!leaks) {
 		say("no leaks%s   pid %d  %s", moment, os_pid(), command);

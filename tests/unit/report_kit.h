@@ -29,6 +29,7 @@ static inline uintptr_t shown(hidden h)
 extern char __data_start[], _end[];
 static uintptr_t *globals; /* roots: a page of their own */
 
+static size_t report_sample; /* sample= */
 static void report_begin(void)
 {
 	heap_begin();
@@ -41,7 +42,7 @@ static void report_begin(void)
 	globals = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	must(globals != MAP_FAILED, "no page");
 	cycle_start();
-	cr_assert(sites_start(0));
+	cr_assert(sites_start(report_sample));
 }
 
 /* What calls left on the stack and in registers goes. */
