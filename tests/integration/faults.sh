@@ -53,7 +53,9 @@ out_of_memory() { # STATUS STDERR LOGS...
 }
 
 # Calls that are made only when something else went wrong, which these bring about.
-declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../ [nanosleep]=task_list@5../) with=([pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
+declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../ [nanosleep]=task_list@5../ [unlink]=rename@1../)
+file=":mode=report:snapshot=$T/snapshot.cgc"
+declare -A with=([rename]=$file [unlink]=$file [faccessat]=:mode=report:report_on=exec [pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
 turn=$(($(date +%j | sed 's/^0*//') % 9)) number=0 runs=0
 for name in "${names[@]}"; do
   wrong=() hits=0
@@ -74,7 +76,7 @@ for name in "${names[@]}"; do
     done
   done
   # the statistics cannot tell that they could not be written, nor what happened before an exec
-  ((hits || ${#wrong[@]})) || [[ $name == write || $name == sigtimedwait ]] || wrong+=("it never happened")
+  ((hits || ${#wrong[@]})) || [[ $name == write || $name == sigtimedwait || $name == faccessat ]] || wrong+=("it never happened")
   if ((${#wrong[@]})); then bad "$name: ${wrong[0]} (and $((${#wrong[@]} - 1)) more)"; else ok "$name"; fi
 done
 echo "$runs runs"

@@ -1,7 +1,7 @@
 /*
  * A program that loses 3 blocks of 100 bytes and a list of 4 nodes in main's callees, and ends as it is told:
  *
- *   ends WAY [ARG]     return, exit, _exit, quick_exit, raise N, abort, fault N, exec PROGRAM, fork, handler N, dtor, blocked, none
+ *   ends WAY [ARG]     return, exit, _exit, quick_exit, raise N, abort, fault N, exec PROGRAM, fork, handler N, dtor, blocked, churn, none
  *
  * What it prints, and its status, must be the same under every allocator and every option. Stale words are scrubbed before the end.
  */
@@ -90,6 +90,27 @@ static void *reader(void *arg)
 	return NULL;
 }
 
+/* A signal for the main thread, while that allocates. */
+static void *killer(void *arg)
+{
+	usleep(30000);
+	pthread_kill(*(pthread_t *)arg, SIGTERM);
+	return NULL;
+}
+
+static void churn(void)
+{
+	static void *held[256];
+	static pthread_t self;
+	pthread_t t;
+	self = pthread_self();
+	pthread_create(&t, NULL, killer, &self);
+	for (unsigned i = 0;; i++) {
+		free(held[i % 256]);
+		held[i % 256] = malloc(i * 7919 % 5000);
+	}
+}
+
 static void child_loses(void)
 {
 	pid_t child = fork();
@@ -142,6 +163,8 @@ int main(int argc, char **argv)
 		quick_exit(5);
 	if (strcmp(way, "raise") == 0)
 		raise(number);
+	if (strcmp(way, "churn") == 0)
+		churn();
 	if (strcmp(way, "abort") == 0)
 		abort();
 	if (strcmp(way, "fault") == 0)

@@ -51,7 +51,7 @@ Test(lsan_options, a_log_gets_the_process_number_at_its_end)
 
 Test(lsan_options, switches_that_are_as_by_default_change_nothing)
 {
-	struct options plain, o = parsed("detect_leaks=1:leak_check_at_exit=true:use_globals=1:use_tls=yes:use_unaligned=0:report_objects=0");
+	struct options plain, o = parsed("detect_leaks=1:leak_check_at_exit=true:use_globals=1:use_tls=yes:report_objects=0");
 	options_defaults(&plain);
 	cr_assert_eq(memcmp(&o, &plain, sizeof o), 0);
 }
