@@ -13,6 +13,7 @@
 #include "heap/cache.h"
 #include "heap/harden.h"
 #include "heap/hooks.h"
+#include "heap/recorded.h"
 #include "heap/sites.h"
 #include "backtrace/backtrace.h"
 #include "base/fault.h"
@@ -34,7 +35,11 @@ enum { LOOK = 8 };                        /* full spans that one refill looks at
 enum { ADOPT = 8 };                       /* abandoned spans that one refill takes over */
 enum { PUBLISH = 64 << 10 };              /* bytes of growth that a thread keeps to itself */
 
-void heap_stress(unsigned n) { stress = n; }
+void heap_stress(unsigned n)
+{
+	stress = n;
+	recorded_update();
+}
 
 /* ---- accounts: live bytes, growth, pressure ---- */
 

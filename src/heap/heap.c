@@ -125,7 +125,7 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 	if (UNLIKELY(size > PTRDIFF_MAX || align > PTRDIFF_MAX / 2))
 		return NULL;
 	for (int attempt = 0;; attempt++) {
-		void *p = UNLIKELY(sites_on()) && align == 16 ? recorded_quick(size, zero, caller) : NULL;
+		void *p = UNLIKELY(load_relaxed(&recorded_each)) && align == 16 ? recorded_quick(size, zero, caller) : NULL;
 		if (!p)
 			p = malloc_once(size, align, zero, caller);
 		if (LIKELY(p != NULL))
@@ -137,6 +137,11 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 
 void *heap_malloc_slow(size_t size, const void *caller)
 {
+	if (UNLIKELY(load_relaxed(&recorded_each))) {
+		void *p = recorded_quick(size, NULL, caller);
+		if (LIKELY(p != NULL))
+			return p;
+	}
 	/* The common case, short: the slots that this thread freed come round again. */
 	if (LIKELY(size < TABLE_MAX) && !sites_on()) {
 		unsigned k = class_table[size >> 4];

@@ -21,6 +21,9 @@
 
 static double sample_bytes;    /* 0: every allocation is recorded */
 
+bool recorded_each;
+void recorded_update(void) { store_relaxed(&recorded_each, sites_on() && !sample_bytes && !cache_stressed()); }
+
 void recorded_start(size_t sample) { sample_bytes = (double)sample; }
 size_t sites_sampled(void) { return (size_t)sample_bytes; }
 
@@ -130,6 +133,7 @@ static inline void *stash_pop(struct cache *c, unsigned k, bool *zero)
 
 void recorded_begin(void)
 {
+	recorded_update();
 	busy_enter();
 	struct cache *c = cache_own();
 	for (unsigned k = 0; c && k < CLASSES; k++) {
@@ -144,7 +148,7 @@ void recorded_begin(void)
 /* As the fast path of malloc, this may be stopped at any instruction: the slot is on a list of the cache or in a register. */
 void *recorded_quick(size_t size, bool *zero, const void *caller)
 {
-	if (UNLIKELY(size >= TABLE_MAX || sample_bytes || cache_stressed()))
+	if (UNLIKELY(size >= TABLE_MAX))
 		return NULL;
 	void *p = stash_pop(self.cache, class_table[size >> 4], zero);
 	if (LIKELY(p != NULL))

@@ -8,7 +8,10 @@
 void recorded_start(size_t sample);
 /* After it: what the calling thread has on its alloc lists will be recorded too. */
 void recorded_begin(void);
-/* The common case of a recorded malloc, neither busy nor counted: NULL: there is no slot at hand. */
+/* Every malloc is recorded and none is counted for stress=: recorded_quick may have a slot. */
+extern bool recorded_each;
+void recorded_update(void);    /* stress= has changed */
+/* The common case of a recorded malloc, neither busy nor counted, with recorded_each. NULL: there is no slot at hand. */
 void *recorded_quick(size_t size, bool *zero, const void *caller);
 /* A slot of class k; *record: this one is to be recorded. Busy. NULL: no memory. */
 void *recorded_take(struct cache *c, unsigned k, bool *zero, bool *record);

@@ -26,10 +26,9 @@ enum { CHUNK_BITS = 14, CHUNK = 1 << CHUNK_BITS, CHUNKS = 4096 };
 
 static struct site *chunks[CHUNKS]; /* atomic */
 static uint32_t immortals;          /* atomic */
-static bool on;                     /* atomic, set once */
-static bool stacks;                 /* before `on` */
+bool sites_recording;
+static bool stacks;                 /* before sites_recording */
 
-bool sites_on(void) { return load_relaxed(&on); }
 uint32_t sites_count(void) { return depot_count(); }
 uintptr_t sites_address(uint32_t site) { return site && site <= depot_count() ? depot_get(site)->pc : 0; }
 
@@ -40,7 +39,7 @@ bool sites_start(size_t sample)
 	if (!stacks && !depot_start())
 		return false;
 	recorded_start(sample);
-	store_release(&on, true);
+	store_release(&sites_recording, true);
 	recorded_begin();
 	return true;
 }

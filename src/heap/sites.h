@@ -21,7 +21,8 @@ struct site {
 /* Turns recording on for the rest of the process: each malloc misses its fast path from then on (sample: about one in so many bytes; 0: each),
  * and the slow one records (recorded.c). false: no memory. Where stacks can't be had, the caller of malloc is the whole stack. */
 bool sites_start(size_t sample);
-bool sites_on(void);
+extern bool sites_recording; /* atomic, set once */
+static inline bool sites_on(void) { return load_relaxed(&sites_recording); }
 /* By the thread that just allocated p: notes the stack above `caller`, and that `size` bytes were asked for. Busy or not. */
 void sites_record(void *p, size_t size, const void *caller);
 /* The stack above `caller` as a site, for evidence. */
