@@ -2,11 +2,9 @@
  * LSAN_OPTIONS, and what the program's __lsan_default_options() returns: those of LeakSanitizer's flags that mean something here.
  *
  *   exitcode, log_path                         the options of these names; log_path gets ".PID" at its end, as there
- *   max_leaks                                  sites that a report lists
  *   detect_leaks=0, leak_check_at_exit=0       no report at all, or none at exit
  *   use_globals, use_stacks, use_registers, use_tls=0     kinds of roots that are left out
  *   use_unaligned=1                            words at multiples of 4 count (align=4; LeakSanitizer takes every byte)
- *   report_objects=1                           the address of each lost block
  *
  * All others are skipped without a word: programs share the variable with LeakSanitizer, which knows more. Values may be quoted by
  * ' or ", as there. A value that can't be read leaves the option alone.
@@ -25,7 +23,6 @@ static const struct {
 } flags[] = {
 	{ "exitcode", FLAG_NUMBER, offsetof(struct options, exitcode) },
 	{ "log_path", FLAG_LOG, 0 },
-	{ "max_leaks", FLAG_NUMBER, offsetof(struct options, lsan.max_leaks) },
 	{ "detect_leaks", FLAG_OFF, offsetof(struct options, lsan.off) },
 	{ "leak_check_at_exit", FLAG_OFF, offsetof(struct options, lsan.not_at_exit) },
 	{ "use_globals", FLAG_OFF, offsetof(struct options, lsan.no_globals) },
@@ -33,7 +30,6 @@ static const struct {
 	{ "use_registers", FLAG_OFF, offsetof(struct options, lsan.no_registers) },
 	{ "use_tls", FLAG_OFF, offsetof(struct options, lsan.no_tls) },
 	{ "use_unaligned", FLAG_ON, offsetof(struct options, align) },
-	{ "report_objects", FLAG_ON, offsetof(struct options, lsan.objects) },
 };
 
 struct piece {
