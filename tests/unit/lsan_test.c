@@ -35,8 +35,11 @@ static struct options parsed(const char *text)
 
 Test(lsan_options, known_ones_are_taken_over)
 {
-	struct options o = parsed("exitcode=23:use_globals=0:use_stacks=no:use_registers=false:use_tls=0:use_unaligned=1");
+	struct options o = parsed("exitcode=23:max_leaks=4:suppressions=\"/etc/a:b\":print_suppressions=1:use_globals=0:use_stacks=no:use_registers=false:use_tls=0:use_unaligned=1");
 	cr_assert_eq(o.exitcode, 23);
+	cr_assert_eq(o.lsan.max_leaks, 4);
+	cr_assert_eq(o.print_suppressions, 1);
+	cr_assert_str_eq(o.suppressions, "/etc/a:b");
 	cr_assert(o.lsan.no_globals && o.lsan.no_stacks && o.lsan.no_registers && o.lsan.no_tls);
 	cr_assert_eq(o.align, 1);
 }
