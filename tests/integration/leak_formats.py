@@ -61,7 +61,7 @@ with tempfile.NamedTemporaryFile("w") as f:
     lines = run(sys.executable, grammar, f.name).splitlines() if expected else []
 check(f"lsan: {[a for a in zip(lines, expected) if a[0] != a[1]][:1]}", lines[:-1] == expected)
 
-text = run(cgc, "leaks", "--limit=0", *arguments)
+text = run(cgc, "leaks", "--limit=0", "--indirect", *arguments)
 found = re.findall(r"^#\d+  ~?([\d.]+ [KMGT]?i?B)  ([\d,]+) blocks?\b.*  id ([0-9a-f]+)$", text, re.M)
 check("number of sites in the text", len(found) == len(sites))
 for (size, blocks, name), s in zip(found, sites):

@@ -58,7 +58,7 @@ report() {
 }
 
 # -- the report of a run --
-report 0 '^cgc: 2 leaks, .* pid [0-9]+  \./loser$' -- ./loser pairs=100
+report 0 '^cgc: 1 leak, .* pid [0-9]+  \./loser$' -- ./loser pairs=100
 grep -qE '^      lose_pairs +loser\.c:1[0-9]' err && ok "names and lines" || bad "no name: $(cat err)"
 [[ ! -s out ]] && ok "nothing on standard output" || bad "standard output: $(cat out)"
 report 7 'lose_more' -- ./loser more=20 status=7

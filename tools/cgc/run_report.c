@@ -140,7 +140,7 @@ static void write_report(const struct view *v, const struct leaks_request *r, co
 /* Result: does the program leak, as exitcode= understands it? */
 static bool tell(const struct plan *plan, const struct options *o, const struct suppressions *s, struct view_source *sources, size_t count, pid_t pid)
 {
-	struct leaks_request r = { .format = plan->report_format, .whole_stacks = true };
+	struct leaks_request r = { .format = plan->report_format, .whole_stacks = true, .choice.indirect = plan->report_format != FORMAT_TEXT };
 	struct view v;
 	size_t own = 0;
 	while (own < count && sources[own].s.head.pid == (uint32_t)pid)

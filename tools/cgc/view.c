@@ -248,10 +248,17 @@ struct count site_shown(const struct view_site *site, const struct choice *c)
 	return sum;
 }
 
-static bool would_be_listed(const struct view_site *site, const struct choice *c)
+static bool only_hangs(const struct view_site *site, const struct choice *c)
+{
+	return !c->indirect && !c->since_ns && site_shown(site, c).blocks == site->kind[KIND_INDIRECT].blocks;
+}
+
+static bool has_chosen(const struct view_site *site, const struct choice *c)
 {
 	return site_shown(site, c).blocks && (!c->since_ns || site->grown > 0);
 }
+
+static bool would_be_listed(const struct view_site *site, const struct choice *c) { return has_chosen(site, c) && !only_hangs(site, c); }
 
 bool site_chosen(const struct view_site *site, const struct choice *c)
 {
@@ -273,10 +280,14 @@ struct sums view_sums(const struct view *v, const struct choice *c)
 		bool chosen = site_chosen(site, c), counts = c->since_ns ? chosen : !site->suppression || c->suppressed;
 		for (int k = 0; counts && k < KINDS; k++)
 			add_count(&sum.kind[k], site->kind[k].blocks, site->kind[k].bytes);
-		if (!chosen)
-			continue;
-		sum.sites++;
-		add_count(&sum.shown, shown.blocks, shown.bytes);
+		bool hangs = counts && has_chosen(site, c) && only_hangs(site, c);
+		if (chosen || hangs)
+			add_count(&sum.shown, shown.blocks, shown.bytes);
+		sum.sites += chosen;
+		if (hangs) {
+			sum.hanging_sites++;
+			add_count(&sum.hanging, shown.blocks, shown.bytes);
+		}
 	}
 	for (size_t i = 0; i < v->source_count; i++)
 		add_count(&sum.live, v->sources[i].s.head.live_blocks, v->sources[i].s.head.live_bytes);

@@ -72,6 +72,7 @@ struct view {
 /* What a command was asked to show. */
 struct choice {
 	bool possible, reachable, suppressed;
+	bool indirect;           /* sites all of whose lost blocks hang off other sites' too; totals have them in any case */
 	uint64_t since_ns;       /* growth in this time alone; 0: not asked */
 	size_t limit;            /* sites; 0: all */
 };
@@ -94,6 +95,8 @@ struct sums {
 	struct count kind[KINDS];      /* of all sites that are not left out; of the listed ones where growth was asked for */
 	struct count live;             /* all blocks of the processes */
 	struct count hidden_possible;  /* possible ones that were not asked for */
+	size_t hanging_sites;          /* not listed: all that they lost hangs off what is */
+	struct count hanging;
 	size_t suppressed_sites;       /* left out, of those that would be listed */
 	struct count suppressed;
 };

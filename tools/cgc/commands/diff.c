@@ -121,7 +121,7 @@ static bool is_chosen(const struct view_site *site, const void *arg) { return si
 
 int command_diff(int argc, char **argv)
 {
-	struct leaks_request r = { 0 };
+	struct leaks_request r = { .choice.indirect = true };
 	struct view v[2];
 	struct suppressions s;
 	bool fail = false;

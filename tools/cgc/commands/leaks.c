@@ -59,6 +59,7 @@ int command_leaks(int argc, char **argv)
 	const struct argument table[] = {
 		{ "since", ARGUMENT_TIME, &r.choice.since_ns, "TIME", "what grew in that time (10m, 2h), whatever still leads to it" },
 		{ "possible", ARGUMENT_SWITCH, &r.choice.possible, "", "possible leaks too: only interior pointers or stale words lead to them" },
+		{ "indirect", ARGUMENT_SWITCH, &r.choice.indirect, "", "as text: sites too whose blocks all hang off other leaks; other formats have them" },
 		{ "reachable", ARGUMENT_SWITCH, &r.choice.reachable, "", "what is still reachable, too" },
 		{ "format", ARGUMENT_CHOICE, &r.format, FORMAT_NAMES, "text (default), LeakSanitizer's lines, or JSON" },
 		{ "suppressions", ARGUMENT_TEXTS, &r.suppressions, "FILE", "leave out what its leak: lines or valgrind blocks match" },
@@ -79,6 +80,7 @@ int command_leaks(int argc, char **argv)
 		complain("no process and no file is given: `cgc list` shows processes, `cgc leaks --help` more");
 		return STATUS_USAGE;
 	}
+	r.choice.indirect |= generate || r.format != FORMAT_TEXT;
 	r.limit_given = generate || limit != SIZE_MAX; /* rules are for a file, not for the eye */
 	r.choice.limit = limit != SIZE_MAX ? limit : 0;
 	return report(&r, argv + 1, (size_t)names, generate, fail);

@@ -158,6 +158,9 @@ static void print_left_out(const struct page *p, const struct sums *sum, size_t 
 {
 	if (beyond)
 		fprintf(p->to, "and %s more site%s, %s: --limit=0 lists all\n", number_text(beyond), beyond == 1 ? "" : "s", bytes_text(beyond_bytes));
+	if (sum->hanging_sites)
+		fprintf(p->to, "of these hang off them: %s in %s from %s more site%s: --indirect lists them\n", bytes_text(sum->hanging.bytes), blocks_text(sum->hanging.blocks),
+		        number_text(sum->hanging_sites), sum->hanging_sites == 1 ? "" : "s");
 	if (sum->hidden_possible.blocks)
 		fprintf(p->to, "possibly lost besides: %s in %s: --possible lists them\n", bytes_text(sum->hidden_possible.bytes), blocks_text(sum->hidden_possible.blocks));
 	if (sum->suppressed_sites && !p->choice.suppressed)
