@@ -207,6 +207,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 	if (options.mode != MODE_REPORT)
 		options.report_on = 0;
 	report_start();
+	lsan_start();
 	children_find_first(env);
 	if (options.report_on & REPORT_ON_EXEC)
 		exec_tell = end_by_exec;

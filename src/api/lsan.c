@@ -7,7 +7,7 @@
  *   __lsan_do_leak_check                    the report now and not at exit; ends the process if exitcode= is set and it found something
  *   __lsan_do_recoverable_leak_check        the report now; the result says whether it found something
  *
- * and what a program may define: __lsan_default_options, __lsan_is_turned_off. These are weak references, which the loader binds before any
+ * and what a program may define: __lsan_default_options, __lsan_default_suppressions, __lsan_is_turned_off. These are weak references, which the loader binds before any
  * constructor runs. It finds them in libraries, and in an executable that exports them (linked with -rdynamic), as with LeakSanitizer's own
  * shared runtime. Without a definition they are NULL.
  *
@@ -18,6 +18,7 @@
 #include "heap/ignored.h"
 #include "heap/self.h"
 #include "report/report.h"
+#include "report/suppress.h"
 #include "roots/roots.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -36,6 +37,7 @@ EXPORT void __lsan_do_leak_check(void);
 EXPORT int __lsan_do_recoverable_leak_check(void);
 
 extern __attribute__((weak, visibility("default"))) const char *__lsan_default_options(void);
+extern __attribute__((weak, visibility("default"))) const char *__lsan_default_suppressions(void);
 extern __attribute__((weak, visibility("default"))) int __lsan_is_turned_off(void);
 
 static uint32_t checked; /* atomic: __lsan_do_leak_check took the place of the report at exit */
@@ -107,4 +109,11 @@ void lsan_read_options(struct options *o, const char *environment)
 		options_parse_lsan(o, own);
 	if (environment)
 		options_parse_lsan(o, environment);
+}
+
+void lsan_start(void)
+{
+	const char *own = options.mode == MODE_REPORT && __lsan_default_suppressions ? __lsan_default_suppressions() : NULL;
+	if (own)
+		report_suppress_text("__lsan_default_suppressions()", own);
 }

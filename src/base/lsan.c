@@ -2,11 +2,11 @@
  * LSAN_OPTIONS, and what the program's __lsan_default_options() returns: those of LeakSanitizer's flags that mean something here.
  *
  *   exitcode, log_path                         the options of these names; log_path gets ".PID" at its end, as there
- *   max_leaks                                  sites that a report lists
+ *   suppressions, print_suppressions           the options of these names
+ *   max_leaks                                  leaks that the text lists
  *   detect_leaks=0, leak_check_at_exit=0       no report at all, or none at exit
  *   use_globals, use_stacks, use_registers, use_tls=0     kinds of roots that are left out
  *   use_unaligned=1                            words at multiples of 4 count (align=4; LeakSanitizer takes every byte)
- *   report_objects=1                           the address of each lost block
  *
  * All others are skipped without a word: programs share the variable with LeakSanitizer, which knows more. Values may be quoted by
  * ' or ", as there. A value that can't be read leaves the option alone.
@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum flag_kind { FLAG_ON, FLAG_OFF, FLAG_NUMBER, FLAG_LOG };
+enum flag_kind { FLAG_ON, FLAG_OFF, FLAG_NUMBER, FLAG_LOG, FLAG_FILE };
 
 static const struct {
 	const char *name;
@@ -25,6 +25,8 @@ static const struct {
 } flags[] = {
 	{ "exitcode", FLAG_NUMBER, offsetof(struct options, exitcode) },
 	{ "log_path", FLAG_LOG, 0 },
+	{ "suppressions", FLAG_FILE, 0 },
+	{ "print_suppressions", FLAG_ON, offsetof(struct options, print_suppressions) },
 	{ "max_leaks", FLAG_NUMBER, offsetof(struct options, lsan.max_leaks) },
 	{ "detect_leaks", FLAG_OFF, offsetof(struct options, lsan.off) },
 	{ "leak_check_at_exit", FLAG_OFF, offsetof(struct options, lsan.not_at_exit) },
@@ -33,7 +35,6 @@ static const struct {
 	{ "use_registers", FLAG_OFF, offsetof(struct options, lsan.no_registers) },
 	{ "use_tls", FLAG_OFF, offsetof(struct options, lsan.no_tls) },
 	{ "use_unaligned", FLAG_ON, offsetof(struct options, align) },
-	{ "report_objects", FLAG_ON, offsetof(struct options, lsan.objects) },
 };
 
 struct piece {
@@ -76,6 +77,12 @@ static void set_log(struct options *o, struct piece p)
 		text_format(o->log_path, sizeof o->log_path, "%.*s.%%p", (int)p.size, p.at);
 }
 
+static void set_file(struct options *o, struct piece p)
+{
+	if (p.size < sizeof o->suppressions)
+		text_format(o->suppressions, sizeof o->suppressions, "%.*s", (int)p.size, p.at);
+}
+
 static void set_flag(struct options *o, struct piece name, struct piece value)
 {
 	for (size_t i = 0; i < NELEM(flags); i++) {
@@ -84,6 +91,8 @@ static void set_flag(struct options *o, struct piece name, struct piece value)
 			continue;
 		if (flags[i].kind == FLAG_LOG) {
 			set_log(o, value);
+		} else if (flags[i].kind == FLAG_FILE) {
+			set_file(o, value);
 		} else if (flags[i].kind == FLAG_NUMBER ? read_count(value, &n) : read_switch(value, &n)) {
 			n = flags[i].kind == FLAG_OFF ? !n : n;
 			memcpy((char *)o + flags[i].offset, &n, sizeof n);

@@ -52,7 +52,7 @@ struct options {
 	struct {               /* LSAN_OPTIONS, mode=report only (lsan.c); all 0 without */
 		unsigned off, not_at_exit;   /* 1: no report; none at exit */
 		unsigned no_globals, no_stacks, no_registers, no_tls; /* 1: what only these hold is lost */
-		unsigned max_leaks, objects; /* sites listed, 0: as many as always; 1: lost blocks one by one */
+		unsigned max_leaks;          /* leaks listed as text; 0: as many as always */
 	} lsan;
 };
 extern struct options options;

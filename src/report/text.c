@@ -16,6 +16,7 @@
 #include "report/names.h"
 #include "report/program.h"
 #include "report/report.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
@@ -178,10 +179,11 @@ static void print_leaks(const struct report *r, uint32_t leaks)
 		if (is_leak(&r->sites[i]))
 			order[n++] = i;
 	sort(r, order, n);
-	for (uint32_t i = 0; i < n && i < LEAKS_MOST; i++)
+	const uint32_t most = options.lsan.max_leaks ? options.lsan.max_leaks : LEAKS_MOST;
+	for (uint32_t i = 0; i < n && i < most; i++)
 		print_leak(i + 1, &r->sites[order[i]]);
-	if (n > LEAKS_MOST)
-		say_raw("and %u more leaks: snapshot=FILE keeps all\n", n - LEAKS_MOST);
+	if (n > most)
+		say_raw("and %u more leaks: snapshot=FILE keeps all\n", n - most);
 	os_unmap(order, room);
 }
 

@@ -21,7 +21,7 @@ int __lsan_do_recoverable_leak_check(void);
 
 /* Those of the program, found by the library's weak references. */
 const char *__lsan_default_options(void);
-const char *__lsan_default_options(void) { return "exitcode=7 max_leaks=5"; }
+const char *__lsan_default_options(void) { return "exitcode=7 use_tls=0"; }
 
 static struct options parsed(const char *text)
 {
@@ -35,10 +35,12 @@ static struct options parsed(const char *text)
 
 Test(lsan_options, known_ones_are_taken_over)
 {
-	struct options o = parsed("exitcode=23:max_leaks=4:report_objects=1:use_globals=0:use_stacks=no:use_registers=false:use_tls=0:use_unaligned=1");
+	struct options o = parsed("exitcode=23:max_leaks=4:suppressions=\"/etc/a:b\":print_suppressions=1:use_globals=0:use_stacks=no:use_registers=false:use_tls=0:use_unaligned=1");
 	cr_assert_eq(o.exitcode, 23);
 	cr_assert_eq(o.lsan.max_leaks, 4);
-	cr_assert(o.lsan.objects && o.lsan.no_globals && o.lsan.no_stacks && o.lsan.no_registers && o.lsan.no_tls);
+	cr_assert_eq(o.print_suppressions, 1);
+	cr_assert_str_eq(o.suppressions, "/etc/a:b");
+	cr_assert(o.lsan.no_globals && o.lsan.no_stacks && o.lsan.no_registers && o.lsan.no_tls);
 	cr_assert_eq(o.align, 1);
 }
 
@@ -51,7 +53,7 @@ Test(lsan_options, a_log_gets_the_process_number_at_its_end)
 
 Test(lsan_options, switches_that_are_as_by_default_change_nothing)
 {
-	struct options plain, o = parsed("detect_leaks=1:leak_check_at_exit=true:use_globals=1:use_tls=yes:report_objects=0");
+	struct options plain, o = parsed("detect_leaks=1:leak_check_at_exit=true:use_globals=1:use_tls=yes");
 	options_defaults(&plain);
 	cr_assert_eq(memcmp(&o, &plain, sizeof o), 0);
 }
@@ -80,7 +82,7 @@ Test(lsan_options, the_environment_wins_over_the_program)
 	cr_assert_eq(o.exitcode, 7);
 	lsan_read_options(&o, "exitcode=8");
 	cr_assert_eq(o.exitcode, 8);
-	cr_assert_eq(o.lsan.max_leaks, 5);
+	cr_assert_eq(o.lsan.no_tls, 1);
 }
 
 Test(lsan_options, without_mode_report_nothing_is_checked)
