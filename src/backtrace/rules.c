@@ -168,15 +168,23 @@ static bool readable(uintptr_t low, uintptr_t high)
 	return os_readable(low) && (low / PAGE == (high - 1) / PAGE || os_readable(high - 1));
 }
 
+/* dlopen tells nobody of its end (preload/dl.c), and runs constructors before it: a module that is not listed yet is asked of the loader. */
+static bool image_of_new(uintptr_t at, struct cfi_image *image)
+{
+	struct os_module m;
+	if (!os_module_of(at, &m) || m.eh_frame_hdr < m.low || m.eh_frame_hdr >= m.high)
+		return false;
+	*image = (struct cfi_image){ m.low, m.high, m.eh_frame_hdr, m.high - m.eh_frame_hdr };
+	return true;
+}
+
 static bool image_of(uintptr_t at, struct cfi_image *image, bool *text)
 {
 	uint32_t row = modules_find(at);
 	*text = false;
-	if (row == MODULE_NONE)
-		return false;
+	if (row == MODULE_NONE || load_relaxed(&modules_get(row)->closed)) /* its name outlives its memory */
+		return image_of_new(at, image);
 	const struct module *m = modules_get(row);
-	if (load_relaxed(&m->closed)) /* its name outlives its memory */
-		return false;
 	*image = (struct cfi_image){ m->low, m->high, m->eh_frame_hdr, m->eh_frame_hdr_size };
 	*text = at >= m->text_low && at < m->text_high;
 	return m->eh_frame_hdr != 0;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "os/syscall.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -335,6 +336,21 @@ int os_resident(uintptr_t addr, size_t size, uint8_t *pages)
 {
 	return (int)syscall3(SYS_mincore, (long)addr, (long)size, (long)pages);
 }
+
+#if __GLIBC_PREREQ(2, 35)
+int _dl_find_object(void *address, struct dl_find_object *result) __attribute__((weak));
+
+bool os_module_of(uintptr_t at, struct os_module *m)
+{
+	struct dl_find_object found;
+	if (!_dl_find_object || _dl_find_object((void *)at, &found) != 0)
+		return false;
+	*m = (struct os_module){ (uintptr_t)found.dlfo_map_start, (uintptr_t)found.dlfo_map_end, (uintptr_t)found.dlfo_eh_frame };
+	return true;
+}
+#else
+bool os_module_of(uintptr_t at, struct os_module *m) { return false; }
+#endif
 
 int os_exec(const char *path, char *const argv[], char *const env[])
 {

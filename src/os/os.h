@@ -103,6 +103,11 @@ long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);
 
+/* The loader's own answer, lock-free and async-signal-safe, for a module that it has just mapped. false: none holds `at`, or the loader
+ * can't be asked so (glibc before 2.35). */
+struct os_module { uintptr_t low, high, eh_frame_hdr; }; /* eh_frame_hdr 0: none */
+bool os_module_of(uintptr_t at, struct os_module *m);
+
 int os_exec(const char *path, char *const argv[], char *const env[]); /* -errno, if at all */
 void os_exit(int status) __attribute__((noreturn)); /* the whole process, at once */
 void os_abort(void) __attribute__((noreturn)); /* SIGABRT with the default action, as abort() */
