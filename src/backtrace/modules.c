@@ -405,7 +405,8 @@ static void list_once(void)
 	changed = vdso_met = false;
 	found_count = 0;
 	pass++;
-	dl_iterate_phdr(take_module, NULL);
+	if (!modules_iterate(take_module, NULL))
+		return;
 	if (!vdso_met)
 		take_vdso();
 	for (uint32_t i = 0; i < count; i++) {
@@ -440,4 +441,8 @@ void modules_list(void)
 	}
 }
 
-void modules_forked(void) { store_release(&listing, 0); }
+void modules_forked(void)
+{
+	loader_forked();
+	store_release(&listing, 0);
+}

@@ -36,8 +36,17 @@ const struct module *modules_get(uint32_t index);
 /* The module whose segments hold `address`; MODULE_NONE: none. The newest, if several held it one after another.
  * Async-signal-safe. */
 uint32_t modules_find(uintptr_t address);
+/* fork: a child that is born while another thread is inside dl_iterate_phdr inherits the loader's lock as held, and its first listing
+ * would wait for ever. So nobody enters it meanwhile, as far as a bounded wait can tell (who forks may hold what a lister waits for). One
+ * fork at a time. modules_fork_parent: true: somebody wanted to list. */
+void modules_fork_prepare(void);
+bool modules_fork_parent(void);
+/* dl_iterate_phdr, but not while a thread forks: false, and nothing was done. */
+struct dl_phdr_info;
+bool modules_iterate(int (*fn)(struct dl_phdr_info *info, size_t size, void *arg), void *arg);
 /* A child of fork: who was listing is gone. */
 void modules_forked(void);
+void loader_forked(void); /* part of it */
 /* Mappings of this table that must not be scanned as roots. */
 void modules_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 

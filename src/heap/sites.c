@@ -147,12 +147,17 @@ void sites_recycled(uint32_t site, size_t bytes)
 	add_relaxed(&e->recycled_bytes, bytes);
 }
 
+/* The place in the code alone, whoever called it: code that hides the pointers of one block hides those of the next, by whatever way
+ * it was reached. */
+static uint32_t place_of(uint32_t site) { return depot_child(0, sites_address(site)); }
+
 bool sites_make_immortal(uint32_t site)
 {
 	uint32_t mortal = 0;
 	if (!site || site > sites_count())
 		return false;
-	struct site *e = entry_made(site);
+	uint32_t place = place_of(site);
+	struct site *e = place ? entry_made(place) : NULL;
 	if (!e)
 		heap_end_recycling();
 	if (!e || !cas(&e->immortal, &mortal, 1))
@@ -169,7 +174,11 @@ void sites_forked(void)
 }
 
 bool sites_any_immortal(void) { return load_relaxed(&immortals) && !fault(FAULT_law9_mortal_site); }
-bool sites_immortal(uint32_t site) { return sites_any_immortal() && known(site) && load_relaxed(&entry(site)->immortal); }
+bool sites_immortal(uint32_t site)
+{
+	uint32_t place = sites_any_immortal() ? place_of(site) : 0;
+	return place && known(place) && load_relaxed(&entry(place)->immortal);
+}
 
 void sites_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {

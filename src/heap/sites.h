@@ -15,7 +15,7 @@ struct span;
 /* What a report asks of a site itself. How many blocks and bytes of it live is found by walking the spans. */
 struct site {
 	uint64_t recycled_blocks, recycled_bytes; /* atomic; the verdict adds */
-	uint32_t immortal;                       /* atomic: its blocks are recycled no more (law 9) */
+	uint32_t immortal;                       /* atomic, of the node of a caller alone: blocks of this place are recycled no more (law 9) */
 };
 
 /* Turns recording on for the rest of the process: each malloc misses its fast path from then on (sample: about one in so many bytes; 0: each),
@@ -45,9 +45,9 @@ const struct site *sites_get(uint32_t site);
 void sites_recycled(uint32_t site, size_t bytes);
 /* In a child of fork: what was recycled before was its parent's. */
 void sites_forked(void);
-/* Evidence came in for a block of this site: no block of it is recycled from here on, and recycled ones that were not handed out
- * yet become allocated again (span.c). true: it is the first; false: it was so before, or the site is 0. Without memory to note it
- * nothing is recycled any more. */
+/* Evidence came in for a block of this site: no block whose stack begins at the same place of the code is recycled from here on, and
+ * recycled ones that were not handed out yet become allocated again (span.c). true: it is the first; false: it was so before, or the
+ * site is 0. Without memory to note it nothing is recycled any more. */
 bool sites_make_immortal(uint32_t site);
 bool sites_immortal(uint32_t site);
 bool sites_any_immortal(void);

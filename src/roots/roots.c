@@ -66,8 +66,17 @@ void roots_start(void)
 	fewer_start();
 }
 
-void roots_fork_prepare(void) { tables_lock(); }
-void roots_fork_parent(void) { tables_unlock(); }
+void roots_fork_prepare(void)
+{
+	modules_fork_prepare();
+	tables_lock();
+}
+void roots_fork_parent(void)
+{
+	tables_unlock();
+	if (modules_fork_parent())
+		roots_list_segments();
+}
 void roots_forked(void)
 {
 	segments_forked();

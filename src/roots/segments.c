@@ -147,10 +147,11 @@ void roots_list_segments(void)
 		next->count = 0;
 		next->full = false;
 		next->modules = loader_sum();
-		dl_iterate_phdr(take_module, next);
-		if (loader_sum() != next->modules)
-			next->modules = 0;
-		store_release(&shown, next);
+		if (modules_iterate(take_module, next)) { /* else who forks lists when it has */
+			if (loader_sum() != next->modules)
+				next->modules = 0;
+			store_release(&shown, next);
+		}
 		under_way = 1;
 		if (cas(&listing, &under_way, 0))
 			return;

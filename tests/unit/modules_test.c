@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct module *module_of(const void *address)
@@ -179,6 +180,31 @@ Test(modules, readers_are_not_disturbed_by_listers)
 		pthread_join(readers[i], &wrong);
 		cr_assert_null(wrong);
 	}
+}
+
+Test(modules, a_child_of_fork_lists_although_another_thread_was_at_it)
+{
+	pthread_t lister;
+	modules_list();
+	pthread_create(&lister, NULL, list_on, NULL);
+	for (int i = 0; i < 50; i++) {
+		modules_fork_prepare();
+		pid_t pid = fork();
+		if (pid > 0 && modules_fork_parent())
+			modules_list();
+		if (pid == 0) {
+			void *code;
+			alarm(20);
+			modules_forked();
+			void *handle = open_one("a", &code);
+			_exit(handle && module_of(code) && !module_of(code)->closed ? 0 : 1);
+		}
+		int status;
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert_eq(status, 0);
+	}
+	over = true;
+	pthread_join(lister, NULL);
 }
 
 static size_t total;
