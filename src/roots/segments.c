@@ -159,20 +159,31 @@ void roots_list_segments(void)
 	store_release(&listing, 0);
 }
 
-bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset)
+/* A table is refilled by the listing after the one that took it out of sight, so it holds still while no listing begins. */
+static bool look_up(uintptr_t address, const char **name, uintptr_t *offset, bool *still)
 {
 	uint32_t before = load_acquire(&generation);
 	const struct listing *l = load_acquire(&shown);
-	if (!l)
-		return false;
-	for (size_t i = 0; i < l->count; i++) {
+	bool found = false;
+	for (size_t i = 0; l && i < l->count && !found; i++) {
 		struct segment s = l->at[i];
 		if (address - s.low >= s.high - s.low)
 			continue;
 		*name = s.name;
 		*offset = address - s.bias;
-		/* Two later listings may have refilled this table. The addition of nothing keeps the loads above before it. */
-		return __atomic_fetch_add(&generation, 0, __ATOMIC_ACQ_REL) - before < 2;
+		found = true;
+	}
+	/* The addition of nothing keeps the loads above before it. */
+	*still = __atomic_fetch_add(&generation, 0, __ATOMIC_ACQ_REL) == before;
+	return found;
+}
+
+bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset)
+{
+	for (int attempt = 0; attempt < 8; attempt++) {
+		bool still, found = look_up(address, name, offset, &still);
+		if (still)
+			return found;
 	}
 	return false;
 }
