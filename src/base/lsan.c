@@ -4,6 +4,7 @@
  *   exitcode, log_path                         the options of these names; log_path gets ".PID" at its end, as there
  *   suppressions, print_suppressions           the options of these names
  *   max_leaks                                  leaks that the text lists
+ *   report_objects=1                           the lost blocks themselves, behind the stack that allocated them
  *   detect_leaks=0, leak_check_at_exit=0       no report at all, or none at exit
  *   use_globals, use_stacks, use_registers, use_tls=0     kinds of roots that are left out
  *   use_unaligned=1                            words at multiples of 4 count (align=4; LeakSanitizer takes every byte)
@@ -28,6 +29,7 @@ static const struct {
 	{ "suppressions", FLAG_FILE, 0 },
 	{ "print_suppressions", FLAG_ON, offsetof(struct options, print_suppressions) },
 	{ "max_leaks", FLAG_NUMBER, offsetof(struct options, lsan.max_leaks) },
+	{ "report_objects", FLAG_ON, offsetof(struct options, lsan.objects) },
 	{ "detect_leaks", FLAG_OFF, offsetof(struct options, lsan.off) },
 	{ "leak_check_at_exit", FLAG_OFF, offsetof(struct options, lsan.not_at_exit) },
 	{ "use_globals", FLAG_OFF, offsetof(struct options, lsan.no_globals) },

@@ -53,6 +53,7 @@ struct options {
 		unsigned off, not_at_exit;   /* 1: no report; none at exit */
 		unsigned no_globals, no_stacks, no_registers, no_tls; /* 1: what only these hold is lost */
 		unsigned max_leaks;          /* leaks listed as text; 0: as many as always */
+		unsigned objects;            /* 1: their blocks, too */
 	} lsan;
 };
 extern struct options options;

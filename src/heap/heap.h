@@ -158,7 +158,8 @@ static inline uintptr_t span_address(const struct span *s, uint32_t slot) { retu
 /* Descriptor slots in use: indices 0..span_count()-1 may be walked at any time (kind tells what each is). */
 uint32_t span_count(void);
 
-/* -- blocks. Thread-safe, callable at any time: before constructors, in handlers, after thread teardown. -- */
+/* -- blocks. Thread-safe, callable at any time: before constructors, after thread teardown, and in handlers that do not interrupt malloc or free
+ * themselves (one that does may get a slot twice, in the fast path; other mallocs deadlock there). -- */
 /* `caller` is the return address that a report names. */
 void *heap_malloc(size_t size);                 /* NULL: no memory (callers set errno) */
 void *heap_calloc(size_t count, size_t size);   /* NULL also on overflow */

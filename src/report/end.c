@@ -160,7 +160,7 @@ uint64_t report_tell(const char *why)
 	struct report r;
 	const bool file = options.snapshot[0], folder = options.snapshot_dir[0];
 	report_suppress_begin();
-	report_take(&r, file || folder ? REPORT_BLOCKS : 0);
+	report_take(&r, file || folder || options.lsan.objects ? REPORT_BLOCKS : 0);
 	const uint64_t lost = r.total[KIND_DEFINITE].blocks + r.total[KIND_INDIRECT].blocks;
 	bool saved = file || folder;
 	if (copied && r.complete && !lost && !r.total[KIND_POSSIBLE].blocks) {

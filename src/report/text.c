@@ -24,7 +24,7 @@
 
 #include <string.h>
 
-enum { LEAKS_MOST = 100, FRAMES_MOST = 12, NAME_WIDTH = 32, PATH_MOST = 200, NAME_MOST = 400, COMMAND_SHOWN = 80 };
+enum { LEAKS_MOST = 100, FRAMES_MOST = 12, BLOCKS_MOST = 1000, NAME_WIDTH = 32, PATH_MOST = 200, NAME_MOST = 400, COMMAND_SHOWN = 80 };
 
 /* ---- numbers ---- */
 
@@ -115,8 +115,31 @@ static void print_stack(uint32_t node)
 		say_raw("      +%u frame%s\n", more, more == 1 ? "" : "s");
 }
 
-static void print_leak(unsigned number, const struct report_site *s)
+/* The lost blocks of one site. */
+static void print_blocks(const struct report *r, uint32_t site)
 {
+	unsigned shown = 0, more = 0;
+	for (uint64_t i = 0; i < r->block_count; i++) {
+		const struct snapshot_block *b = &r->blocks[i];
+		if (b->site != site || (b->kind != KIND_DEFINITE && b->kind != KIND_INDIRECT))
+			continue;
+		if (shown == BLOCKS_MOST) {
+			more++;
+			continue;
+		}
+		shown++;
+		if (b->owner)
+			say_raw("      0x%lx  %lu bytes, hangs off 0x%lx\n", b->address, b->bytes, b->owner);
+		else
+			say_raw("      0x%lx  %lu bytes\n", b->address, b->bytes);
+	}
+	if (more)
+		say_raw("      and %u more blocks: snapshot=FILE keeps all\n", more);
+}
+
+static void print_leak(unsigned number, const struct report *r, uint32_t site)
+{
+	const struct report_site *s = &r->sites[site];
 	char size[32], blocks[40], owned[32], owned_blocks[40], rate[32], grows[48] = "", hang[128] = "";
 	const int64_t growth = growth_rate(s->s.frame);
 	if (growth > 0)
@@ -127,6 +150,8 @@ static void print_leak(unsigned number, const struct report_site *s)
 	say_raw("#%u  %s  %s%s  definite: %s%s  id %016lx\n", number, size_text(size, sizeof size, leak_bytes(s)),
 	        blocks_text(blocks, sizeof blocks, s->s.kind[KIND_DEFINITE].blocks + s->s.owned_blocks), grows, rule_text(s), hang, s->s.id);
 	print_stack(s->s.frame);
+	if (options.lsan.objects)
+		print_blocks(r, site);
 }
 
 /* ---- all of them ---- */
@@ -181,7 +206,10 @@ static void print_leaks(const struct report *r, uint32_t leaks)
 	sort(r, order, n);
 	const uint32_t most = options.lsan.max_leaks ? options.lsan.max_leaks : LEAKS_MOST;
 	for (uint32_t i = 0; i < n && i < most; i++)
-		print_leak(i + 1, &r->sites[order[i]]);
+		print_leak(i + 1, r, order[i]);
+	for (uint32_t i = 0; i < r->count && options.lsan.objects && n <= most; i++)
+		if (!r->sites[i].suppression && !is_leak(&r->sites[i]))
+			print_blocks(r, i);
 	if (n > most)
 		say_raw("and %u more leaks: snapshot=FILE keeps all\n", n - most);
 	os_unmap(order, room);

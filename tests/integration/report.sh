@@ -134,6 +134,14 @@ refused "RLIMIT_FSIZE" "it is larger than this process may write" "snapshot=$T/l
 run log "log_path=$T/log.%p" return
 [[ ! -s log.err && $(plainly "$(ls log.[0-9]*)") == "$(expected "" return)" ]] && ok "log_path" || bad "log_path: $(head -n 1 log.err)"
 
+# -- LSAN_OPTIONS --
+LSAN_OPTIONS=report_objects=1:max_leaks=1 run objects "" return
+[[ $(grep -cE '^      0x[0-9a-f]+  100 bytes$' objects.err) == 3 && $(grep -cE '^      0x[0-9a-f]+  32 bytes, hangs off 0x[0-9a-f]+$' objects.err) == 0 ]] &&
+  grep -q '^and 1 more leaks' objects.err && ok "report_objects: the blocks of the leaks that are listed" || bad "report_objects: $(tr '\n' '|' <objects.err)"
+LSAN_OPTIONS=report_objects=1 run objects "" return
+[[ $(grep -cE '^      0x[0-9a-f]+  (100|32) bytes$' objects.err) == 4 && $(grep -cE '^      0x[0-9a-f]+  32 bytes, hangs off 0x[0-9a-f]+$' objects.err) == 3 ]] &&
+  ok "report_objects: what hangs off them, and what off" || bad "report_objects: $(tr '\n' '|' <objects.err)"
+
 # -- suppressions --
 printf 'leak:ends\n' >all.supp
 run supp "suppressions=$T/all.supp:print_suppressions=1:exitcode=23" return
