@@ -13,6 +13,8 @@ struct cycle_look {
 	void (*weak)(uintptr_t word); /* gets each of them: mark_word, or less */
 	bool (*as_good)(uintptr_t w, const struct span *s, uint32_t slot); /* see mark_set_aside */
 	bool (*firm)(void *arg);  /* false: no memory, the cycle ends */
+	void (*plain)(void *arg); /* what is marked now is held by pointers, inner ones included; offsets come next */
+	bool (*scanned)(const struct span *s, uint32_t slot); /* of the marked blocks: whose words count as offsets, too */
 	void (*all)(bool cut);    /* cut: some inner pointers count as pointers to starts, for want of memory */
 	void (*done)(void);       /* after firm, in any case, last */
 	void *arg;

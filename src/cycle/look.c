@@ -3,7 +3,7 @@
  *
  *   1. Marks from roots by pointers to starts (mark/aside.c), without the words of the collecting thread's stack that tell nothing (weak).
  *   2. firm(): what is marked is surely reachable.
- *   3. Inner pointers and weak words are followed.
+ *   3. Inner pointers and weak words are followed; plain(): what is marked has a pointer. Offsets are followed.
  *   4. all(): what is marked is what any cycle keeps alive; every other block is lost.
  *   5. Marks are cleared. The stamp stays: nothing was judged.
  *
@@ -35,6 +35,9 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 	}
 	bool cut = !mark_follow_aside();
 	roots_weak_each(look->weak);
+	mark_drain();
+	look->plain(look->arg);
+	mark_follow_offsets(look->scanned);
 	mark_drain();
 	if (!mark_complete()) {
 		look->done();

@@ -5,7 +5,8 @@
  *      stood on a live stack or in a register (a loop's cursor is all that many a function keeps of its array), or `as_good` knows
  *      why that place of the block is pointed to (a count in front of an array, a second base class).
  *   2. Roots, mark_drain. What is marked now hangs on starts.
- *   3. mark_follow_aside, mark_drain: the rest, as in any mark. What is marked in the end is the same as ever.
+ *   3. mark_follow_aside, mark_drain: inner pointers.
+ *   4. mark_follow_offsets, mark_drain: the rest, as in any mark. What is marked in the end is the same as ever.
  *
  * What was set aside can be read until mark_end. Where there is no memory for it an edge is followed at once: the block is then called
  * reachable, not possible. Only the careful loop of mark.c asks here.
@@ -29,7 +30,7 @@ bool mark_set_aside(bool (*as_good)(uintptr_t w, const struct span *s, uint32_t 
 	if (!aside.room)
 		aside.room = FIRST_BYTES / sizeof *aside.words;
 	aside.as_good = as_good;
-	marker.setting_aside = marker.odd = true;
+	marker.setting_aside = marker.odd = marker.no_offsets = true;
 	return true;
 }
 

@@ -228,7 +228,7 @@ static void drain(void)
 
 /* One pass over every marked block, with the stack empty before each piece: what was dropped is found again. Blocks on
  * alloc lists are scanned too here: stale words in them may retain, which is precision, not soundness. */
-static READS_ANYTHING void scan_all_marked(void)
+static READS_ANYTHING void scan_all_marked(bool (*want)(const struct span *s, uint32_t slot))
 {
 	uint32_t spans = span_count();
 	for (uint32_t i = 0; i < spans; i++) {
@@ -236,7 +236,7 @@ static READS_ANYTHING void scan_all_marked(void)
 		if (s->kind != SPAN_SMALL && s->kind != SPAN_LARGE)
 			continue;
 		for (uint32_t slot = 0; slot < s->slots; slot++) {
-			if (!state_is_marked(s->state[slot]))
+			if (!state_is_marked(s->state[slot]) || (want && !want(s, slot)))
 				continue;
 			uintptr_t block = span_address(s, slot), low = block, end = low + align_up(s->block, 8);
 			for (; low < end; low += PIECE) {
@@ -255,8 +255,15 @@ void mark_drain(void)
 	while (UNLIKELY(marker.overflow)) {
 		marker.overflow = false;
 		marker.overflows++;
-		scan_all_marked();
+		scan_all_marked(NULL);
 	}
+}
+
+void mark_follow_offsets(bool (*want)(const struct span *s, uint32_t slot))
+{
+	marker.no_offsets = fault(FAULT_no_offsets);
+	if (!marker.no_offsets)
+		scan_all_marked(want);
 }
 
 /* -- roots -- */

@@ -78,6 +78,8 @@ bool mark_set_aside(bool (*as_good)(uintptr_t w, const struct span *s, uint32_t 
 /* Gives what was set aside to the marker, and nothing is set aside any more; mark_drain follows it. false: memory ran out before, and inner
  * pointers were followed like others. */
 bool mark_follow_aside(void);
+/* mark_set_aside leaves offsets alone, too. This follows those of the marked blocks that want() wants, and of what they lead to. */
+void mark_follow_offsets(bool (*want)(const struct span *s, uint32_t slot));
 /* Until mark_end: the words that mark_follow_aside followed. */
 const uintptr_t *mark_aside(size_t *count);
 /* Until mark_end, `words` words from `at` on, inside one block. false: they cannot be read. */

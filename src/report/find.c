@@ -2,7 +2,7 @@
  * What is lost, and what hangs off what: one cycle that judges nothing (cycle/look.c), inside whose stop
  *
  *   1. what is marked by pointers to starts is remembered (SET_FIRM), slots on alloc lists are set apart;
- *   2. after the whole mark each block that is not marked is lost. Every lost block is scanned; one that another one points to is `met`.
+ *   2. after the whole mark, less what numbers hold that happen to be offsets (offsets.c), each block that is not marked is lost. Every lost block is scanned; one that another one points to is `met`.
  *   3. A lost block that nobody met is definite. What it reaches is indirect, and its own: whoever comes first owns a block.
  *   4. What is left stands on cycles or hangs off them. It is walked from the first block that was not walked yet, again and again; these
  *      firsts are tried in reverse order: one that no later first reaches can be reached by what it reaches itself only, so it is definite,
@@ -71,7 +71,7 @@ static bool make_sets(void)
 		f.bits[i] = os_map(f.set_bytes);
 	f.edges = os_map(align_down(EDGES_BYTES, OS_PAGE));
 	f.stack = os_map(STACK_BYTES);
-	return f.bits[SET_FIRM] && f.bits[SET_MET] && f.bits[SET_SEEN] && f.edges && f.stack;
+	return f.bits[SET_FIRM] && f.bits[SET_MET] && f.bits[SET_PLAIN] && f.bits[SET_SEEN] && f.edges && f.stack;
 }
 
 static void unmap(void *p, size_t bytes)
@@ -94,7 +94,7 @@ static void drop_sets(void)
 		unmap(f.bits[i], f.set_bytes);
 	unmap(f.edges, align_down(EDGES_BYTES, OS_PAGE));
 	f.first = NULL;
-	f.bits[SET_FIRM] = f.bits[SET_MET] = f.bits[SET_SEEN] = f.edges = NULL;
+	f.bits[SET_FIRM] = f.bits[SET_MET] = f.bits[SET_PLAIN] = f.bits[SET_SEEN] = f.edges = NULL;
 	if (!f.complete)
 		gather_drop();
 }
@@ -289,6 +289,11 @@ static bool firm(void *arg)
 	return heap_each_cached(set_apart);
 }
 
+static void put_plain(struct place p) { find_put(SET_PLAIN, p); }
+static void plain(void *arg) { find_each(place_marked, put_plain); }
+/* Slots on alloc lists hold old words. */
+static bool scanned(const struct span *s, uint32_t slot) { return !find_has(SET_SEEN, (struct place){ s, slot }); }
+
 static bool uncounted(struct place p) { return place_marked(p) && !find_has(SET_SEEN, p); }
 static void reachable(struct place p) { gather_block(p, KIND_REACHABLE, RULE_REACHABLE, (struct place){ 0 }); }
 
@@ -296,6 +301,7 @@ static void all(bool cut)
 {
 	if (cut)
 		gather_cut();
+	offsets_judge();
 	sort_out_lost();
 	kinds_possible();
 	find_each(uncounted, reachable);
@@ -328,7 +334,7 @@ static void mark_weak(uintptr_t word)
 void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watched, void (*then)(void *arg), void *arg)
 {
 	struct asked asked = { r, flags, watched, then, arg };
-	const struct cycle_look look = { weak, watched != 0, mark_weak, kinds_as_good, firm, all, drop_sets, &asked };
+	const struct cycle_look look = { weak, watched != 0, mark_weak, kinds_as_good, firm, plain, scanned, all, drop_sets, &asked };
 	*r = (struct report){ 0 };
 	for (int attempt = 0; attempt < ATTEMPTS && !r->complete; attempt++) {
 		if (attempt)

@@ -2,6 +2,7 @@
  * What the files behind report_take share. All of it runs inside one stop, by one thread, under the collect lock: nothing is atomic.
  *
  *   find.c    the cycle, the sets, which lost block is definite and what hangs off it
+ *   offsets.c which offsets are numbers that happen to be some
  *   kinds.c   inner pointers: which are as good as a pointer to the start; what is possible
  *   gather.c  sums by site, single blocks, the order of a report
  *   why.c     what holds one block: asks find.c for a report of its own
@@ -22,6 +23,7 @@ static inline uintptr_t place_address(struct place p) { return span_address(p.s,
 enum set {
 	SET_FIRM,   /* marked by pointers to starts from what surely lives; of a lost block: walked when cycles are looked for */
 	SET_MET,    /* a lost block that another one points to; a possible one to which an inner pointer or a stale word leads */
+	SET_PLAIN,  /* marked by pointers, inner ones included; the rest of what is marked hangs on offsets */
 	SET_SEEN,   /* counted. Slots on alloc lists are from the beginning: they are no blocks of the program */
 	SETS
 };
@@ -59,7 +61,13 @@ void find_take(struct report *r, unsigned flags, uintptr_t weak_below, uintptr_t
 bool kinds_as_good(uintptr_t w, const struct span *s, uint32_t slot);
 void kinds_possible(void);
 
+/* -- offsets.c -- */
+void offsets_judge(void);
+
 /* -- gather.c -- */
+/* Blocks of p's site, by what they are: lost, or held by an offset. */
+struct site_tally { uint64_t lost, by_offset; };
+struct site_tally *gather_tally(struct place p); /* NULL: no memory */
 bool gather_begin(struct report *r, unsigned flags);
 /* Counts a block. owner: the block it hangs off, if any; an indirect one is owned by the site of the last definite one. */
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner);

@@ -16,6 +16,7 @@ struct row {
 	struct report_site site;
 	uint64_t rules[RULES];     /* blocks, by enum snapshot_rule */
 	struct sum { double blocks, bytes; } kind[KINDS], owned; /* whole numbers without sample=, and exact up to 2^53 */
+	struct site_tally tally;
 	double variance;           /* of the bytes: each block counts with 1/p, p being its chance to be recorded */
 	bool lost_example;
 };
@@ -109,6 +110,12 @@ static uint32_t row_of(uint32_t site)
 found:
 	g.last_site = site;
 	return g.last_row = g.places[i] - 1;
+}
+
+struct site_tally *gather_tally(struct place p)
+{
+	uint32_t row = row_of(sites_of(p.s, p.slot));
+	return row == NO_ROW ? NULL : &g.rows[row].tally;
 }
 
 /* ---- blocks ---- */

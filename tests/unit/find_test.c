@@ -366,6 +366,40 @@ Test(find, without_memory_for_more_sites_the_report_is_cut_and_none_of_it_wrong)
 		must(part.sites[i].s.kind[KIND_DEFINITE].blocks == 1, "site %u is counted twice", i);
 }
 
+static void put_offset(hidden holder, size_t offset, hidden target) { put_word(holder, offset, shown(target) - shown(holder)); }
+
+Test(find, blocks_that_offsets_alone_hold_are_reachable_when_all_of_their_site_are_held_so)
+{
+	hidden held[20], holder = block_of(400, 1);
+	hold(0, holder, 0);
+	for (unsigned i = 0; i < NELEM(held); i++)
+		put_offset(holder, 8 * i, held[i] = block_of(100, 2));
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i < NELEM(held); i++)
+		IS(held[i], KIND_REACHABLE, RULE_REACHABLE);
+}
+
+Test(find, numbers_that_happen_to_be_offsets_hold_no_lost_block_nor_what_hangs_off_it)
+{
+	hidden lost[20], below[20], holder = block_of(400, 1);
+	hold(0, holder, 0);
+	for (unsigned i = 0; i < NELEM(lost); i++) {
+		lost[i] = block_of(100, 2);
+		below[i] = block_of(50, 3);
+		put(lost[i], 16, below[i], 0);
+		if (i % 7 == 0)
+			put_offset(holder, 8 * i, lost[i]);
+	}
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i < NELEM(lost); i++) {
+		IS(lost[i], KIND_DEFINITE, RULE_NO_POINTER);
+		IS(below[i], KIND_INDIRECT, RULE_LOST_OWNER);
+		cr_assert_eq(owner_of(&r, below[i]), lost[i]);
+	}
+}
+
 Test(find, without_any_memory_there_is_a_reason_and_no_report)
 {
 	block_of(24, 1);
