@@ -20,7 +20,7 @@ c_postgres() { local bin=(/usr/lib/postgresql/*/bin) port=18011 pid; chmod 777 "
   q() { "${bin[-1]}/psql" -h 127.0.0.1 -p 18011 -U pg -d postgres -qAt "$@" 2>&1; }
   for _ in $(seq 100); do q -c 'select 1' >/dev/null && break; sleep 0.1; done
   q -c "create table t(a serial primary key, b text, c float); insert into t(b, c) select md5(i::text), i / 3.0 from generate_series(1, 40000) i; create index on t(b); analyze t"
-  q -c "select count(*), round(sum(c)::numeric, 2), max(b) from t where b like '%77%'" -c "select string_agg(b, ',') from (select b from t order by b limit 3) x" -c "select jsonb_agg(x) from (select a, upper(b) u from t where a % 9001 = 0) x"
+  q -c "select count(*), round(sum(c)::numeric, 2), max(b) from t where b like '%77%'" -c "select string_agg(b, ',') from (select b from t order by b limit 3) x" -c "select jsonb_agg(x order by a) from (select a, upper(b) u from t where a % 9001 = 0) x"
   q -c "create function f(n int) returns int language plpgsql as 'declare s int := 0; begin for i in 1..n loop s := s + i; end loop; return s; end'" -c 'select f(20000)' -c 'select no_such_function()'
   for i in 1 2 3 4; do q -c "select sum(length(b)) from t x where exists (select 1 from t y where y.a = x.a + $i)" & done | sort
   kill -INT $pid; wait $pid; echo "exit $?"; }
