@@ -16,10 +16,9 @@ BARE static void *holds_in_register(void *arg)
 {
 	know_stack();
 	interrupted = os_tid();
-	if (arg) {
-		stack_t s = { arg, 0, STACK };
-		sigaltstack(&s, NULL);
-	}
+	/* AddressSanitizer gives each thread an alternate stack. */
+	stack_t s = arg ? (stack_t){ arg, 0, STACK } : (stack_t){ .ss_flags = SS_DISABLE };
+	sigaltstack(&s, NULL);
 	uintptr_t w = (uintptr_t)&release_held;
 	__asm__ volatile("mov %1, %%r12\n\txor %2, %%r12\n\tmovl $1, %3\n"
 			 "1:\tpause\n\tcmpl $0, (%0)\n\tje 1b\n\txor %%r12, %%r12"

@@ -178,9 +178,10 @@ static void on_signal(int number)
 	STAY();
 }
 
+/* By raise, not by number: ThreadSanitizer runs a handler at once only for the calls that it knows to send one. */
 NOINLINE static void raise_here(void)
 {
-	syscall(SYS_tgkill, getpid(), gettid(), SIGUSR1);
+	raise(SIGUSR1);
 	STAY();
 }
 

@@ -131,7 +131,7 @@ Test(depot, a_handler_inserts_on_top_of_an_insert)
 	timer_delete(timer);
 }
 
-static volatile bool over;
+static _Atomic bool over;
 static void *keep_inserting(void *unused)
 {
 	for (uintptr_t i = 1; !over; i++)

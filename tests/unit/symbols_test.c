@@ -3,9 +3,8 @@
 #include "backtrace/modules.h"
 #include "backtrace/symbols.h"
 #include "backtrace/symbols_file.h"
+#include "module_kit.h"
 
-#include <criterion/criterion.h>
-#include <dlfcn.h>
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,16 +61,13 @@ Test(symbols, the_vdso_is_read_from_memory)
 
 Test(symbols, names_of_a_closed_module_are_found_by_node)
 {
-	char path[512];
-	snprintf(path, sizeof path, "%s/libmodule_a.so", getenv("MODULES"));
-	void *handle = dlopen(path, RTLD_NOW);
-	cr_assert(handle && depot_start());
+	void *handle = open_module("a");
+	cr_assert(depot_start());
 	modules_list();
 	uint32_t node = depot_child(0, (uintptr_t)dlsym(handle, "module_a") + 2);
 	dlclose(handle);
 	modules_list();
-	snprintf(path, sizeof path, "%s/libmodule_b.so", getenv("MODULES"));
-	cr_assert(dlopen(path, RTLD_NOW)); /* most likely in the same place */
+	open_module("b"); /* most likely in the same place */
 	modules_list();
 	const char *name = "", *module = "";
 	uintptr_t offset;

@@ -79,6 +79,8 @@ __attribute__((format(printf, 4, 5))) static inline void plain_failed(const char
 #define cr_assert_geq(a, b, ...) PLAIN_ASSERT((a) >= (b), #a " >= " #b, __VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...) PLAIN_ASSERT(strcmp(a, b) == 0, #a " is the text " #b, __VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...) PLAIN_ASSERT(strcmp(a, b) != 0, #a " is not the text " #b, __VA_ARGS__)
+#define cr_assert_str_empty(a, ...) PLAIN_ASSERT(*(a) == 0, #a " is empty", __VA_ARGS__)
+#define cr_assert_arr_eq(a, b, size, ...) PLAIN_ASSERT(memcmp(a, b, size) == 0, #a " has the bytes of " #b, __VA_ARGS__)
 #define cr_assert_fail(...) PLAIN_ASSERT(false, "failed", __VA_ARGS__)
 #define cr_expect(c, ...) PLAIN_EXPECT(c, #c, __VA_ARGS__)
 #define cr_expect_not(c, ...) PLAIN_EXPECT(!(c), "not " #c, __VA_ARGS__)
