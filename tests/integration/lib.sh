@@ -59,7 +59,7 @@ plain() { local seconds=$1; shift; timeout -k 3 "$seconds" "$@"; }
 stat_sum() { local name=$1; shift; cat "$@" /dev/null 2>/dev/null | awk -v n="$name" '$1 == n { s += $2 } END { printf "%d\n", s }'; }
 # Lines that name misuse, evidence or a violation, from logs; counters of zero don't count, nor does an audit that saw little.
 complaints() {
-  grep -hE 'misuse|evidence|violation|verify|internal error|double free|invalid free|not safe' "$@" 2>/dev/null | grep -vE '^[a-z_]+ 0$|not enough evidence'
+  grep -hE 'misuse|evidence|violation|verify[:=]|internal error|double free|invalid free|not safe' "$@" 2>/dev/null | grep -vE '^[a-z_]+ 0$|not enough evidence'
 }
 # Is cgc what is being tested, and does it collect? Other allocators serve to check the scripts only.
 is_cgc() { nm -D "$LIB" 2>/dev/null | grep -q ' T cgc_collect$'; }
