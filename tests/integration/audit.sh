@@ -19,6 +19,12 @@ within() {
   done | grep -q yes
 }
 
+# Both stacks of the first place, with names, from the innermost frame to main.
+both_stacks() {
+  awk '/^  [0-9]+ blocks? /{ n++ } n == 1 && /^    (allocated by|free)$/{ part = $1 } n == 1 && /^      /{ seen[part] = seen[part] " " $1 }
+    END { exit !(seen["allocated"] ~ /^ make_block make_.*main( |$)/ && seen["free"] ~ /^ drop_block .*main( |$)/) }' "$T/err"
+}
+
 # -- ten tricks, each with its sites --
 # What the search may guess is a guess; these are the ones that it must get right.
 declare -A reason=([xor_list]='a link of an xor list' [complement]='kept as its complement' [before]='64 bytes before the block'
@@ -33,6 +39,7 @@ for trick in xor_list complement file compressed before past base64 pipe tagged 
   if ((status != 0)) || [[ $(cat "$T/out") != "$trick: 0 blocks damaged" ]]; then bad "$trick: exit $status: $(head -n 3 "$T/out" "$T/err")"
   elif ! grep -q '^cgc: audit: not safe: [0-9]' "$T/err"; then bad "$trick: not caught: $(tail -n 1 "$T/err")"
   elif [[ -z $made || -z $freed ]] || ! within make_block "$made" || ! within drop_block "$freed"; then bad "$trick: its sites are not named: $line"
+  elif ! both_stacks; then bad "$trick: its stacks are not shown: $(cat "$T/err")"
   elif [[ -n ${reason[$trick]:-} && $line != *"likely "*"${reason[$trick]}"* ]]; then bad "$trick: the reason is another: $line"
   else caught=$((caught + 1)); ok "$trick: ${line##*: }"; fi
 done
