@@ -11,17 +11,20 @@
 #include "backtrace/symbols.h"
 #include "base/text.h"
 
+#include <string.h>
+
 static void frame_print(uint32_t node)
 {
 	const char *name = "?", *path;
 	uintptr_t offset, at = depot_get(node)->pc - 1;
 	if (!symbols_of_node(node, &name, &offset, &path))
 		name = "?";
+	const int length = (int)strcspn(name, "@"); /* without the version that linkers add in some tables: memcpy@@GLIBC_2.14 */
 	uint32_t row = depot_get(node)->module != MODULE_NONE ? depot_get(node)->module : modules_find(at);
 	if (path)
-		say_raw("      %-24s  %s+0x%lx\n", name, path, at - modules_get(row)->bias);
+		say_raw("      %-24.*s  %s+0x%lx\n", length, name, path, at - modules_get(row)->bias);
 	else
-		say_raw("      %-24s  0x%lx\n", name, at);
+		say_raw("      %-24.*s  0x%lx\n", length, name, at);
 }
 
 void stack_print(uint32_t node, unsigned most)

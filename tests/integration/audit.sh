@@ -22,7 +22,7 @@ within() {
 # Both stacks of the first place, with names, from the innermost frame to main.
 both_stacks() {
   awk '/^  [0-9]+ blocks? /{ n++ } n == 1 && /^    (allocated by|free)$/{ part = $1 } n == 1 && /^      /{ seen[part] = seen[part] " " $1 }
-    END { exit !(seen["allocated"] ~ /^ make_block make_.*main( |$)/ && seen["free"] ~ /^ drop_block .*main( |$)/) }' "$T/err"
+    END { exit !(seen["allocated"] ~ /^ make_block make_.*main( |$)/ && seen["free"] ~ /^ drop_block .*main( |$)/) }' "$T/err" && ! grep -q '^      [^ ]*@' "$T/err"
 }
 
 # -- ten tricks, each with its sites --
