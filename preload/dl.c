@@ -10,6 +10,7 @@
  * the loader's counters of libraries added and removed have changed. dlclose does not look at its caller, so it refreshes at once.
  * dlmopen is not wrapped: another namespace has its own libc.
  */
+#include "backtrace/leave.h"
 #include "heap/sites.h"
 #include "preload/real.h"
 #include "roots/roots.h"
@@ -25,6 +26,7 @@ __asm__(".text\n"
 	"	.cfi_startproc\n"
 	"	endbr64\n"
 	"	andl $~8, %esi\n" /* RTLD_DEEPBIND */
+	"	movb $1, roots_loader_used(%rip)\n"
 	"	movq real_dlopen(%rip), %rax\n"
 	"	testq %rax, %rax\n"
 	"	je 1f\n"
@@ -54,6 +56,9 @@ __asm__(".text\n"
 	"	.cfi_startproc\n"
 	"	hint #34\n"       /* bti c */
 	"	and w1, w1, #~8\n" /* RTLD_DEEPBIND */
+	"	adrp x16, roots_loader_used\n"
+	"	mov w17, #1\n"
+	"	strb w17, [x16, #:lo12:roots_loader_used]\n"
 	"	adrp x16, real_dlopen\n"
 	"	ldr x16, [x16, #:lo12:real_dlopen]\n"
 	"	cbz x16, 1f\n"
@@ -82,11 +87,13 @@ int dlclose(void *handle)
 	int saved = errno;
 	if (sites_on()) /* dlopen does not tell of its end: what goes now may be in no list yet, and recorded stacks lead through it */
 		roots_list_segments();
+	modules_leave();
 	errno = saved;
 	int r = real()->dlclose(handle);
 	saved = errno;
 	if (r == 0)
 		roots_list_segments();
+	modules_left();
 	errno = saved;
 	return r;
 }

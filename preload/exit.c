@@ -66,7 +66,7 @@ static uint64_t end_audit(void)
 	audit_finish();
 	audit_tally(&t);
 	if (t.contradictions)
-		roots_list_segments();
+		roots_list_segments_again();
 	if (!copied || t.contradictions || t.judgements >= TALLY_ENOUGH)
 		audit_print();
 	return t.contradictions;
@@ -80,12 +80,12 @@ static int end_process(void)
 	uint64_t found = 0;
 	control_end();
 	if (options.mode == MODE_REPORT && lsan_reports_at_exit()) {
-		roots_list_segments();
+		roots_list_segments_again();
 		found = report_at_exit();
 	} else if (options.mode == MODE_AUDIT) {
 		found = end_audit();
 	} else if (options.mode == MODE_COLLECT && options.sites && (!copied || load_relaxed(&stats.recycled_blocks))) {
-		roots_list_segments();
+		roots_list_segments_again();
 		audit_print_recycled();
 	}
 	if (options.stats)

@@ -82,7 +82,7 @@ static bool wanted(void)
 
 static bool check(void)
 {
-	roots_list_segments();
+	roots_list_segments_again();
 	return report_at_exit() != 0;
 }
 

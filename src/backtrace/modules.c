@@ -16,6 +16,7 @@
  * for a handler on top of the lister. A pair that became too small stays mapped behind its readers.
  */
 #include "backtrace/modules.h"
+#include "backtrace/leave.h"
 #include "base/text.h"
 #include "os/os.h"
 
@@ -445,4 +446,5 @@ void modules_forked(void)
 {
 	loader_forked();
 	store_release(&listing, 0);
+	modules_left_behind();
 }

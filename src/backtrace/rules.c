@@ -187,7 +187,8 @@ static bool image_of(uintptr_t at, struct cfi_image *image, bool *text)
 	const struct module *m = modules_get(row);
 	*image = (struct cfi_image){ m->low, m->high, m->eh_frame_hdr, m->eh_frame_hdr_size };
 	*text = at >= m->text_low && at < m->text_high;
-	return m->eh_frame_hdr != 0;
+	/* libc closes modules of its own (iconv's) without telling, and generated code may take their place. */
+	return m->eh_frame_hdr && os_readable(m->eh_frame_hdr);
 }
 
 bool rules_row(uintptr_t at, struct cfi_row *row, struct cfi_image *image)

@@ -7,6 +7,7 @@
  */
 #include "backtrace/walk.h"
 #include "backtrace/cfi.h"
+#include "backtrace/leave.h"
 #include "backtrace/modules.h"
 #include "base/fault.h"
 #include "heap/self.h"
@@ -82,6 +83,21 @@ static bool above(struct walk *w, const struct frame *f, uintptr_t cfa, bool sig
 	return signal ? cross(w, cfa) : cfa >= f->reg[RULE_SP] + (MACHINE_LINK < 0) && cfa - w->low <= w->limit - w->low;
 }
 
+/* A module that a thread runs in can't be unmapped under it; one that a guess leads to can. */
+void walk_miss(struct walk *w, uintptr_t at, struct rule *r)
+{
+	w->misses++;
+	if (LIKELY(!w->guessed)) {
+		rules_read(at, w->generation, r);
+	} else if (modules_hold()) {
+		rules_read(at, w->generation, r);
+		modules_let_go();
+	} else {
+		w->refused = true;
+		*r = (struct rule){ .generation = w->generation, .flags = RULE_NONE };
+	}
+}
+
 BARE static enum step by_frame_pointer(struct walk *w, struct frame *f)
 {
 	uintptr_t fp = f->reg[MACHINE_FP], next, pc;
@@ -93,6 +109,7 @@ BARE static enum step by_frame_pointer(struct walk *w, struct frame *f)
 	pc = machine_strip(pc);
 	if (!pc)
 		return STEP_END;
+	w->guessed = true;
 	walk_rule(w, pc - 1, &there);
 	if (!(there.flags & RULE_CALLED))
 		return STEP_CUT;
@@ -151,6 +168,17 @@ static enum step by_row(struct walk *w, struct frame *f)
 	return above(w, f, cfa, row.signal) ? arrive(f, &caller) : STEP_CUT;
 }
 
+static enum step by_guessed_row(struct walk *w, struct frame *f)
+{
+	if (!modules_hold()) {
+		w->refused = true;
+		return STEP_CUT;
+	}
+	enum step step = by_row(w, f);
+	modules_let_go();
+	return step;
+}
+
 BARE enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r)
 {
 	w->lowest = UINTPTR_MAX;
@@ -160,7 +188,7 @@ BARE enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r)
 	if (r->flags & RULE_NONE)
 		return by_frame_pointer(w, f);
 	if (r->flags & RULE_ROW)
-		return by_row(w, f);
+		return w->guessed ? by_guessed_row(w, f) : by_row(w, f);
 	struct frame caller = *f;
 	uintptr_t base = f->reg[r->base], cfa = base + (uintptr_t)(intptr_t)r->cfa;
 	if (r->flags & RULE_LOADED && !walk_load(w, cfa, &cfa))

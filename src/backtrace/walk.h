@@ -33,6 +33,7 @@ struct walk {
 	uintptr_t lowest, highest;     /* addresses of the words that the last logged step read, at the widest */
 	bool log_full;
 	bool refused;                  /* a word could not be had: what came of it holds for this walk only */
+	bool guessed;                  /* a frame pointer was believed: from there on addresses may be of modules that nobody runs in */
 };
 
 enum step {
@@ -50,6 +51,8 @@ void walk_start(struct walk *w, uintptr_t sp);
 void walk_from(struct walk *w, uintptr_t sp, uintptr_t low, uintptr_t high);
 /* Moves the window's end so that the word at `at` lies inside. false: it can't. */
 bool walk_reach(struct walk *w, uintptr_t at);
+/* Reads the rule that is not cached. */
+void walk_miss(struct walk *w, uintptr_t at, struct rule *r);
 /* A step by a rule with anything unusual in it. */
 enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r);
 
@@ -71,10 +74,8 @@ BARE static inline __attribute__((always_inline)) bool walk_load(struct walk *w,
 
 static inline __attribute__((always_inline)) void walk_rule(struct walk *w, uintptr_t at, struct rule *r)
 {
-	if (UNLIKELY(!rules_cached(at, w->generation, r))) {
-		rules_read(at, w->generation, r);
-		w->misses++;
-	}
+	if (UNLIKELY(!rules_cached(at, w->generation, r)))
+		walk_miss(w, at, r);
 }
 
 /* logged: w->log has room for the frame's words, which are added to it. */

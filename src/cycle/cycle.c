@@ -243,7 +243,7 @@ static enum abort_reason run_locked(const struct cycle_look *look)
 static void list_modules(void)
 {
 	if (options.roots == ROOTS_SEGMENTS)
-		roots_list_segments();
+		roots_list_segments_again();
 }
 
 enum abort_reason cycle_run(void)

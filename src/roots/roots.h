@@ -60,6 +60,10 @@ void roots_include(int handle);
 
 /* Segments: listed at start and at dlopen/dlclose (never while stopped), for names and for roots=segments. */
 void roots_list_segments(void);
+/* The same for a report or a cycle, which may come when the loader's lock won't be free again: not in a child of fork, whose parent's other
+ * threads may have held it, unless the child opened a library itself; nor where a signal interrupted the program (threads_run_aside). */
+void roots_list_segments_again(void);
+extern uint8_t roots_loader_used; /* atomic: dlopen was called (preload/dl.c) in this process */
 /* Writes the name of the module that holds `address` and the offset in it. false: none. Async-signal-safe. */
 bool roots_module_of(uintptr_t address, const char **name, uintptr_t *offset);
 /* The place of a call in words, from its return address: "app+0x1139" as addr2line takes it. Result: buf. */

@@ -123,6 +123,15 @@ static int take_module(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
+static bool copied; /* this is a child of fork */
+uint8_t roots_loader_used;
+
+void roots_list_segments_again(void)
+{
+	if ((!copied || load_relaxed(&roots_loader_used)) && !threads_aside())
+		roots_list_segments();
+}
+
 void roots_list_segments(void)
 {
 	if (modules_generation()) /* stacks are recorded: the table of modules changes with this one */
@@ -239,5 +248,7 @@ void segments_memory(void (*fn)(uintptr_t low, uintptr_t high))
 void segments_forked(void)
 {
 	store_release(&listing, 0);
+	copied = true;
+	store_relaxed(&roots_loader_used, 0);
 	modules_forked();
 }

@@ -59,6 +59,12 @@ static void run(uintptr_t sp, void *errand, void *unused)
 	self.eintr_scope = was.eintr_scope;
 }
 
+bool threads_aside(void)
+{
+	const uint32_t tid = load_relaxed(&aside.tid);
+	return UNLIKELY(tid) && tid == (uint32_t)os_tid();
+}
+
 void threads_run_aside(void *stack_top, void (*fn)(void *), void *arg)
 {
 	struct errand e = { fn, arg };

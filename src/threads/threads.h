@@ -64,6 +64,8 @@ void threads_run_on(void *stack_top, void (*fn)(void *), void *arg);
  * stops by others meanwhile, for which it stays reachable. Its alternate stack is out of use until the end. Every signal is blocked at the
  * call; only the stop signal may come while fn runs. stack_top: a stack that holds no root. */
 void threads_run_aside(void *stack_top, void (*fn)(void *), void *arg);
+/* Is the calling thread in there? */
+bool threads_aside(void);
 /* The signal that stops, and its handler in place: glibc puts its own there with the first thread. */
 int threads_signal(void);
 bool threads_hear(void);
