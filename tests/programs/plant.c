@@ -12,7 +12,10 @@
  *
  * PLANT_LOG=FILE: one line to FILE.pid at exit:
  *   plant NAME blocks B bytes Y recycled_blocks R recycled_bytes X percent P allocations A
- * A forked child starts with an empty table. PLANT_RATE=N plants at one allocation in N (100).
+ * A forked child starts with an empty table. PLANT_RATE=N plants at one allocation in N (100), 0 at none.
+ *
+ * PLANT_MAP=FILE, for reports: the table is the file FILE.PID instead, so whatever way the process ends, it says what was planted before
+ * any report is made. Nothing is collected or looked at. Each kind of structure is planted by a function of its own, which stacks show.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,19 +26,23 @@
 #include "kit.h"
 
 enum { TABLE = 60000, STRUCTURE_MAX = 10 };
+enum kind { SINGLE, LIST, CYCLE, TREE, STRUCTURES };
 
 struct planted {
 	uintptr_t hidden; /* kit_hide(address); 0: this entry is not finished */
 	uint32_t size;
 	uint32_t links;   /* words at the start that are links, not pattern */
 	uint64_t id;
+	uint32_t structure; /* number of the first block's entry + 1: one for all blocks of a structure */
+	uint8_t kind, node; /* enum kind; which of its blocks: 0 is planted first */
+	uint16_t unused;
 };
 
-static struct planted *table; /* mapped at first use */
+static struct planted *table; /* mapped by the constructor; by a child anew when it is a file */
 static uint32_t used;         /* atomic: entries given out, may run past TABLE */
 static uint64_t allocations;  /* atomic */
 static unsigned rate = 100;
-static char log_name[512]; /* a copy: servers write their titles over the environment */
+static char log_name[512], map_name[512]; /* copies: servers write their titles over the environment */
 
 /* The C library's own names serve while dlsym is not yet through: an allocator that is preloaded takes them over too. */
 void *__libc_malloc(size_t size);
@@ -46,15 +53,39 @@ static void *(*next_calloc)(size_t, size_t) = __libc_calloc;
 static void *(*next_realloc)(void *, size_t) = __libc_realloc;
 static bool ready; /* set by the constructor: until then nothing is planted */
 
+static struct planted *map_table(void)
+{
+	char name[560];
+	int fd = -1;
+	if (map_name[0]) {
+		snprintf(name, sizeof name, "%s.%d", map_name, (int)getpid());
+		fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		if (fd < 0 || ftruncate(fd, TABLE * sizeof *table))
+			return MAP_FAILED;
+	}
+	void *p = mmap(NULL, TABLE * sizeof *table, PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	return p;
+}
+
 static void forked(void)
 {
 	used = 0;
 	allocations = 0;
+	if (map_name[0]) {
+		munmap(table, TABLE * sizeof *table);
+		table = map_table();
+		ready = table != MAP_FAILED;
+	}
 }
 
 __attribute__((constructor)) static void start(void)
 {
-	void *p = mmap(NULL, TABLE * sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const char *map = getenv("PLANT_MAP");
+	if (map)
+		snprintf(map_name, sizeof map_name, "%s", map);
+	void *p = map_table();
 	void *m = dlsym(RTLD_NEXT, "malloc"), *c = dlsym(RTLD_NEXT, "calloc"), *r = dlsym(RTLD_NEXT, "realloc");
 	if (p == MAP_FAILED || !m || !c || !r)
 		return;
@@ -63,7 +94,7 @@ __attribute__((constructor)) static void start(void)
 	*(void **)&next_calloc = c;
 	*(void **)&next_realloc = r;
 	const char *in = getenv("PLANT_RATE");
-	if (in && atoi(in) > 0)
+	if (in)
 		rate = (unsigned)atoi(in);
 	const char *log = getenv("PLANT_LOG");
 	if (log)
@@ -72,45 +103,78 @@ __attribute__((constructor)) static void start(void)
 	__atomic_store_n(&ready, true, __ATOMIC_RELEASE);
 }
 
-/* One block with its pattern; its first `links` words are left for the caller. NULL when the table is full. */
-static kit_word *plant_block(uint64_t *seed, unsigned links)
+/* A structure that is being planted: its blocks follow each other in the table as far as other threads let them. */
+struct structure {
+	enum kind kind;
+	uint64_t seed;
+	unsigned blocks, links; /* links of each block */
+	uint32_t number;
+	kit_word *node[STRUCTURE_MAX];
+};
+
+/* The next block with its pattern; its links are left for the caller. NULL when the table is full. */
+static inline __attribute__((always_inline)) kit_word *plant_block(struct structure *s, unsigned i)
 {
-	size_t size = kit_log_size(seed, 16, 8192);
-	if (size < 8 * (links + 1))
-		size = 8 * (links + 1);
+	size_t size = kit_log_size(&s->seed, 16, 8192);
+	if (size < 8 * (s->links + 1))
+		size = 8 * (s->links + 1);
 	uint32_t at = __atomic_fetch_add(&used, 1, __ATOMIC_RELAXED);
 	kit_word *p = at < TABLE ? next_malloc(size) : NULL;
 	if (!p)
 		return NULL;
-	for (unsigned i = 0; i < links; i++)
-		p[i] = 0;
+	for (unsigned link = 0; link < s->links; link++)
+		p[link] = 0;
 	uint64_t id = (uint64_t)getpid() << 32 | at;
-	kit_fill(p, links, size, id);
+	kit_fill(p, s->links, size, id);
+	s->number = s->number ? s->number : at + 1;
 	table[at].size = (uint32_t)size;
-	table[at].links = links;
+	table[at].links = s->links;
 	table[at].id = id;
+	table[at].structure = s->number;
+	table[at].kind = (uint8_t)s->kind;
+	table[at].node = (uint8_t)i;
 	__atomic_store_n(&table[at].hidden, kit_hide((uintptr_t)p), __ATOMIC_RELEASE);
-	return p;
+	return s->node[i] = p;
+}
+
+static __attribute__((noinline)) void plant_single(struct structure *s)
+{
+	plant_block(s, 0);
+}
+
+/* Each points to the one before. */
+static __attribute__((noinline)) void plant_list(struct structure *s)
+{
+	for (unsigned i = 0; i < s->blocks && plant_block(s, i); i++)
+		s->node[i][0] = i ? (uintptr_t)s->node[i - 1] : 0;
+}
+
+static __attribute__((noinline)) void plant_cycle(struct structure *s)
+{
+	for (unsigned i = 0; i < s->blocks && plant_block(s, i); i++) {
+		s->node[i][0] = i ? (uintptr_t)s->node[i - 1] : 0;
+		s->node[0][0] = (uintptr_t)s->node[i];
+	}
+}
+
+/* As in a binary heap. */
+static __attribute__((noinline)) void plant_tree(struct structure *s)
+{
+	for (unsigned i = 0; i < s->blocks && plant_block(s, i); i++)
+		if (i)
+			s->node[(i - 1) / 2][(i - 1) % 2] = (uintptr_t)s->node[i];
 }
 
 static __attribute__((noinline)) void plant_structure(uint64_t seed)
 {
-	unsigned kind = (unsigned)(kit_random(&seed) >> 33) % 4;
-	unsigned n = kind == 0 ? 1 : 3 + (unsigned)(kit_random(&seed) >> 33) % (STRUCTURE_MAX - 2);
-	kit_word *node[STRUCTURE_MAX] = { NULL };
-	for (unsigned i = 0; i < n; i++) {
-		node[i] = plant_block(&seed, kind == 0 ? 0 : kind == 3 ? 2 : 1);
-		if (!node[i])
-			break;
-		if (kind == 1 || kind == 2) /* list: each points to the one before */
-			node[i][0] = i ? (uintptr_t)node[i - 1] : 0;
-		if (kind == 3 && i)         /* tree, as in a binary heap */
-			node[(i - 1) / 2][(i - 1) % 2] = (uintptr_t)node[i];
-		if (kind == 2 && i == n - 1)
-			node[0][0] = (uintptr_t)node[i];
-	}
+	static void (*const plant[STRUCTURES])(struct structure *s) = { plant_single, plant_list, plant_cycle, plant_tree };
+	struct structure s = { .seed = seed };
+	s.kind = (enum kind)((kit_random(&s.seed) >> 33) % STRUCTURES);
+	s.blocks = s.kind == SINGLE ? 1 : 3 + (unsigned)(kit_random(&s.seed) >> 33) % (STRUCTURE_MAX - 2);
+	s.links = s.kind == SINGLE ? 0 : s.kind == TREE ? 2 : 1;
+	plant[s.kind](&s);
 	for (unsigned i = 0; i < STRUCTURE_MAX; i++)
-		*(kit_word *volatile *)&node[i] = NULL;
+		*(kit_word *volatile *)&s.node[i] = NULL;
 }
 
 /* Threads may have stacks of 16 KiB and be deep in them: kit_scrub's depth would be too much here. */
@@ -132,7 +196,7 @@ static void perhaps_plant(void)
 {
 	uint64_t n = __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
 	uint64_t seed = (n + 1) * 0x9E3779B97F4A7C15ULL;
-	if ((seed >> 32) % rate || !__atomic_load_n(&ready, __ATOMIC_ACQUIRE) ||
+	if (!rate || (seed >> 32) % rate || !__atomic_load_n(&ready, __ATOMIC_ACQUIRE) ||
 	    __atomic_load_n(&used, __ATOMIC_RELAXED) + STRUCTURE_MAX > TABLE)
 		return;
 	int saved = errno;
