@@ -2,19 +2,26 @@
  * A call stack as depot node, cheaply: walk only as far as the stack differs from the one before.
  *
  * Undoing frames is a function of the first frame's registers and of the words that it reads. So each thread keeps its previous
- * stack: every frame as it was found (pc, stack pointer, preserved registers) and every word that undoing it read.
+ * stack: every frame as it was found, and the words that undoing it read.
  *
- *   1. walk the new stack, innermost frame first, beside the old one
- *   2. a frame that equals an old one in everything: compare the words that undoing the old frames from there on read
- *   3. all the same: the rest is the old rest, and so is its depot node. Only the new frames are children to be looked up
- *   4. keep the new frames and their words in place of those that they replace
+ *   1. skip our own frames: their chain of return addresses was met before, so where it leads is known (paths)
+ *   2. walk the new stack, innermost frame first, beside the old one
+ *   3. a frame that equals an old one: compare the words that undoing the old frames from there on read
+ *   4. all the same: the rest is the old rest, and so is its depot node. Only the new frames are children to be looked up
+ *   5. keep the new frames in place of those that they replace
  *
- *      kept    [0] outermost ... [matched-1] | the new ones, innermost last         words  likewise, frame by frame
+ *      kept    [0] outermost ... [matched-1] | the new ones, innermost last
  *      fresh   innermost first, as found by the walk; moved to `kept` at the end
  *
- * Must hold: a capture equals the plain walk, always. Hence: one generation of modules (rules are functions of it); words are compared only
- * where the walk's window has been checked; a stack that goes on in another window (a handler's stack) is matched only in the last one;
- * a stack deeper than BACKTRACE_MOST is not matched at all, because its end depends on where it began.
+ * Frames count from the stack pointer or the frame pointer, so no other register is followed; and the frame pointer is compared, and the
+ * words that it was saved in, only where a frame further out counts from it (`need`): elsewhere compilers keep variables in it. A stack
+ * with a frame of another kind (signals, realigned ones, expressions) is walked plainly, all of it.
+ *
+ * Must hold: a capture equals the plain walk, always, in the innermost BACKTRACE_MOST frames. Hence: one generation of modules (rules are
+ * functions of it); words are compared only where the walk's window has been checked; what ended for want of memory is not remembered.
+ *
+ * Recursion: stacks of up to KEPT frames have all of them in the depot, a node a level. In deeper ones the outermost half of `kept` is
+ * forgotten but for its node, and words further out than BELIEVED frames are not compared again: nobody sees those frames.
  *
  * A handler on top of a capture finds `in_use` and takes the plain walk. One that leaves by longjmp leaves in_use behind; the next
  * capture sees that its stack pointer is above. `count` is 0 while `kept` is rewritten, so what was left half done is nothing.
@@ -29,15 +36,50 @@
 
 #include <string.h>
 
-enum { WORDS_MOST = BACKTRACE_MOST * 8 };
+enum {
+	KEPT = 2048,
+	BELIEVED = 2 * BACKTRACE_MOST,
+	PLACES = 1024,                 /* of known(): call sites of a program's busy part; 32 KiB */
+	PATHS = 16,                    /* ways through the library to backtrace_here: a dozen */
+	PATH_FRAMES = 12
+};
 
+/* A frame, and what undoing it reads. */
 struct kept {
-	struct frame frame;
-	uint32_t words_end;            /* kept: words[0, words_end) are read by undoing this frame and those outside it;
-	                                  fresh: fresh_words from here on are this frame's */
-	uint32_t node;                 /* of the depot; kept only */
-	uintptr_t lowest, highest;     /* kept: addresses among those words; fresh: among the frame's own */
-	uint32_t switches;             /* kept: windows that change further out. fresh: that were left behind on the way here */
+	uintptr_t sp, pc, fp;
+	uint32_t node;                 /* kept: of the depot. fresh: its place in `places` */
+	uint32_t need;                 /* fp is part of what is further out; kept only */
+	uintptr_t pc_at, pc_word;      /* the return address was read here. Nothing was read: the address of `nothing`, and 0 */
+	uintptr_t fp_at, fp_word;      /* likewise the caller's fp */
+};
+
+enum known_flags {
+	KNOWN_BY_FP = 1,               /* CFA counts from fp */
+	KNOWN_SAVES_FP = 2,
+	KNOWN_OUTERMOST = 4,
+	KNOWN_NO_RULE = 8,             /* by frame pointer, if at all */
+	KNOWN_ODD = 16                 /* none of this: a stack with this frame is walked plainly */
+};
+
+/* A call site: the rule of its frame as far as needed here, and which node it was last. */
+struct known {
+	uintptr_t pc;                  /* 0: empty */
+	int32_t cfa;
+	int8_t fp, ra;                 /* words from CFA */
+	uint8_t flags;
+	uint32_t parent, node;         /* node 0: not looked up yet */
+};
+
+/* A chain of our own frames, from backtrace_here's to the program's. Frames have fixed sizes, so each return address stands at a fixed
+ * distance, and the rule of each says where the next one is: if all are as they were, it is the same chain. */
+struct path {
+	uint32_t frames;               /* 0: empty */
+	uint32_t generation;
+	uint32_t cfa;                  /* the program's stack pointer, from ours */
+	uint32_t fp;                   /* its frame pointer is saved there; 0: still in the register */
+	uint32_t at[PATH_FRAMES];      /* of the return addresses; the last is the program's */
+	uintptr_t pc[PATH_FRAMES];     /* the last is not compared */
+	uintptr_t here;                /* pc of backtrace_here */
 };
 
 /* Its thread writes everything but `owned` and `next`. */
@@ -47,13 +89,17 @@ struct thread_stack {
 	uint32_t in_use;               /* own thread and its handlers */
 	uintptr_t in_use_sp;
 	uint32_t count;                /* of kept; 0: nothing is remembered */
-	uint32_t generation;           /* of kept */
+	uint32_t generation;           /* of kept and places */
+	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
 	bool cut;                      /* the kept stack was */
+	uint32_t path;                 /* the one that was met last */
+	uintptr_t nothing;             /* 0, for frames that read no such word */
+	uintptr_t top;                 /* above all words that undoing the kept ones read */
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
-	struct kept kept[BACKTRACE_MOST];
-	struct loaded words[WORDS_MOST];
-	struct kept fresh[BACKTRACE_MOST];
-	struct loaded fresh_words[WORDS_MOST];
+	struct path paths[PATHS];
+	struct known places[PLACES];
+	struct kept kept[KEPT];
+	struct kept fresh[KEPT];
 };
 
 static struct thread_stack *all;       /* atomic: only ever grows; those of dead threads are taken over */
@@ -108,120 +154,295 @@ static inline void leave(struct thread_stack *t)
 	t->in_use = 0;
 }
 
-/* Are the words that the kept frames [0, frames) read still the same? *good of them are known to be; *bad: the next is not. */
-BARE static inline bool verified(const struct thread_stack *t, uint32_t frames, struct walk *w, uint32_t *good, bool *bad)
+/* ---- step 1 ---- */
+
+/* The way from here to the frame that `caller` lies in, noted if frames of ours are as usual. false: it is not found. */
+BARE static __attribute__((noinline)) bool path_walk(struct thread_stack *t, struct walk *w, struct frame *f, const void *caller)
 {
-	const struct kept *k = &t->kept[frames - 1];
-	const struct loaded *word = t->words + *good, *end = t->words + k->words_end;
-	if (fault(FAULT_no_suffix_check))
+	uintptr_t sp = f->reg[RULE_SP];
+	struct path p = { .generation = w->generation, .here = f->pc };
+	bool usual = true;
+	for (unsigned i = 0; i < OWN_FRAMES; i++) {
+		struct rule r;
+		walk_rule(w, f->pc - 1 + f->exact, &r);
+		uintptr_t cfa = f->reg[RULE_SP] + (uintptr_t)(intptr_t)r.cfa;
+		int ra = MACHINE_LINK < 0 ? -1 : r.saved[MACHINE_LINK < 0 ? 0 : MACHINE_LINK];
+		usual = usual && !(r.flags & ~RULE_CALLED) && r.base == RULE_SP && ra != RULE_SAME && i < PATH_FRAMES;
+		if (walk_step(w, f) != STEP_ON)
+			return false;
+		if (usual) {
+			if (r.saved[MACHINE_FP] != RULE_SAME)
+				p.fp = (uint32_t)(cfa + (uintptr_t)((intptr_t)r.saved[MACHINE_FP] * 8) - sp);
+			p.at[p.frames] = (uint32_t)(cfa + (uintptr_t)((intptr_t)ra * 8) - sp);
+			p.pc[p.frames++] = f->pc;
+		}
+		if (f->pc != (uintptr_t)caller)
+			continue;
+		p.cfa = (uint32_t)(f->reg[RULE_SP] - sp);
+		if (usual) {
+			struct path *to = &t->paths[t->path = (t->path + 1) % PATHS];
+			uint32_t frames = p.frames;
+			p.frames = to->frames = 0;
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+			*to = p;
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+			to->frames = frames;
+		}
 		return true;
-	if (word >= end || *bad)
-		return word >= end;
-	if (UNLIKELY(k->lowest < w->low || (k->highest > w->high - sizeof(uintptr_t) && !walk_reach(w, k->highest))))
+	}
+	return false;
+}
+
+BARE static inline __attribute__((always_inline)) bool path_fits(const struct path *p, const struct walk *w, uintptr_t here, uintptr_t sp, const void *caller)
+{
+	uint32_t last = p->frames - 1;
+	if (!p->frames || p->cfa > w->high - sp || *(const word_t *)(sp + p->at[last]) != (uintptr_t)caller)
 		return false;
-	for (; end - word >= 4; word += 4) { /* no branch a word */
-		uintptr_t differ = *(const word_t *)word[0].at ^ word[0].value;
-		differ |= *(const word_t *)word[1].at ^ word[1].value;
-		differ |= *(const word_t *)word[2].at ^ word[2].value;
-		differ |= *(const word_t *)word[3].at ^ word[3].value;
+	for (uint32_t i = 0; i < last; i++)
+		if (*(const word_t *)(sp + p->at[i]) != p->pc[i])
+			return false;
+	return p->here == here && p->generation == w->generation;
+}
+
+/* From backtrace_here's frame to the program's. */
+BARE static inline __attribute__((always_inline)) bool skip_own(struct thread_stack *t, struct walk *w, struct frame *f, const void *caller, struct kept *to)
+{
+	uintptr_t sp = f->reg[RULE_SP];
+	const struct path *p = &t->paths[t->path];
+	if (UNLIKELY(!path_fits(p, w, f->pc, sp, caller))) {
+		uint32_t i = 0;
+		while (i < PATHS && !path_fits(&t->paths[i], w, f->pc, sp, caller))
+			i++;
+		if (i == PATHS) {
+			bool found = path_walk(t, w, f, caller);
+			to->sp = f->reg[RULE_SP];
+			to->fp = f->reg[MACHINE_FP];
+			return found;
+		}
+		t->path = i;
+		p = &t->paths[i];
+	}
+	to->sp = sp + p->cfa;
+	to->fp = p->fp ? *(const word_t *)(sp + p->fp) : f->reg[MACHINE_FP];
+	return true;
+}
+
+/* ---- step 2 ---- */
+
+static __attribute__((noinline)) void know(struct known *k, struct walk *w, uintptr_t pc)
+{
+	struct rule r;
+	walk_rule(w, pc - 1, &r);
+	int fp = r.saved[MACHINE_FP], ra = MACHINE_LINK < 0 ? -1 : r.saved[MACHINE_LINK < 0 ? 0 : MACHINE_LINK], low;
+	k->pc = 0; /* a handler may leave for good between any two stores */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	k->cfa = r.cfa;
+	k->flags = r.base == MACHINE_FP ? KNOWN_BY_FP : 0;
+	k->node = 0;
+	k->flags |= fp != RULE_SAME ? KNOWN_SAVES_FP : 0;
+	fp = fp != RULE_SAME ? fp : ra;
+	low = fp < ra ? fp : ra;
+	k->fp = (int8_t)fp;
+	k->ra = (int8_t)ra;
+	if (r.flags & RULE_OUTERMOST)
+		k->flags = KNOWN_OUTERMOST;
+	else if (r.flags & RULE_NONE)
+		k->flags = KNOWN_NO_RULE;
+	else if (r.flags & ~RULE_CALLED || (r.base != RULE_SP && r.base != MACHINE_FP) || k->fp != fp || k->ra != ra || ra == RULE_SAME
+	         || (r.base == RULE_SP && r.cfa + low * 8 < 0))
+		k->flags = KNOWN_ODD;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (r.flags & RULE_CALLED || !(r.flags & RULE_NONE)) /* rules.c doesn't keep the others either */
+		k->pc = pc;
+}
+
+static inline __attribute__((always_inline)) struct known *known(struct thread_stack *t, struct walk *w, uintptr_t pc)
+{
+	struct known *k = &t->places[(pc * 0x9E3779B97F4A7C15ull) >> 54];
+	if (UNLIKELY(k->pc != pc))
+		know(k, w, pc);
+	return k;
+}
+_Static_assert(PLACES == 1 << (64 - 54), "the shift of known()");
+
+/* Are the words that undoing the kept frames [0, *frames) read still the same? false: those of the last of *frames, which is less now, are not. */
+BARE static inline __attribute__((always_inline)) bool verified(const struct thread_stack *t, uint32_t *frames, struct walk *w, uint32_t *good)
+{
+	uint32_t first = *good;
+	if (fault(FAULT_no_suffix_check) || first >= *frames)
+		return true;
+	if (UNLIKELY(t->top > w->high && !walk_reach(w, t->top - sizeof(uintptr_t)))) {
+		*frames = 0;
+		return false;
+	}
+	if (UNLIKELY(*frames - first > BELIEVED))
+		first = *frames - BELIEVED;
+	const struct kept *k = t->kept + first, *end = t->kept + *frames;
+	for (; end - k >= 2; k += 2) { /* no branch a word */
+		uintptr_t differ = *(const word_t *)k[0].pc_at ^ k[0].pc_word;
+		differ |= *(const word_t *)k[0].fp_at ^ k[0].fp_word;
+		differ |= *(const word_t *)k[1].pc_at ^ k[1].pc_word;
+		differ |= *(const word_t *)k[1].fp_at ^ k[1].fp_word;
 		if (UNLIKELY(differ))
 			break;
 	}
-	while (word < end && *(const word_t *)word->at == word->value)
-		word++;
-	*good = (uint32_t)(word - t->words);
-	*bad = word < end;
-	return !*bad;
+	while (k < end && *(const word_t *)k->pc_at == k->pc_word && *(const word_t *)k->fp_at == k->fp_word)
+		k++;
+	*good = *frames;
+	if (LIKELY(k == end))
+		return true;
+	*good = *frames = (uint32_t)(k - t->kept);
+	return false;
 }
 
-static inline bool same_frame(const struct frame *a, const struct frame *b)
+enum { ODD = STEP_CUT + 1 };
+
+/* A frame that is not everyday's. *f goes on to its caller; *to: what was read. */
+BARE static __attribute__((noinline)) int climb_odd(struct thread_stack *t, struct walk *w, struct kept *f, const struct known *k, struct kept *to)
 {
-	uintptr_t differ = a->exact ^ b->exact;
-	if (a->pc != b->pc)
-		return false;
-	for (unsigned i = 0; i < MACHINE_SAVED + 1; i++)
-		differ |= a->reg[i] ^ b->reg[i];
-	return !differ;
+	to->pc_at = to->fp_at = (uintptr_t)&t->nothing;
+	to->pc_word = to->fp_word = 0;
+	if (k->flags & KNOWN_OUTERMOST)
+		return STEP_END;
+	uintptr_t cfa = (k->flags & KNOWN_BY_FP ? f->fp : f->sp) + (uintptr_t)(intptr_t)k->cfa;
+	if (!(k->flags & (KNOWN_NO_RULE | KNOWN_ODD))) /* an unknown stack goes on behind the window? Once more, then */
+		return !(cfa & (sizeof cfa - 1)) && cfa > f->sp && cfa > w->high && walk_reach(w, cfa - sizeof cfa) ? STEP_ON : ODD;
+	if (k->flags & KNOWN_ODD)
+		return ODD;
+	struct frame g = { .pc = f->pc }; /* by frame pointer nothing else is needed */
+	g.reg[MACHINE_FP] = f->fp;
+	g.reg[RULE_SP] = f->sp;
+	w->refused = false;
+	enum step step = walk_step(w, &g);
+	if (f->fp >= f->sp && f->fp && !w->refused) {
+		to->pc_at = f->fp + 8;
+		to->pc_word = *(const word_t *)to->pc_at;
+		to->fp_at = f->fp;
+		to->fp_word = *(const word_t *)to->fp_at;
+	}
+	if (step == STEP_ON) {
+		f->pc = g.pc;
+		f->fp = g.reg[MACHINE_FP];
+		f->sp = g.reg[RULE_SP];
+	}
+	return step;
 }
 
-/* Walks until the rest is known. Result: new frames, in t->fresh; *matched: kept frames that are the rest. */
-BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct frame *f, uint32_t *matched, bool *cut)
+/* Walks until the rest is known. Result: new frames, in t->fresh; *matched: kept frames that are the rest; *end: why it ended. */
+BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct kept *f, uint32_t *matched, int *end)
 {
-	uint32_t old = t->count, n = 0, good = 0;
-	bool bad = false;
-	enum step step = STEP_ON;
+	uint32_t old = t->count, least = t->least, n = 0, good = 0;
 	for (;;) {
-		while (old && t->kept[old - 1].frame.reg[RULE_SP] < f->reg[RULE_SP])
+		while (old > least && t->kept[old - 1].sp < f->sp)
 			old--;
-		if (old && !t->kept[old - 1].switches && same_frame(&t->kept[old - 1].frame, f) && verified(t, old, w, &good, &bad))
-			break;
-		if (n == BACKTRACE_MOST) {
-			*matched = 0;
-			*cut = true;
-			return n;
+		if (old > least) {
+			const struct kept *k = &t->kept[old - 1];
+			if (k->sp == f->sp && k->pc == f->pc && (k->fp == f->fp || !k->need)) {
+				if (LIKELY(verified(t, &old, w, &good)))
+					break;
+				continue; /* with one that is further out */
+			}
 		}
-		t->fresh[n].frame = *f;
-		t->fresh[n].words_end = (uint32_t)(w->log - t->fresh_words);
-		t->fresh[n].switches = w->switches;
-		w->log_full |= w->log_end - w->log < MACHINE_SAVED + 2;
-		step = UNLIKELY(w->log_full) ? walk_step(w, f, false) : walk_step(w, f, true);
-		t->fresh[n].lowest = w->lowest;
-		t->fresh[n++].highest = w->highest;
-		if (step != STEP_ON) {
-			*matched = 0;
-			*cut = step == STEP_CUT;
-			return n;
+		if (UNLIKELY(n == KEPT)) {
+			*end = STEP_CUT;
+			old = 0;
+			break;
+		}
+		struct known *k = known(t, w, f->pc);
+		struct kept *to = &t->fresh[n];
+		to->sp = f->sp;
+		to->pc = f->pc;
+		to->fp = f->fp;
+		to->node = (uint32_t)(k - t->places);
+		uintptr_t cfa = (k->flags & KNOWN_BY_FP ? f->fp : f->sp) + (uintptr_t)(intptr_t)k->cfa;
+		uintptr_t pc_at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)k->ra) * 8), fp_at = cfa + (uintptr_t)((intptr_t)k->fp * 8);
+		if (UNLIKELY(k->flags & ~(KNOWN_BY_FP | KNOWN_SAVES_FP) || cfa > w->high || cfa <= f->sp || cfa & (sizeof cfa - 1)
+		             || pc_at < f->sp || fp_at < f->sp)) {
+			bool again = !(k->flags & (KNOWN_OUTERMOST | KNOWN_NO_RULE | KNOWN_ODD));
+			int step = climb_odd(t, w, f, k, to);
+			n += !again;
+			if (step == STEP_ON)
+				continue;
+			*end = step;
+			old = 0;
+			break;
+		}
+		to->pc_at = pc_at;
+		to->pc_word = *(const word_t *)pc_at;
+		to->fp_at = fp_at;
+		to->fp_word = *(const word_t *)fp_at;
+		f->fp = k->flags & KNOWN_SAVES_FP ? to->fp_word : f->fp;
+		f->pc = machine_strip(to->pc_word);
+		f->sp = cfa;
+		n++;
+		if (UNLIKELY(!f->pc)) {
+			*end = STEP_END;
+			old = 0;
+			break;
 		}
 	}
 	*matched = old;
-	*cut = t->cut;
 	return n;
 }
 
-/* The new stack becomes the kept one. Result: its node; 0: no memory in the depot. */
-static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, const struct walk *w, uint32_t matched, uint32_t n)
+/* ---- step 5 ---- */
+
+static inline __attribute__((always_inline)) uint32_t child(struct known *k, uint32_t parent, uintptr_t pc)
 {
-	uint32_t parent = matched ? t->kept[matched - 1].node : 0;
-	struct loaded *out = t->words + (matched ? t->kept[matched - 1].words_end : 0);
-	uint32_t words = (uint32_t)(w->log - t->fresh_words), i = matched;
-	for (uint32_t k = n; k--; i++) {
-		struct kept *to = &t->kept[i];
-		uint32_t from = t->fresh[k].words_end;
-		to->frame = t->fresh[k].frame;
-		to->switches = w->switches - t->fresh[k].switches;
-		to->node = depot_child(parent, to->frame.pc);
+	if (LIKELY(k->pc == pc && k->parent == parent && k->node))
+		return k->node;
+	uint32_t node = depot_child(parent, pc);
+	if (k->pc == pc) {
+		k->node = 0;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		k->parent = parent;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		k->node = node;
+	}
+	return node;
+}
+
+/* The new stack becomes the kept one. Result: its node; 0: no memory in the depot. */
+static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, uint32_t *matched, uint32_t n)
+{
+	uint32_t parent = 0, need = 0;
+	if (LIKELY(*matched)) {
+		parent = t->kept[*matched - 1].node;
+		need = t->kept[*matched - 1].need;
+		if (UNLIKELY(*matched + n > KEPT)) {
+			uint32_t least = *matched + n - KEPT, drop = *matched < KEPT / 2 ? *matched : KEPT / 2;
+			drop = drop < least ? least : drop;
+			memmove(t->kept, t->kept + drop, (*matched - drop) * sizeof *t->kept);
+			*matched -= drop;
+			t->least = fault(FAULT_no_least) ? 0 : BACKTRACE_MOST;
+		}
+	} else {
+		const struct kept *outermost = &t->fresh[n - 1];
+		t->top = (outermost->pc_at > outermost->fp_at ? outermost->pc_at : outermost->fp_at) + sizeof(uintptr_t);
+		if (outermost->pc_at == (uintptr_t)&t->nothing)
+			t->top = n > 1 ? outermost->sp : 0;
+	}
+	struct kept *to = &t->kept[*matched];
+	for (const struct kept *from = &t->fresh[n]; from-- > t->fresh; to++) {
+		struct known *k = &t->places[from->node];
+		*to = *from;
+		to->node = child(k, parent, from->pc);
 		if (UNLIKELY(!to->node))
 			return 0;
 		parent = to->node;
-		if (UNLIKELY(w->log_full || words - from > (size_t)(t->words + WORDS_MOST - out)))
-			to->switches = UINT32_MAX; /* its words are not all here: never matched, nor is anything inside it */
-		else
-			for (const struct loaded *word = t->fresh_words + from, *stop = t->fresh_words + words; word < stop; word++)
-				*out++ = *word;
-		to->lowest = t->fresh[k].lowest;
-		to->highest = t->fresh[k].highest;
-		if (i) {
-			const struct kept *outer = to - 1;
-			to->lowest = outer->lowest < to->lowest ? outer->lowest : to->lowest;
-			to->highest = outer->highest > to->highest ? outer->highest : to->highest;
-			to->switches = outer->switches == UINT32_MAX ? UINT32_MAX : to->switches;
+		/* A place that another call site has taken meanwhile tells nothing: then both are needed. */
+		unsigned flags = LIKELY(k->pc == from->pc) ? k->flags : KNOWN_BY_FP | KNOWN_NO_RULE;
+		if (!need && !(flags & KNOWN_NO_RULE)) {
+			to->fp_at = (uintptr_t)&t->nothing;
+			to->fp_word = 0;
 		}
-		words = t->fresh[k].words_end;
-		to->words_end = (uint32_t)(out - t->words);
+		need = flags & (KNOWN_BY_FP | KNOWN_NO_RULE) || (need && !(flags & KNOWN_SAVES_FP));
+		to->need = need;
 	}
 	return parent;
 }
 
-/* The innermost BACKTRACE_MOST of them, when new and known frames together are more. Nothing is remembered. */
-static __attribute__((noinline)) uint32_t node_of_deep(const struct thread_stack *t, uint32_t matched, uint32_t n)
-{
-	uint32_t node = 0;
-	for (uint32_t i = n + matched - BACKTRACE_MOST; i < matched; i++)
-		node = depot_child(node, t->kept[i].frame.pc);
-	while (n)
-		node = depot_child(node, t->fresh[--n].frame.pc);
-	return node;
-}
+/* ---- all of it ---- */
 
 BARE static __attribute__((noinline)) uint32_t plain_node(const void *caller)
 {
@@ -245,39 +466,47 @@ static inline void count(uint64_t *field, uint64_t n) { store_relaxed(field, *fi
 BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 {
 	struct thread_stack *t;
-	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter((uintptr_t)__builtin_frame_address(0))))
-		return plain_node(caller);
-
 	struct walk w;
 	struct frame f;
+	capture_here(&w, &f); /* no __builtin_frame_address here: a frame that counts from fp has no path */
+	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter(f.reg[RULE_SP])))
+		return plain_node(caller);
+
+	struct kept first = { .pc = (uintptr_t)caller };
 	uint32_t matched = 0, n = 0, node = 0;
-	bool cut = true;
-	if (LIKELY(capture_begin(&w, &f, caller))) {
-		w.log = t->fresh_words;
-		w.log_end = t->fresh_words + WORDS_MOST;
-		if (UNLIKELY(t->generation != w.generation))
-			t->count = 0;
-		n = walk_new(t, &w, &f, &matched, &cut);
-		bool deep = n + matched > BACKTRACE_MOST;
+	int end = STEP_ON;
+	if (UNLIKELY(t->generation != w.generation)) {
 		t->count = 0;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		node = UNLIKELY(deep) ? node_of_deep(t, matched, n) : keep(t, &w, matched, n);
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		cut |= deep;
-		t->cut = cut;
+		memset(t->places, 0, sizeof t->places);
 		t->generation = w.generation;
-		/* Not remembered: one that is full, whose neighbour may end elsewhere; one that ended at memory that may be there next time. */
-		t->count = node && n + matched < BACKTRACE_MOST && !(cut && w.refused) ? n + matched : 0;
 	}
+	if (LIKELY(skip_own(t, &w, &f, caller, &first)))
+		n = walk_new(t, &w, &first, &matched, &end);
+	if (UNLIKELY(!(n + matched) || end == ODD)) {
+		t->count = 0;
+		leave(t);
+		return plain_node(caller);
+	}
+	t->count = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	uint32_t frames = n + matched;
+	node = keep(t, &matched, n);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (!matched) {
+		t->cut = end == STEP_CUT;
+		t->least = n == KEPT ? BACKTRACE_MOST : 0;
+	}
+	/* Not remembered: a stack that ended at memory that may be there next time. */
+	t->count = node && !(end == STEP_CUT && w.refused) ? n + matched : 0;
 	struct backtrace_totals *c = &t->totals;
 	count(&c->captures, 1);
-	count(&c->frames, n + matched < BACKTRACE_MOST ? n + matched : BACKTRACE_MOST);
+	count(&c->frames, frames);
 	count(&c->walked, n);
-	count(&c->suffix_hits, matched != 0);
-	if (UNLIKELY(w.misses | w.by_frame_pointer | cut)) {
+	count(&c->suffix_hits, end == STEP_ON);
+	if (UNLIKELY(w.misses | w.by_frame_pointer | t->cut)) {
 		count(&c->rule_misses, w.misses);
 		count(&c->frame_pointer, w.by_frame_pointer);
-		count(&c->cut, cut);
+		count(&c->cut, t->cut);
 	}
 	leave(t);
 	return LIKELY(node) ? node : depot_child(0, (uintptr_t)caller);

@@ -165,9 +165,50 @@ Test(backtrace, a_deep_stack_keeps_its_innermost_frames)
 	}
 	end(80);
 	cr_assert_eq(plain.count, (size_t)MOST);
-	struct backtrace_totals t;
-	backtrace_totals(&t);
-	cr_assert_gt(t.cut, 0u);
+}
+
+static const bool *by_two_ways; /* of each level: the call that leads on */
+NOINLINE static int recurse(int level, int deepest)
+{
+	look();
+	if (level < deepest) {
+		if (by_two_ways[level]) {
+			recurse(level + 1, deepest);
+			STAY();
+		} else {
+			recurse(level + 1, deepest);
+			look();
+		}
+		look();
+	}
+	STAY();
+	return level;
+}
+
+/* Deeper than what a thread remembers: every level costs a few nodes, not a stack of its own, and walks few frames. */
+Test(backtrace, recursion_costs_each_level_little)
+{
+	enum { LEVELS = 6000 };
+	static bool ways[LEVELS + 1];
+	struct backtrace_totals before, after;
+	begin();
+	no_libgcc = true; /* all frames each time */
+	unsigned seed = 7;
+	for (int i = 0; i < LEVELS; i++) {
+		seed = seed * 1103515245 + 12345;
+		ways[i] = seed >> 16 & 1;
+	}
+	by_two_ways = ways;
+	backtrace_totals(&before);
+	uint32_t nodes = depot_count();
+	recurse(0, LEVELS);
+	for (int i = 0; i < LEVELS / 2; i++) /* another way to frames that are the same again */
+		ways[i] = !ways[i];
+	recurse(0, LEVELS);
+	backtrace_totals(&after);
+	cr_assert_leq(depot_count() - nodes, 3 * looks);
+	cr_assert_leq(after.walked - before.walked, 3 * looks);
+	end(4 * LEVELS);
 }
 
 /* ---- other stacks ---- */
