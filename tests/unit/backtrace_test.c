@@ -167,48 +167,70 @@ Test(backtrace, a_deep_stack_keeps_its_innermost_frames)
 	cr_assert_eq(plain.count, (size_t)MOST);
 }
 
-static const bool *by_two_ways; /* of each level: the call that leads on */
+enum { LEVELS = 6000 };
+static bool ways[LEVELS], silent[LEVELS + 1]; /* of each level: the call that leads on; whether its stack is looked at */
 NOINLINE static int recurse(int level, int deepest)
 {
-	look();
+	if (!silent[level])
+		look();
 	if (level < deepest) {
-		if (by_two_ways[level]) {
+		if (ways[level]) {
 			recurse(level + 1, deepest);
 			STAY();
 		} else {
 			recurse(level + 1, deepest);
-			look();
+			__asm__ volatile("nop" ::: "memory");
 		}
-		look();
+		if (!silent[level])
+			look();
 	}
 	STAY();
 	return level;
 }
 
-/* Deeper than what a thread remembers: every level costs a few nodes, not a stack of its own, and walks few frames. */
-Test(backtrace, recursion_costs_each_level_little)
+static void ways_at_random(void)
 {
-	enum { LEVELS = 6000 };
-	static bool ways[LEVELS + 1];
-	struct backtrace_totals before, after;
-	begin();
-	no_libgcc = true; /* all frames each time */
 	unsigned seed = 7;
 	for (int i = 0; i < LEVELS; i++) {
 		seed = seed * 1103515245 + 12345;
 		ways[i] = seed >> 16 & 1;
 	}
-	by_two_ways = ways;
+}
+
+/* Deeper than what a thread remembers: every level costs a few nodes, not a stack of its own, and walks few frames. */
+Test(backtrace, recursion_costs_each_level_little)
+{
+	struct backtrace_totals before, after;
+	begin();
+	no_libgcc = true; /* all frames each time */
+	ways_at_random();
 	backtrace_totals(&before);
 	uint32_t nodes = depot_count();
 	recurse(0, LEVELS);
-	for (int i = 0; i < LEVELS / 2; i++) /* another way to frames that are the same again */
-		ways[i] = !ways[i];
 	recurse(0, LEVELS);
 	backtrace_totals(&after);
 	cr_assert_leq(depot_count() - nodes, 3 * looks);
 	cr_assert_leq(after.walked - before.walked, 3 * looks);
 	end(4 * LEVELS);
+}
+
+/* What was forgotten further out may be another way now. */
+Test(backtrace, recursion_by_another_way_is_another_stack)
+{
+	begin();
+	no_libgcc = true;
+	ways_at_random();
+	for (int round = 0; round < 12; round++) {
+		for (int i = 0; i < LEVELS; i++)
+			silent[i] = i < 3000;
+		recurse(0, 4400 + round * 60);
+		for (int i = 0; i < LEVELS; i++) {
+			silent[i] = i != 1500 + round * 150;
+			ways[i] ^= i < 1450 + round * 150;
+		}
+		recurse(0, 1500 + round * 150);
+	}
+	end(4000);
 }
 
 /* ---- other stacks ---- */
