@@ -39,7 +39,7 @@
 enum {
 	KEPT = 2048,
 	BELIEVED = 2 * BACKTRACE_MOST,
-	PLACES = 1024,                 /* of known(): call sites of a program's busy part; 32 KiB */
+	PLACES = 1024, EDGES = 1024,   /* call sites of a program's busy part; 16 KiB each */
 	PATHS = 16,                    /* ways through the library to backtrace_here: a dozen */
 	PATH_FRAMES = 12
 };
@@ -61,13 +61,18 @@ enum known_flags {
 	KNOWN_ODD = 16                 /* none of this: a stack with this frame is walked plainly */
 };
 
-/* A call site: the rule of its frame as far as needed here, and which node it was last. */
+/* A call site: the rule of its frame as far as needed here. */
 struct known {
 	uintptr_t pc;                  /* 0: empty */
 	int32_t cfa;
 	int8_t fp, ra;                 /* words from CFA */
 	uint8_t flags;
-	uint32_t parent, node;         /* node 0: not looked up yet */
+};
+
+/* What the depot said. */
+struct edge {
+	uintptr_t pc;
+	uint32_t parent, node;         /* node 0: empty */
 };
 
 /* A chain of our own frames, from backtrace_here's to the program's. Frames have fixed sizes, so each return address stands at a fixed
@@ -98,6 +103,7 @@ struct thread_stack {
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
 	struct path paths[PATHS];
 	struct known places[PLACES];
+	struct edge edges[EDGES];
 	struct kept kept[KEPT];
 	struct kept fresh[KEPT];
 };
@@ -238,7 +244,6 @@ static __attribute__((noinline)) void know(struct known *k, struct walk *w, uint
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	k->cfa = r.cfa;
 	k->flags = r.base == MACHINE_FP ? KNOWN_BY_FP : 0;
-	k->node = 0;
 	k->flags |= fp != RULE_SAME ? KNOWN_SAVES_FP : 0;
 	fp = fp != RULE_SAME ? fp : ra;
 	low = fp < ra ? fp : ra;
@@ -329,53 +334,62 @@ BARE static __attribute__((noinline)) int climb_odd(struct thread_stack *t, stru
 }
 
 /* Walks until the rest is known. Result: new frames, in t->fresh; *matched: kept frames that are the rest; *end: why it ended. */
-BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct kept *f, uint32_t *matched, int *end)
+BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, const struct kept *first, uint32_t *matched, int *end)
 {
-	uint32_t old = t->count, least = t->least, n = 0, good = 0;
+	const uint32_t least = t->least;
+	uint32_t old = t->count > least ? t->count : least, n = 0, good = 0;
+	uintptr_t sp = first->sp, pc = first->pc, fp = first->fp;
+	struct kept *to = t->fresh;
 	for (;;) {
-		while (old > least && t->kept[old - 1].sp < f->sp)
-			old--;
-		if (old > least) {
-			const struct kept *k = &t->kept[old - 1];
-			if (k->sp == f->sp && k->pc == f->pc && (k->fp == f->fp || !k->need)) {
-				if (LIKELY(verified(t, &old, w, &good)))
-					break;
-				continue; /* with one that is further out */
-			}
+		const struct kept *k = t->kept + old - 1, *stop = t->kept + least - 1;
+		while (k != stop && k->sp < sp)
+			k--;
+		old = (uint32_t)(k - t->kept) + 1;
+		if (k != stop && k->sp == sp && k->pc == pc && (k->fp == fp || !k->need)) {
+			if (LIKELY(verified(t, &old, w, &good)))
+				break;
+			old = old > least ? old : least;
+			continue; /* with one that is further out */
 		}
 		if (UNLIKELY(n == KEPT)) {
 			*end = STEP_CUT;
 			old = 0;
 			break;
 		}
-		struct known *k = known(t, w, f->pc);
-		struct kept *to = &t->fresh[n];
-		to->sp = f->sp;
-		to->pc = f->pc;
-		to->fp = f->fp;
-		to->node = (uint32_t)(k - t->places);
-		uintptr_t cfa = (k->flags & KNOWN_BY_FP ? f->fp : f->sp) + (uintptr_t)(intptr_t)k->cfa;
-		uintptr_t pc_at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)k->ra) * 8), fp_at = cfa + (uintptr_t)((intptr_t)k->fp * 8);
-		if (UNLIKELY(k->flags & ~(KNOWN_BY_FP | KNOWN_SAVES_FP) || cfa > w->high || cfa <= f->sp || cfa & (sizeof cfa - 1)
-		             || pc_at < f->sp || fp_at < f->sp)) {
-			bool again = !(k->flags & (KNOWN_OUTERMOST | KNOWN_NO_RULE | KNOWN_ODD));
-			int step = climb_odd(t, w, f, k, to);
+		const struct known *rule = known(t, w, pc);
+		to->sp = sp;
+		to->pc = pc;
+		to->fp = fp;
+		to->node = (uint32_t)(rule - t->places);
+		uintptr_t cfa = (rule->flags & KNOWN_BY_FP ? fp : sp) + (uintptr_t)(intptr_t)rule->cfa;
+		uintptr_t pc_at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)rule->ra) * 8), fp_at = cfa + (uintptr_t)((intptr_t)rule->fp * 8);
+		if (UNLIKELY(rule->flags & ~(KNOWN_BY_FP | KNOWN_SAVES_FP) || cfa > w->high || cfa <= sp || cfa & (sizeof cfa - 1)
+		             || (MACHINE_LINK >= 0 && pc_at < sp) || fp_at < sp)) {
+			bool again = !(rule->flags & (KNOWN_OUTERMOST | KNOWN_NO_RULE | KNOWN_ODD));
+			struct kept f = { .sp = sp, .pc = pc, .fp = fp };
+			int step = climb_odd(t, w, &f, rule, to);
 			n += !again;
-			if (step == STEP_ON)
+			to += !again;
+			if (step == STEP_ON) {
+				sp = f.sp;
+				pc = f.pc;
+				fp = f.fp;
 				continue;
+			}
 			*end = step;
 			old = 0;
 			break;
 		}
 		to->pc_at = pc_at;
-		to->pc_word = *(const word_t *)pc_at;
+		to->pc_word = pc = *(const word_t *)pc_at;
 		to->fp_at = fp_at;
 		to->fp_word = *(const word_t *)fp_at;
-		f->fp = k->flags & KNOWN_SAVES_FP ? to->fp_word : f->fp;
-		f->pc = machine_strip(to->pc_word);
-		f->sp = cfa;
+		fp = rule->flags & KNOWN_SAVES_FP ? to->fp_word : fp;
+		pc = machine_strip(pc);
+		sp = cfa;
 		n++;
-		if (UNLIKELY(!f->pc)) {
+		to++;
+		if (UNLIKELY(!pc)) {
 			*end = STEP_END;
 			old = 0;
 			break;
@@ -387,20 +401,20 @@ BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct threa
 
 /* ---- step 5 ---- */
 
-static inline __attribute__((always_inline)) uint32_t child(struct known *k, uint32_t parent, uintptr_t pc)
+static inline __attribute__((always_inline)) uint32_t child(struct thread_stack *t, uint32_t parent, uintptr_t pc)
 {
-	if (LIKELY(k->pc == pc && k->parent == parent && k->node))
-		return k->node;
+	struct edge *e = &t->edges[((pc ^ (uintptr_t)parent << 32) * 0x9E3779B97F4A7C15ull) >> 54];
+	if (LIKELY(e->pc == pc && e->parent == parent && e->node))
+		return e->node;
 	uint32_t node = depot_child(parent, pc);
-	if (k->pc == pc) {
-		k->node = 0;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		k->parent = parent;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		k->node = node;
-	}
-	return node;
+	e->node = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	e->parent = parent;
+	e->pc = pc;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return e->node = node;
 }
+_Static_assert(EDGES == 1 << (64 - 54), "the shift of child()");
 
 /* The new stack becomes the kept one. Result: its node; 0: no memory in the depot. */
 static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, uint32_t *matched, uint32_t n)
@@ -424,9 +438,9 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 	}
 	struct kept *to = &t->kept[*matched];
 	for (const struct kept *from = &t->fresh[n]; from-- > t->fresh; to++) {
-		struct known *k = &t->places[from->node];
+		const struct known *k = &t->places[from->node];
 		*to = *from;
-		to->node = child(k, parent, from->pc);
+		to->node = child(t, parent, from->pc);
 		if (UNLIKELY(!to->node))
 			return 0;
 		parent = to->node;
