@@ -4,7 +4,7 @@
  * Undoing frames is a function of the first frame's registers and of the words that it reads. So each thread keeps its previous
  * stack: every frame as it was found, and the words that undoing it read.
  *
- *   1. skip our own frames: their chain of return addresses was met before, so where it leads is known (paths)
+ *   1. skip our own frames: their chain of return addresses was met before, so where it leads is known (own.h)
  *   2. walk the new stack, innermost frame first, beside the old one
  *   3. a frame that equals an old one: compare the words that undoing the old frames from there on read
  *   4. all the same: the rest is the old rest, and so is its depot node. Only the new frames are children to be looked up
@@ -29,7 +29,9 @@
 #include "backtrace/backtrace.h"
 #include "backtrace/capture.h"
 #include "backtrace/depot.h"
+#include "backtrace/known.h"
 #include "backtrace/modules.h"
+#include "backtrace/own.h"
 #include "base/fault.h"
 #include "heap/self.h"
 #include "os/os.h"
@@ -38,53 +40,16 @@
 
 enum {
 	KEPT = 2048,
-	BELIEVED = 2 * BACKTRACE_MOST,
-	PLACES = 1024, EDGES = 1024,   /* call sites of a program's busy part; 16 KiB each */
-	PATHS = 16,                    /* ways through the library to backtrace_here: a dozen */
-	PATH_FRAMES = 12
+	BELIEVED = 2 * BACKTRACE_MOST
 };
 
 /* A frame, and what undoing it reads. */
 struct kept {
 	uintptr_t sp, pc, fp;
-	uint32_t node;                 /* kept: of the depot. fresh: its place in `places` */
+	uint32_t node;                 /* kept: of the depot. fresh: its place in `known` */
 	uint32_t need;                 /* fp is part of what is further out; kept only */
 	uintptr_t pc_at, pc_word;      /* the return address was read here. Nothing was read: the address of `nothing`, and 0 */
 	uintptr_t fp_at, fp_word;      /* likewise the caller's fp */
-};
-
-enum known_flags {
-	KNOWN_BY_FP = 1,               /* CFA counts from fp */
-	KNOWN_SAVES_FP = 2,
-	KNOWN_OUTERMOST = 4,
-	KNOWN_NO_RULE = 8,             /* by frame pointer, if at all */
-	KNOWN_ODD = 16                 /* none of this: a stack with this frame is walked plainly */
-};
-
-/* A call site: the rule of its frame as far as needed here. */
-struct known {
-	uintptr_t pc;                  /* 0: empty */
-	int32_t cfa;
-	int8_t fp, ra;                 /* words from CFA */
-	uint8_t flags;
-};
-
-/* What the depot said. */
-struct edge {
-	uintptr_t pc;
-	uint32_t parent, node;         /* node 0: empty */
-};
-
-/* A chain of our own frames, from backtrace_here's to the program's. Frames have fixed sizes, so each return address stands at a fixed
- * distance, and the rule of each says where the next one is: if all are as they were, it is the same chain. */
-struct path {
-	uint32_t frames;               /* 0: empty */
-	uint32_t generation;
-	uint32_t cfa;                  /* the program's stack pointer, from ours */
-	uint32_t fp;                   /* its frame pointer is saved there; 0: still in the register */
-	uint32_t at[PATH_FRAMES];      /* of the return addresses; the last is the program's */
-	uintptr_t pc[PATH_FRAMES];     /* the last is not compared */
-	uintptr_t here;                /* pc of backtrace_here */
 };
 
 /* Its thread writes everything but `owned` and `next`. */
@@ -94,15 +59,14 @@ struct thread_stack {
 	uint32_t in_use;               /* own thread and its handlers */
 	uintptr_t in_use_sp;
 	uint32_t count;                /* of kept; 0: nothing is remembered */
-	uint32_t generation;           /* of kept and places */
+	uint32_t generation;           /* of kept and known */
 	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
 	bool cut;                      /* the kept stack was */
-	uint32_t path;                 /* the one that was met last */
 	uintptr_t nothing;             /* 0, for frames that read no such word */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
-	struct path paths[PATHS];
-	struct known places[PLACES];
+	struct own_paths paths;
+	struct known known[KNOWN];
 	struct edge edges[EDGES];
 	struct kept kept[KEPT];
 	struct kept fresh[KEPT];
@@ -160,115 +124,7 @@ static inline void leave(struct thread_stack *t)
 	t->in_use = 0;
 }
 
-/* ---- step 1 ---- */
-
-/* The way from here to the frame that `caller` lies in, noted if frames of ours are as usual. false: it is not found. */
-BARE static __attribute__((noinline)) bool path_walk(struct thread_stack *t, struct walk *w, struct frame *f, const void *caller)
-{
-	uintptr_t sp = f->reg[RULE_SP];
-	struct path p = { .generation = w->generation, .here = f->pc };
-	bool usual = true;
-	for (unsigned i = 0; i < OWN_FRAMES; i++) {
-		struct rule r;
-		walk_rule(w, f->pc - 1 + f->exact, &r);
-		uintptr_t cfa = f->reg[RULE_SP] + (uintptr_t)(intptr_t)r.cfa;
-		int ra = MACHINE_LINK < 0 ? -1 : r.saved[MACHINE_LINK < 0 ? 0 : MACHINE_LINK];
-		usual = usual && !(r.flags & ~RULE_CALLED) && r.base == RULE_SP && ra != RULE_SAME && i < PATH_FRAMES;
-		if (walk_step(w, f) != STEP_ON)
-			return false;
-		if (usual) {
-			if (r.saved[MACHINE_FP] != RULE_SAME)
-				p.fp = (uint32_t)(cfa + (uintptr_t)((intptr_t)r.saved[MACHINE_FP] * 8) - sp);
-			p.at[p.frames] = (uint32_t)(cfa + (uintptr_t)((intptr_t)ra * 8) - sp);
-			p.pc[p.frames++] = f->pc;
-		}
-		if (f->pc != (uintptr_t)caller)
-			continue;
-		p.cfa = (uint32_t)(f->reg[RULE_SP] - sp);
-		if (usual) {
-			struct path *to = &t->paths[t->path = (t->path + 1) % PATHS];
-			uint32_t frames = p.frames;
-			p.frames = to->frames = 0;
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-			*to = p;
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-			to->frames = frames;
-		}
-		return true;
-	}
-	return false;
-}
-
-BARE static inline __attribute__((always_inline)) bool path_fits(const struct path *p, const struct walk *w, uintptr_t here, uintptr_t sp, const void *caller)
-{
-	uint32_t last = p->frames - 1;
-	if (!p->frames || p->cfa > w->high - sp || *(const word_t *)(sp + p->at[last]) != (uintptr_t)caller)
-		return false;
-	for (uint32_t i = 0; i < last; i++)
-		if (*(const word_t *)(sp + p->at[i]) != p->pc[i])
-			return false;
-	return p->here == here && p->generation == w->generation;
-}
-
-/* From backtrace_here's frame to the program's. */
-BARE static inline __attribute__((always_inline)) bool skip_own(struct thread_stack *t, struct walk *w, struct frame *f, const void *caller, struct kept *to)
-{
-	uintptr_t sp = f->reg[RULE_SP];
-	const struct path *p = &t->paths[t->path];
-	if (UNLIKELY(!path_fits(p, w, f->pc, sp, caller))) {
-		uint32_t i = 0;
-		while (i < PATHS && !path_fits(&t->paths[i], w, f->pc, sp, caller))
-			i++;
-		if (i == PATHS) {
-			bool found = path_walk(t, w, f, caller);
-			to->sp = f->reg[RULE_SP];
-			to->fp = f->reg[MACHINE_FP];
-			return found;
-		}
-		t->path = i;
-		p = &t->paths[i];
-	}
-	to->sp = sp + p->cfa;
-	to->fp = p->fp ? *(const word_t *)(sp + p->fp) : f->reg[MACHINE_FP];
-	return true;
-}
-
 /* ---- step 2 ---- */
-
-static __attribute__((noinline)) void know(struct known *k, struct walk *w, uintptr_t pc)
-{
-	struct rule r;
-	walk_rule(w, pc - 1, &r);
-	int fp = r.saved[MACHINE_FP], ra = MACHINE_LINK < 0 ? -1 : r.saved[MACHINE_LINK < 0 ? 0 : MACHINE_LINK], low;
-	k->pc = 0; /* a handler may leave for good between any two stores */
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	k->cfa = r.cfa;
-	k->flags = r.base == MACHINE_FP ? KNOWN_BY_FP : 0;
-	k->flags |= fp != RULE_SAME ? KNOWN_SAVES_FP : 0;
-	fp = fp != RULE_SAME ? fp : ra;
-	low = fp < ra ? fp : ra;
-	k->fp = (int8_t)fp;
-	k->ra = (int8_t)ra;
-	if (r.flags & RULE_OUTERMOST)
-		k->flags = KNOWN_OUTERMOST;
-	else if (r.flags & RULE_NONE)
-		k->flags = KNOWN_NO_RULE;
-	else if (r.flags & ~RULE_CALLED || (r.base != RULE_SP && r.base != MACHINE_FP) || k->fp != fp || k->ra != ra || ra == RULE_SAME
-	         || (r.base == RULE_SP && r.cfa + low * 8 < 0))
-		k->flags = KNOWN_ODD;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (r.flags & RULE_CALLED || !(r.flags & RULE_NONE)) /* rules.c doesn't keep the others either */
-		k->pc = pc;
-}
-
-static inline __attribute__((always_inline)) struct known *known(struct thread_stack *t, struct walk *w, uintptr_t pc)
-{
-	struct known *k = &t->places[(pc * 0x9E3779B97F4A7C15ull) >> 54];
-	if (UNLIKELY(k->pc != pc))
-		know(k, w, pc);
-	return k;
-}
-_Static_assert(PLACES == 1 << (64 - 54), "the shift of known()");
 
 /* Are the words that undoing the kept frames [0, *frames) read still the same? false: those of the last of *frames, which is less now, are not. */
 BARE static inline __attribute__((always_inline)) bool verified(const struct thread_stack *t, uint32_t *frames, struct walk *w, uint32_t *good)
@@ -356,11 +212,11 @@ BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct threa
 			old = 0;
 			break;
 		}
-		const struct known *rule = known(t, w, pc);
+		const struct known *rule = known_at(t->known, w, pc);
 		to->sp = sp;
 		to->pc = pc;
 		to->fp = fp;
-		to->node = (uint32_t)(rule - t->places);
+		to->node = (uint32_t)(rule - t->known);
 		uintptr_t cfa = (rule->flags & KNOWN_BY_FP ? fp : sp) + (uintptr_t)(intptr_t)rule->cfa;
 		uintptr_t pc_at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)rule->ra) * 8), fp_at = cfa + (uintptr_t)((intptr_t)rule->fp * 8);
 		if (UNLIKELY(rule->flags & ~(KNOWN_BY_FP | KNOWN_SAVES_FP) || cfa > w->high || cfa <= sp || cfa & (sizeof cfa - 1)
@@ -401,21 +257,6 @@ BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct threa
 
 /* ---- step 5 ---- */
 
-static inline __attribute__((always_inline)) uint32_t child(struct thread_stack *t, uint32_t parent, uintptr_t pc)
-{
-	struct edge *e = &t->edges[((pc ^ (uintptr_t)parent << 32) * 0x9E3779B97F4A7C15ull) >> 54];
-	if (LIKELY(e->pc == pc && e->parent == parent && e->node))
-		return e->node;
-	uint32_t node = depot_child(parent, pc);
-	e->node = 0;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	e->parent = parent;
-	e->pc = pc;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	return e->node = node;
-}
-_Static_assert(EDGES == 1 << (64 - 54), "the shift of child()");
-
 /* The new stack becomes the kept one. Result: its node; 0: no memory in the depot. */
 static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, uint32_t *matched, uint32_t n)
 {
@@ -438,9 +279,9 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 	}
 	struct kept *to = &t->kept[*matched];
 	for (const struct kept *from = &t->fresh[n]; from-- > t->fresh; to++) {
-		const struct known *k = &t->places[from->node];
+		const struct known *k = &t->known[from->node];
 		*to = *from;
-		to->node = child(t, parent, from->pc);
+		to->node = edge_child(t->edges, parent, from->pc);
 		if (UNLIKELY(!to->node))
 			return 0;
 		parent = to->node;
@@ -491,10 +332,10 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	int end = STEP_ON;
 	if (UNLIKELY(t->generation != w.generation)) {
 		t->count = 0;
-		memset(t->places, 0, sizeof t->places);
+		memset(t->known, 0, sizeof t->known);
 		t->generation = w.generation;
 	}
-	if (LIKELY(skip_own(t, &w, &f, caller, &first)))
+	if (LIKELY(own_skip(&t->paths, &w, &f, caller, &first.sp, &first.fp)))
 		n = walk_new(t, &w, &first, &matched, &end);
 	if (UNLIKELY(!(n + matched) || end == ODD)) {
 		t->count = 0;
