@@ -19,7 +19,7 @@ BARE size_t capture_rest(struct walk *w, struct frame *f, uintptr_t *pcs, size_t
 {
 	size_t n = 0;
 	enum step step = STEP_ON;
-	for (; n < most && step == STEP_ON; step = walk_step(w, f, false))
+	for (; n < most && step == STEP_ON; step = walk_step(w, f))
 		pcs[n++] = f->pc;
 	*cut = step != STEP_END;
 	return n;

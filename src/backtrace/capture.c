@@ -2,19 +2,26 @@
  * A call stack as depot node, cheaply: walk only as far as the stack differs from the one before.
  *
  * Undoing frames is a function of the first frame's registers and of the words that it reads. So each thread keeps its previous
- * stack: every frame as it was found (pc, stack pointer, preserved registers) and every word that undoing it read.
+ * stack: every frame as it was found, and the words that undoing it read.
  *
- *   1. walk the new stack, innermost frame first, beside the old one
- *   2. a frame that equals an old one in everything: compare the words that undoing the old frames from there on read
- *   3. all the same: the rest is the old rest, and so is its depot node. Only the new frames are children to be looked up
- *   4. keep the new frames and their words in place of those that they replace
+ *   1. skip our own frames: their chain of return addresses was met before, so where it leads is known (own.h)
+ *   2. walk the new stack, innermost frame first, beside the old one
+ *   3. a frame that equals an old one: compare the words that undoing the old frames from there on read
+ *   4. all the same: the rest is the old rest, and so is its depot node. Only the new frames are children to be looked up
+ *   5. keep the new frames in place of those that they replace
  *
- *      kept    [0] outermost ... [matched-1] | the new ones, innermost last         words  likewise, frame by frame
+ *      kept    [0] outermost ... [matched-1] | the new ones, innermost last
  *      fresh   innermost first, as found by the walk; moved to `kept` at the end
  *
- * Must hold: a capture equals the plain walk, always. Hence: one generation of modules (rules are functions of it); words are compared only
- * where the walk's window has been checked; a stack that goes on in another window (a handler's stack) is matched only in the last one;
- * a stack deeper than BACKTRACE_MOST is not matched at all, because its end depends on where it began.
+ * Frames count from the stack pointer or the frame pointer, so no other register is followed; and the frame pointer is compared, and the
+ * words that it was saved in, only where a frame further out counts from it (`need`): elsewhere compilers keep variables in it. A stack
+ * with a frame of another kind (signals, realigned ones, expressions) is walked plainly, all of it.
+ *
+ * Must hold: a capture equals the plain walk, always, in the innermost BACKTRACE_MOST frames. Hence: one generation of modules (rules are
+ * functions of it); words are compared only where the walk's window has been checked; what ended for want of memory is not remembered.
+ *
+ * Recursion: stacks of up to KEPT frames have all of them in the depot, a node a level. In deeper ones the outermost half of `kept` is
+ * forgotten but for its node, and words further out than BELIEVED frames are not compared again: nobody sees those frames.
  *
  * A handler on top of a capture finds `in_use` and takes the plain walk. One that leaves by longjmp leaves in_use behind; the next
  * capture sees that its stack pointer is above. `count` is 0 while `kept` is rewritten, so what was left half done is nothing.
@@ -22,22 +29,27 @@
 #include "backtrace/backtrace.h"
 #include "backtrace/capture.h"
 #include "backtrace/depot.h"
+#include "backtrace/known.h"
 #include "backtrace/modules.h"
+#include "backtrace/own.h"
 #include "base/fault.h"
 #include "heap/self.h"
 #include "os/os.h"
 
 #include <string.h>
 
-enum { WORDS_MOST = BACKTRACE_MOST * 8 };
+enum {
+	KEPT = 2048,
+	BELIEVED = 2 * BACKTRACE_MOST
+};
 
+/* A frame, and what undoing it reads. */
 struct kept {
-	struct frame frame;
-	uint32_t words_end;            /* kept: words[0, words_end) are read by undoing this frame and those outside it;
-	                                  fresh: fresh_words from here on are this frame's */
-	uint32_t node;                 /* of the depot; kept only */
-	uintptr_t lowest, highest;     /* kept: addresses among those words; fresh: among the frame's own */
-	uint32_t switches;             /* kept: windows that change further out. fresh: that were left behind on the way here */
+	uintptr_t sp, pc, fp;
+	uint32_t node;                 /* kept: of the depot. fresh: its place in `known` */
+	uint32_t need;                 /* fp is part of what is further out; kept only */
+	uintptr_t pc_at, pc_word;      /* the return address was read here. Nothing was read: the address of `nothing`, and 0 */
+	uintptr_t fp_at, fp_word;      /* likewise the caller's fp */
 };
 
 /* Its thread writes everything but `owned` and `next`. */
@@ -47,13 +59,17 @@ struct thread_stack {
 	uint32_t in_use;               /* own thread and its handlers */
 	uintptr_t in_use_sp;
 	uint32_t count;                /* of kept; 0: nothing is remembered */
-	uint32_t generation;           /* of kept */
+	uint32_t generation;           /* of kept and known */
+	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
 	bool cut;                      /* the kept stack was */
+	uintptr_t nothing;             /* 0, for frames that read no such word */
+	uintptr_t top;                 /* above all words that undoing the kept ones read */
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
-	struct kept kept[BACKTRACE_MOST];
-	struct loaded words[WORDS_MOST];
-	struct kept fresh[BACKTRACE_MOST];
-	struct loaded fresh_words[WORDS_MOST];
+	struct own_paths paths;
+	struct known known[KNOWN];
+	struct edge edges[EDGES];
+	struct kept kept[KEPT];
+	struct kept fresh[KEPT];
 };
 
 static struct thread_stack *all;       /* atomic: only ever grows; those of dead threads are taken over */
@@ -108,120 +124,180 @@ static inline void leave(struct thread_stack *t)
 	t->in_use = 0;
 }
 
-/* Are the words that the kept frames [0, frames) read still the same? *good of them are known to be; *bad: the next is not. */
-BARE static inline bool verified(const struct thread_stack *t, uint32_t frames, struct walk *w, uint32_t *good, bool *bad)
+/* ---- step 2 ---- */
+
+/* Are the words that undoing the kept frames [0, *frames) read still the same? false: those of the last of *frames, which is less now, are not. */
+BARE static inline __attribute__((always_inline)) bool verified(const struct thread_stack *t, uint32_t *frames, struct walk *w, uint32_t *good)
 {
-	const struct kept *k = &t->kept[frames - 1];
-	const struct loaded *word = t->words + *good, *end = t->words + k->words_end;
-	if (fault(FAULT_no_suffix_check))
+	uint32_t first = *good;
+	if (fault(FAULT_no_suffix_check) || first >= *frames)
 		return true;
-	if (word >= end || *bad)
-		return word >= end;
-	if (UNLIKELY(k->lowest < w->low || (k->highest > w->high - sizeof(uintptr_t) && !walk_reach(w, k->highest))))
+	if (UNLIKELY(t->top > w->high && !walk_reach(w, t->top - sizeof(uintptr_t)))) {
+		*frames = 0;
 		return false;
-	for (; end - word >= 4; word += 4) { /* no branch a word */
-		uintptr_t differ = *(const word_t *)word[0].at ^ word[0].value;
-		differ |= *(const word_t *)word[1].at ^ word[1].value;
-		differ |= *(const word_t *)word[2].at ^ word[2].value;
-		differ |= *(const word_t *)word[3].at ^ word[3].value;
+	}
+	if (UNLIKELY(*frames - first > BELIEVED))
+		first = *frames - BELIEVED;
+	const struct kept *k = t->kept + first, *end = t->kept + *frames;
+	for (; end - k >= 2; k += 2) { /* no branch a word */
+		uintptr_t differ = *(const word_t *)k[0].pc_at ^ k[0].pc_word;
+		differ |= *(const word_t *)k[0].fp_at ^ k[0].fp_word;
+		differ |= *(const word_t *)k[1].pc_at ^ k[1].pc_word;
+		differ |= *(const word_t *)k[1].fp_at ^ k[1].fp_word;
 		if (UNLIKELY(differ))
 			break;
 	}
-	while (word < end && *(const word_t *)word->at == word->value)
-		word++;
-	*good = (uint32_t)(word - t->words);
-	*bad = word < end;
-	return !*bad;
+	while (k < end && *(const word_t *)k->pc_at == k->pc_word && *(const word_t *)k->fp_at == k->fp_word)
+		k++;
+	*good = *frames;
+	if (LIKELY(k == end))
+		return true;
+	*good = *frames = (uint32_t)(k - t->kept);
+	return false;
 }
 
-static inline bool same_frame(const struct frame *a, const struct frame *b)
+enum { ODD = STEP_CUT + 1 };
+
+/* A frame that is not everyday's. *f goes on to its caller; *to: what was read. */
+BARE static __attribute__((noinline)) int climb_odd(struct thread_stack *t, struct walk *w, struct kept *f, const struct known *k, struct kept *to)
 {
-	uintptr_t differ = a->exact ^ b->exact;
-	if (a->pc != b->pc)
-		return false;
-	for (unsigned i = 0; i < MACHINE_SAVED + 1; i++)
-		differ |= a->reg[i] ^ b->reg[i];
-	return !differ;
+	to->pc_at = to->fp_at = (uintptr_t)&t->nothing;
+	to->pc_word = to->fp_word = 0;
+	if (k->flags & KNOWN_OUTERMOST)
+		return STEP_END;
+	uintptr_t cfa = (k->flags & KNOWN_BY_FP ? f->fp : f->sp) + (uintptr_t)(intptr_t)k->cfa;
+	if (!(k->flags & (KNOWN_NO_RULE | KNOWN_ODD))) /* an unknown stack goes on behind the window? Once more, then */
+		return !(cfa & (sizeof cfa - 1)) && cfa > f->sp && cfa > w->high && walk_reach(w, cfa - sizeof cfa) ? STEP_ON : ODD;
+	if (k->flags & KNOWN_ODD)
+		return ODD;
+	struct frame g = { .pc = f->pc }; /* by frame pointer nothing else is needed */
+	g.reg[MACHINE_FP] = f->fp;
+	g.reg[RULE_SP] = f->sp;
+	w->refused = false;
+	enum step step = walk_step(w, &g);
+	if (f->fp >= f->sp && f->fp && !w->refused) {
+		to->pc_at = f->fp + 8;
+		to->pc_word = *(const word_t *)to->pc_at;
+		to->fp_at = f->fp;
+		to->fp_word = *(const word_t *)to->fp_at;
+	}
+	if (step == STEP_ON) {
+		f->pc = g.pc;
+		f->fp = g.reg[MACHINE_FP];
+		f->sp = g.reg[RULE_SP];
+	}
+	return step;
 }
 
-/* Walks until the rest is known. Result: new frames, in t->fresh; *matched: kept frames that are the rest. */
-BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, struct frame *f, uint32_t *matched, bool *cut)
+/* Walks until the rest is known. Result: new frames, in t->fresh; *matched: kept frames that are the rest; *end: why it ended. */
+BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, const struct kept *first, uint32_t *matched, int *end)
 {
-	uint32_t old = t->count, n = 0, good = 0;
-	bool bad = false;
-	enum step step = STEP_ON;
+	const uint32_t least = t->least;
+	uint32_t old = t->count > least ? t->count : least, n = 0, good = 0;
+	uintptr_t sp = first->sp, pc = first->pc, fp = first->fp;
+	struct kept *to = t->fresh;
 	for (;;) {
-		while (old && t->kept[old - 1].frame.reg[RULE_SP] < f->reg[RULE_SP])
-			old--;
-		if (old && !t->kept[old - 1].switches && same_frame(&t->kept[old - 1].frame, f) && verified(t, old, w, &good, &bad))
-			break;
-		if (n == BACKTRACE_MOST) {
-			*matched = 0;
-			*cut = true;
-			return n;
+		const struct kept *k = t->kept + old - 1, *stop = t->kept + least - 1;
+		while (k != stop && k->sp < sp)
+			k--;
+		old = (uint32_t)(k - t->kept) + 1;
+		if (k != stop && k->sp == sp && k->pc == pc && (k->fp == fp || !k->need)) {
+			if (LIKELY(verified(t, &old, w, &good)))
+				break;
+			old = old > least ? old : least;
+			continue; /* with one that is further out */
 		}
-		t->fresh[n].frame = *f;
-		t->fresh[n].words_end = (uint32_t)(w->log - t->fresh_words);
-		t->fresh[n].switches = w->switches;
-		w->log_full |= w->log_end - w->log < MACHINE_SAVED + 2;
-		step = UNLIKELY(w->log_full) ? walk_step(w, f, false) : walk_step(w, f, true);
-		t->fresh[n].lowest = w->lowest;
-		t->fresh[n++].highest = w->highest;
-		if (step != STEP_ON) {
-			*matched = 0;
-			*cut = step == STEP_CUT;
-			return n;
+		if (UNLIKELY(n == KEPT)) {
+			*end = STEP_CUT;
+			old = 0;
+			break;
+		}
+		const struct known *rule = known_at(t->known, w, pc);
+		to->sp = sp;
+		to->pc = pc;
+		to->fp = fp;
+		to->node = (uint32_t)(rule - t->known);
+		uintptr_t cfa = (rule->flags & KNOWN_BY_FP ? fp : sp) + (uintptr_t)(intptr_t)rule->cfa;
+		uintptr_t pc_at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)rule->ra) * 8), fp_at = cfa + (uintptr_t)((intptr_t)rule->fp * 8);
+		if (UNLIKELY(rule->flags & ~(KNOWN_BY_FP | KNOWN_SAVES_FP) || cfa > w->high || cfa <= sp || cfa & (sizeof cfa - 1)
+		             || (MACHINE_LINK >= 0 && pc_at < sp) || fp_at < sp)) {
+			bool again = !(rule->flags & (KNOWN_OUTERMOST | KNOWN_NO_RULE | KNOWN_ODD));
+			struct kept f = { .sp = sp, .pc = pc, .fp = fp };
+			int step = climb_odd(t, w, &f, rule, to);
+			n += !again;
+			to += !again;
+			if (step == STEP_ON) {
+				sp = f.sp;
+				pc = f.pc;
+				fp = f.fp;
+				continue;
+			}
+			*end = step;
+			old = 0;
+			break;
+		}
+		to->pc_at = pc_at;
+		to->pc_word = pc = *(const word_t *)pc_at;
+		to->fp_at = fp_at;
+		to->fp_word = *(const word_t *)fp_at;
+		fp = rule->flags & KNOWN_SAVES_FP ? to->fp_word : fp;
+		pc = machine_strip(pc);
+		sp = cfa;
+		n++;
+		to++;
+		if (UNLIKELY(!pc)) {
+			*end = STEP_END;
+			old = 0;
+			break;
 		}
 	}
 	*matched = old;
-	*cut = t->cut;
 	return n;
 }
 
+/* ---- step 5 ---- */
+
 /* The new stack becomes the kept one. Result: its node; 0: no memory in the depot. */
-static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, const struct walk *w, uint32_t matched, uint32_t n)
+static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *t, uint32_t *matched, uint32_t n)
 {
-	uint32_t parent = matched ? t->kept[matched - 1].node : 0;
-	struct loaded *out = t->words + (matched ? t->kept[matched - 1].words_end : 0);
-	uint32_t words = (uint32_t)(w->log - t->fresh_words), i = matched;
-	for (uint32_t k = n; k--; i++) {
-		struct kept *to = &t->kept[i];
-		uint32_t from = t->fresh[k].words_end;
-		to->frame = t->fresh[k].frame;
-		to->switches = w->switches - t->fresh[k].switches;
-		to->node = depot_child(parent, to->frame.pc);
+	uint32_t parent = 0, need = 0;
+	if (LIKELY(*matched)) {
+		parent = t->kept[*matched - 1].node;
+		need = t->kept[*matched - 1].need;
+		if (UNLIKELY(*matched + n > KEPT)) {
+			uint32_t least = *matched + n - KEPT, drop = *matched < KEPT / 2 ? *matched : KEPT / 2;
+			drop = drop < least ? least : drop;
+			memmove(t->kept, t->kept + drop, (*matched - drop) * sizeof *t->kept);
+			*matched -= drop;
+			t->least = fault(FAULT_no_least) ? 0 : BACKTRACE_MOST;
+		}
+	} else {
+		const struct kept *outermost = &t->fresh[n - 1];
+		t->top = (outermost->pc_at > outermost->fp_at ? outermost->pc_at : outermost->fp_at) + sizeof(uintptr_t);
+		if (outermost->pc_at == (uintptr_t)&t->nothing)
+			t->top = n > 1 ? outermost->sp : 0;
+	}
+	struct kept *to = &t->kept[*matched];
+	for (const struct kept *from = &t->fresh[n]; from-- > t->fresh; to++) {
+		const struct known *k = &t->known[from->node];
+		*to = *from;
+		to->node = edge_child(t->edges, parent, from->pc);
 		if (UNLIKELY(!to->node))
 			return 0;
 		parent = to->node;
-		if (UNLIKELY(w->log_full || words - from > (size_t)(t->words + WORDS_MOST - out)))
-			to->switches = UINT32_MAX; /* its words are not all here: never matched, nor is anything inside it */
-		else
-			for (const struct loaded *word = t->fresh_words + from, *stop = t->fresh_words + words; word < stop; word++)
-				*out++ = *word;
-		to->lowest = t->fresh[k].lowest;
-		to->highest = t->fresh[k].highest;
-		if (i) {
-			const struct kept *outer = to - 1;
-			to->lowest = outer->lowest < to->lowest ? outer->lowest : to->lowest;
-			to->highest = outer->highest > to->highest ? outer->highest : to->highest;
-			to->switches = outer->switches == UINT32_MAX ? UINT32_MAX : to->switches;
+		/* A place that another call site has taken meanwhile tells nothing: then both are needed. */
+		unsigned flags = LIKELY(k->pc == from->pc) ? k->flags : KNOWN_BY_FP | KNOWN_NO_RULE;
+		if (!need && !(flags & KNOWN_NO_RULE)) {
+			to->fp_at = (uintptr_t)&t->nothing;
+			to->fp_word = 0;
 		}
-		words = t->fresh[k].words_end;
-		to->words_end = (uint32_t)(out - t->words);
+		need = flags & (KNOWN_BY_FP | KNOWN_NO_RULE) || (need && !(flags & KNOWN_SAVES_FP));
+		to->need = need;
 	}
 	return parent;
 }
 
-/* The innermost BACKTRACE_MOST of them, when new and known frames together are more. Nothing is remembered. */
-static __attribute__((noinline)) uint32_t node_of_deep(const struct thread_stack *t, uint32_t matched, uint32_t n)
-{
-	uint32_t node = 0;
-	for (uint32_t i = n + matched - BACKTRACE_MOST; i < matched; i++)
-		node = depot_child(node, t->kept[i].frame.pc);
-	while (n)
-		node = depot_child(node, t->fresh[--n].frame.pc);
-	return node;
-}
+/* ---- all of it ---- */
 
 BARE static __attribute__((noinline)) uint32_t plain_node(const void *caller)
 {
@@ -245,39 +321,47 @@ static inline void count(uint64_t *field, uint64_t n) { store_relaxed(field, *fi
 BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 {
 	struct thread_stack *t;
-	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter((uintptr_t)__builtin_frame_address(0))))
-		return plain_node(caller);
-
 	struct walk w;
 	struct frame f;
+	capture_here(&w, &f); /* no __builtin_frame_address here: a frame that counts from fp has no path */
+	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter(f.reg[RULE_SP])))
+		return plain_node(caller);
+
+	struct kept first = { .pc = (uintptr_t)caller };
 	uint32_t matched = 0, n = 0, node = 0;
-	bool cut = true;
-	if (LIKELY(capture_begin(&w, &f, caller))) {
-		w.log = t->fresh_words;
-		w.log_end = t->fresh_words + WORDS_MOST;
-		if (UNLIKELY(t->generation != w.generation))
-			t->count = 0;
-		n = walk_new(t, &w, &f, &matched, &cut);
-		bool deep = n + matched > BACKTRACE_MOST;
+	int end = STEP_ON;
+	if (UNLIKELY(t->generation != w.generation)) {
 		t->count = 0;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		node = UNLIKELY(deep) ? node_of_deep(t, matched, n) : keep(t, &w, matched, n);
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		cut |= deep;
-		t->cut = cut;
+		memset(t->known, 0, sizeof t->known);
 		t->generation = w.generation;
-		/* Not remembered: one that is full, whose neighbour may end elsewhere; one that ended at memory that may be there next time. */
-		t->count = node && n + matched < BACKTRACE_MOST && !(cut && w.refused) ? n + matched : 0;
 	}
+	if (LIKELY(own_skip(&t->paths, &w, &f, caller, &first.sp, &first.fp)))
+		n = walk_new(t, &w, &first, &matched, &end);
+	if (UNLIKELY(!(n + matched) || end == ODD)) {
+		t->count = 0;
+		leave(t);
+		return plain_node(caller);
+	}
+	t->count = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	uint32_t frames = n + matched;
+	node = keep(t, &matched, n);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (!matched) {
+		t->cut = end == STEP_CUT;
+		t->least = n == KEPT ? BACKTRACE_MOST : 0;
+	}
+	/* Not remembered: a stack that ended at memory that may be there next time. */
+	t->count = node && !(end == STEP_CUT && w.refused) ? n + matched : 0;
 	struct backtrace_totals *c = &t->totals;
 	count(&c->captures, 1);
-	count(&c->frames, n + matched < BACKTRACE_MOST ? n + matched : BACKTRACE_MOST);
+	count(&c->frames, frames);
 	count(&c->walked, n);
-	count(&c->suffix_hits, matched != 0);
-	if (UNLIKELY(w.misses | w.by_frame_pointer | cut)) {
+	count(&c->suffix_hits, end == STEP_ON);
+	if (UNLIKELY(w.misses | w.by_frame_pointer | t->cut)) {
 		count(&c->rule_misses, w.misses);
 		count(&c->frame_pointer, w.by_frame_pointer);
-		count(&c->cut, cut);
+		count(&c->cut, t->cut);
 	}
 	leave(t);
 	return LIKELY(node) ? node : depot_child(0, (uintptr_t)caller);

@@ -6,14 +6,20 @@
 
 enum { OWN_FRAMES = 32 }; /* of libcgc.so, between backtrace_here and the program: there are fewer than ten */
 
-/* Walks from this function's frame, inlined into its caller, to the one that `caller` lies in. false: not found. */
-BARE static inline __attribute__((always_inline)) bool capture_begin(struct walk *w, struct frame *f, const void *caller)
+/* The frame of the function that this is inlined into. */
+static inline __attribute__((always_inline)) void capture_here(struct walk *w, struct frame *f)
 {
 	machine_here(&f->pc, &f->reg[RULE_SP], f->reg);
 	f->exact = 1;
 	walk_start(w, f->reg[RULE_SP]);
+}
+
+/* Walks from there to the frame that `caller` lies in. false: not found. */
+BARE static inline __attribute__((always_inline)) bool capture_begin(struct walk *w, struct frame *f, const void *caller)
+{
+	capture_here(w, f);
 	for (unsigned i = 0; i < OWN_FRAMES; i++) {
-		if (walk_step(w, f, false) != STEP_ON)
+		if (walk_step(w, f) != STEP_ON)
 			return false;
 		if (f->pc == (uintptr_t)caller)
 			return true;

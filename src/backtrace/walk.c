@@ -15,28 +15,11 @@
 
 enum { PAGE = 4096, REACH = 1 << 20 }; /* an unknown stack has no more above its pointer than this, or is cut there */
 
-static bool on_own_stack(uintptr_t sp) { return sp - self.stack_low < self.stack_high - self.stack_low; }
-
-static void window_own(struct walk *w, uintptr_t sp)
-{
-	w->low = align_down(sp, sizeof sp);
-	w->high = w->limit = align_down(self.stack_high, sizeof sp);
-}
-
-static void window_unknown(struct walk *w, uintptr_t sp)
+void walk_window_unknown(struct walk *w, uintptr_t sp)
 {
 	w->low = align_down(sp, sizeof sp);
 	w->high = align_down(sp, PAGE) + PAGE;
 	w->limit = w->high + REACH;
-}
-
-void walk_start(struct walk *w, uintptr_t sp)
-{
-	*w = (struct walk){ .generation = fault(FAULT_no_generation) ? 1 : modules_generation() };
-	if (LIKELY(on_own_stack(sp)))
-		window_own(w, sp);
-	else
-		window_unknown(w, sp);
 }
 
 bool walk_reach(struct walk *w, uintptr_t at)
@@ -56,16 +39,15 @@ static bool cross(struct walk *w, uintptr_t sp)
 {
 	if (sp >= w->low && sp < w->high)
 		return true;
-	bool own = on_own_stack(sp);
+	bool own = walk_on_own_stack(sp);
 	if (!own && walk_reach(w, align_down(sp, sizeof sp)))
 		return true;
 	if (!os_readable(sp))
 		return false;
-	w->switches++;
 	if (own)
-		window_own(w, sp);
+		walk_window_own(w, sp);
 	else
-		window_unknown(w, sp);
+		walk_window_unknown(w, sp);
 	return true;
 }
 
@@ -181,8 +163,6 @@ static enum step by_guessed_row(struct walk *w, struct frame *f)
 
 BARE enum step walk_odd(struct walk *w, struct frame *f, const struct rule *r)
 {
-	w->lowest = UINTPTR_MAX;
-	w->highest = 0;
 	if (r->flags & RULE_OUTERMOST)
 		return STEP_END;
 	if (r->flags & RULE_NONE)

@@ -10,7 +10,10 @@
 #define CGC_BACKTRACE_WALK_H
 
 #include "backtrace/machine.h"
+#include "backtrace/modules.h"
 #include "backtrace/rules.h"
+#include "base/fault.h"
+#include "heap/self.h"
 
 /* A function at the point where it called (or, exact, was interrupted): enough to undo its frame. */
 struct frame {
@@ -19,19 +22,11 @@ struct frame {
 	uintptr_t reg[MACHINE_SAVED + 1]; /* the preserved registers, then the stack pointer ([RULE_SP]) */
 };
 
-struct loaded {
-	uintptr_t at, value;
-};
-
 struct walk {
 	uintptr_t low, high;           /* readable; high - low is 8 at least */
 	uintptr_t limit;               /* `high` may be moved up to here, page by page; high: not at all */
 	uint32_t generation;           /* of modules, for the whole walk */
-	uint32_t switches;             /* windows left behind */
 	uint32_t misses, by_frame_pointer;
-	struct loaded *log, *log_end;  /* each word that was read, in order; both NULL: nobody wants it */
-	uintptr_t lowest, highest;     /* addresses of the words that the last logged step read, at the widest */
-	bool log_full;
 	bool refused;                  /* a word could not be had: what came of it holds for this walk only */
 	bool guessed;                  /* a frame pointer was believed: from there on addresses may be of modules that nobody runs in */
 };
@@ -45,8 +40,22 @@ enum step {
 /* Reads frames of others: no sanitizer has a say. Also on whoever a step is inlined into. */
 #define BARE __attribute__((no_sanitize("address", "thread", "undefined")))
 
+static inline bool walk_on_own_stack(uintptr_t sp) { return sp - self.stack_low < self.stack_high - self.stack_low; }
+static inline void walk_window_own(struct walk *w, uintptr_t sp)
+{
+	w->low = align_down(sp, sizeof sp);
+	w->high = w->limit = align_down(self.stack_high, sizeof sp);
+}
+void walk_window_unknown(struct walk *w, uintptr_t sp);
 /* For the calling thread, whose stack pointer is sp. */
-void walk_start(struct walk *w, uintptr_t sp);
+static inline __attribute__((always_inline)) void walk_start(struct walk *w, uintptr_t sp)
+{
+	*w = (struct walk){ .generation = fault(FAULT_no_generation) ? 1 : modules_generation() };
+	if (LIKELY(walk_on_own_stack(sp)))
+		walk_window_own(w, sp);
+	else
+		walk_window_unknown(w, sp);
+}
 /* For another thread's registers and known stack. */
 void walk_from(struct walk *w, uintptr_t sp, uintptr_t low, uintptr_t high);
 /* Moves the window's end so that the word at `at` lies inside. false: it can't. */
@@ -61,14 +70,6 @@ BARE static inline __attribute__((always_inline)) bool walk_load(struct walk *w,
 	if (UNLIKELY(at - w->low > w->high - w->low - sizeof *value || at & (sizeof *value - 1)) && !walk_reach(w, at))
 		return false;
 	*value = *(const word_t *)at;
-	if (w->log) {
-		if (LIKELY(w->log < w->log_end))
-			*w->log++ = (struct loaded){ at, *value };
-		else
-			w->log_full = true;
-		w->lowest = at < w->lowest ? at : w->lowest;
-		w->highest = at > w->highest ? at : w->highest;
-	}
 	return true;
 }
 
@@ -78,8 +79,7 @@ static inline __attribute__((always_inline)) void walk_rule(struct walk *w, uint
 		walk_miss(w, at, r);
 }
 
-/* logged: w->log has room for the frame's words, which are added to it. */
-BARE static inline __attribute__((always_inline)) enum step walk_step(struct walk *w, struct frame *f, bool logged)
+BARE static inline __attribute__((always_inline)) enum step walk_step(struct walk *w, struct frame *f)
 {
 	struct rule r;
 	walk_rule(w, f->pc - 1 + f->exact, &r);
@@ -88,27 +88,16 @@ BARE static inline __attribute__((always_inline)) enum step walk_step(struct wal
 	uintptr_t lowest = cfa + (uintptr_t)((intptr_t)r.lowest * 8);
 	if (UNLIKELY(r.flags & ~RULE_CALLED || cfa > w->high || cfa & (sizeof cfa - 1) || lowest < w->low || cfa < sp + (MACHINE_LINK < 0)))
 		return walk_odd(w, f, &r);
-	struct loaded *log = w->log;
 	for (unsigned i = 0; i < MACHINE_SAVED; i++) {
 		if (r.saved[i] == RULE_SAME)
 			continue;
 		uintptr_t at = cfa + (uintptr_t)((intptr_t)r.saved[i] * 8);
 		f->reg[i] = *(const word_t *)at;
-		if (logged)
-			*log++ = (struct loaded){ at, f->reg[i] };
 	}
-	if (MACHINE_LINK >= 0) {
+	if (MACHINE_LINK >= 0)
 		pc = f->reg[MACHINE_LINK < 0 ? 0 : MACHINE_LINK];
-	} else {
+	else
 		pc = *(const word_t *)(cfa - 8);
-		if (logged)
-			*log++ = (struct loaded){ cfa - 8, pc };
-	}
-	if (logged) {
-		w->log = log;
-		w->lowest = lowest;
-		w->highest = cfa - 8;
-	}
 	pc = machine_strip(pc);
 	if (UNLIKELY(cfa == sp && pc == f->pc)) /* a leaf above a leaf: the link register was not saved */
 		return STEP_CUT;

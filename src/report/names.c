@@ -113,18 +113,22 @@ static bool remember(uint32_t node)
 uint64_t names_site_id(uint32_t node)
 {
 	uint32_t path[BACKTRACE_MOST + 1];
-	size_t n = 0;
+	size_t n, more;
 	const bool kept = remember(node);
-	uint32_t at = node;
-	for (; at && !(kept && ids[at]) && n < NELEM(path); at = depot_get(at)->parent)
-		path[n++] = at;
-	uint64_t id = at && kept ? ids[at] : NAMES_HASH;
-	while (n) {
-		id = hash_frame(id, path[--n]);
-		id = id ? id : 1;
-		if (kept)
-			ids[path[n]] = id;
-	}
+	uint64_t id;
+	do { /* of a deep recursion the outermost frames first, so many at a time */
+		uint32_t at = node;
+		for (n = 0; at && !(kept && ids[at]); at = depot_get(at)->parent)
+			path[n++ % NELEM(path)] = at;
+		id = at && kept ? ids[at] : NAMES_HASH;
+		more = n > NELEM(path) ? n - NELEM(path) : 0;
+		while (n > more) {
+			id = hash_frame(id, path[--n % NELEM(path)]);
+			id = id ? id : 1;
+			if (kept)
+				ids[path[n % NELEM(path)]] = id;
+		}
+	} while (more && kept);
 	return node ? id : 0;
 }
 

@@ -6,7 +6,7 @@
 #include "os/os.h"
 #include "roots/inside.h"
 
-enum { OWN = 256, LENT = 64, RED_ZONE = 128, WEAK_MOST = 256 << 10 };
+enum { OWN = 256, LENT = 64, RED_ZONE = 128, WEAK_MOST = 256 << 10, WEAK_WORDS = 128 };
 
 static struct range own[OWN];   /* grows only */
 static unsigned own_count;      /* atomic: released after the entry */
@@ -73,10 +73,13 @@ void roots_weak_range(uintptr_t *low, uintptr_t *high)
 
 void roots_weak_each(void (*fn)(uintptr_t word))
 {
-	for (uintptr_t at = align_up(weak.found.low, 8); at + 8 <= weak.found.high; at += 8) {
-		word_t w = 0;
-		if (os_read_self(&w, at, sizeof w) == (long)sizeof w)
-			fn(w);
+	uintptr_t words[WEAK_WORDS], end = align_down(weak.found.high, 8), next;
+	for (uintptr_t at = align_up(weak.found.low, 8); at < end; at = next) {
+		next = align_down(at, sizeof words) + sizeof words; /* in one page, which can be read or not */
+		next = next < end ? next : end;
+		if (os_read_self(words, at, next - at) == (long)(next - at))
+			for (size_t i = 0; i < (next - at) / 8; i++)
+				fn(words[i]);
 	}
 	const struct thread_root *self_root = threads_root(0);
 	for (unsigned i = 0; weak.registers && i < self_root->word_count; i++)

@@ -165,9 +165,72 @@ Test(backtrace, a_deep_stack_keeps_its_innermost_frames)
 	}
 	end(80);
 	cr_assert_eq(plain.count, (size_t)MOST);
-	struct backtrace_totals t;
-	backtrace_totals(&t);
-	cr_assert_gt(t.cut, 0u);
+}
+
+enum { LEVELS = 6000 };
+static bool ways[LEVELS], silent[LEVELS + 1]; /* of each level: the call that leads on; whether its stack is looked at */
+NOINLINE static int recurse(int level, int deepest)
+{
+	if (!silent[level])
+		look();
+	if (level < deepest) {
+		if (ways[level]) {
+			recurse(level + 1, deepest);
+			STAY();
+		} else {
+			recurse(level + 1, deepest);
+			__asm__ volatile("nop" ::: "memory");
+		}
+		if (!silent[level])
+			look();
+	}
+	STAY();
+	return level;
+}
+
+static void ways_at_random(void)
+{
+	unsigned seed = 7;
+	for (int i = 0; i < LEVELS; i++) {
+		seed = seed * 1103515245 + 12345;
+		ways[i] = seed >> 16 & 1;
+	}
+}
+
+/* Deeper than what a thread remembers: every level costs a few nodes, not a stack of its own, and walks few frames. */
+Test(backtrace, recursion_costs_each_level_little)
+{
+	struct backtrace_totals before, after;
+	begin();
+	no_libgcc = true; /* all frames each time */
+	ways_at_random();
+	backtrace_totals(&before);
+	uint32_t nodes = depot_count();
+	recurse(0, LEVELS);
+	recurse(0, LEVELS);
+	backtrace_totals(&after);
+	cr_assert_leq(depot_count() - nodes, 3 * looks);
+	cr_assert_leq(after.walked - before.walked, 3 * looks);
+	end(4 * LEVELS);
+}
+
+/* What was forgotten further out may be another way now: levels up to 1977 are when that of 3001 is remembered. */
+Test(backtrace, recursion_by_another_way_is_another_stack)
+{
+	begin();
+	no_libgcc = true;
+	ways_at_random();
+	for (int level = 1960; level < 2300; level += 20) {
+		for (int i = 0; i < LEVELS; i++)
+			silent[i] = i < 3000;
+		recurse(0, 3100);
+		for (int i = 0; i < LEVELS; i++) {
+			silent[i] = i != level;
+			ways[i] ^= i < 1950;
+		}
+		recurse(0, level);
+	}
+	end(3000);
 }
 
 /* ---- other stacks ---- */

@@ -1,0 +1,28 @@
+/* A rule as rules.c reads it, reduced to what known.h says: frames that count from the stack or frame pointer, without more. */
+#include "backtrace/known.h"
+
+void known_read(struct known *k, struct walk *w, uintptr_t pc)
+{
+	struct rule r;
+	walk_rule(w, pc - 1, &r);
+	int fp = r.saved[MACHINE_FP], ra = MACHINE_LINK < 0 ? -1 : r.saved[MACHINE_LINK < 0 ? 0 : MACHINE_LINK], low;
+	k->pc = 0; /* a handler may leave for good between any two stores */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	k->cfa = r.cfa;
+	k->flags = r.base == MACHINE_FP ? KNOWN_BY_FP : 0;
+	k->flags |= fp != RULE_SAME ? KNOWN_SAVES_FP : 0;
+	fp = fp != RULE_SAME ? fp : ra;
+	low = fp < ra ? fp : ra;
+	k->fp = (int8_t)fp;
+	k->ra = (int8_t)ra;
+	if (r.flags & RULE_OUTERMOST)
+		k->flags = KNOWN_OUTERMOST;
+	else if (r.flags & RULE_NONE)
+		k->flags = KNOWN_NO_RULE;
+	else if (r.flags & ~RULE_CALLED || (r.base != RULE_SP && r.base != MACHINE_FP) || k->fp != fp || k->ra != ra || ra == RULE_SAME
+	         || (r.base == RULE_SP && r.cfa + low * 8 < 0))
+		k->flags = KNOWN_ODD;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (r.flags & RULE_CALLED || !(r.flags & RULE_NONE)) /* rules.c doesn't keep the others either */
+		k->pc = pc;
+}

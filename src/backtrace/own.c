@@ -1,0 +1,40 @@
+/* The way through our own frames, walked by the rules as any other, and noted for own.h if each frame is as that needs it. */
+#include "backtrace/own.h"
+#include "backtrace/capture.h"
+
+/* The way from here to the frame that `caller` lies in, noted if frames of ours are as usual. false: it is not found. */
+BARE bool own_walk(struct own_paths *t, struct walk *w, struct frame *f, const void *caller)
+{
+	uintptr_t sp = f->reg[RULE_SP];
+	struct own_path p = { .generation = w->generation, .here = f->pc };
+	bool usual = true;
+	for (unsigned i = 0; i < OWN_FRAMES; i++) {
+		struct rule r;
+		walk_rule(w, f->pc - 1 + f->exact, &r);
+		uintptr_t cfa = f->reg[RULE_SP] + (uintptr_t)(intptr_t)r.cfa;
+		int ra = MACHINE_LINK < 0 ? -1 : r.saved[MACHINE_LINK < 0 ? 0 : MACHINE_LINK];
+		usual = usual && !(r.flags & ~RULE_CALLED) && r.base == RULE_SP && ra != RULE_SAME && i < OWN_PATH_FRAMES;
+		if (walk_step(w, f) != STEP_ON)
+			return false;
+		if (usual) {
+			if (r.saved[MACHINE_FP] != RULE_SAME)
+				p.fp = (uint32_t)(cfa + (uintptr_t)((intptr_t)r.saved[MACHINE_FP] * 8) - sp);
+			p.at[p.frames] = (uint32_t)(cfa + (uintptr_t)((intptr_t)ra * 8) - sp);
+			p.pc[p.frames++] = f->pc;
+		}
+		if (f->pc != (uintptr_t)caller)
+			continue;
+		p.cfa = (uint32_t)(f->reg[RULE_SP] - sp);
+		if (usual) {
+			struct own_path *to = &t->at[t->last = (t->last + 1) % OWN_PATHS];
+			uint32_t frames = p.frames;
+			p.frames = to->frames = 0;
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+			*to = p;
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+			to->frames = frames;
+		}
+		return true;
+	}
+	return false;
+}
