@@ -10,7 +10,7 @@
 
 #include "base/bits.h"
 
-enum { BACKTRACE_MOST = 256 };  /* frames kept; deeper stacks keep the innermost ones */
+enum { BACKTRACE_MOST = 256 };  /* innermost frames that are exact; deeper stacks have more, as far as they were remembered */
 
 struct thread_stack;            /* per thread: the previous stack and its memory words; in a mapping of its own */
 
