@@ -156,7 +156,7 @@ BARE static inline __attribute__((always_inline)) bool verified(const struct thr
 	return false;
 }
 
-enum { ODD = STEP_CUT + 1 };
+enum { ODD = STEP_CUT + 1, BRIEF_MOST = 48 };
 
 /* A frame that is not everyday's. *f goes on to its caller; *to: what was read. */
 BARE static __attribute__((noinline)) int climb_odd(struct thread_stack *t, struct walk *w, struct kept *f, const struct known *k, struct kept *to)
@@ -299,21 +299,27 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 
 /* ---- all of it ---- */
 
-BARE static __attribute__((noinline)) uint32_t plain_node(const void *caller)
+BARE static __attribute__((noinline)) uint32_t plain_node(const void *caller, uintptr_t *pcs, size_t most)
 {
-	uintptr_t pcs[BACKTRACE_MOST];
 	struct walk w = { .misses = 0 };
 	struct frame f;
 	bool cut = true;
 	size_t n = 1;
 	pcs[0] = (uintptr_t)caller;
 	if (load_acquire(&rule_table) && capture_begin(&w, &f, caller))
-		n = capture_rest(&w, &f, pcs, BACKTRACE_MOST, &cut);
+		n = capture_rest(&w, &f, pcs, most, &cut);
 	capture_count(&w, n, cut);
 	uint32_t node = 0;
 	while (n && (node = depot_child(node, pcs[n - 1])))
 		n--;
 	return node ? node : depot_child(0, (uintptr_t)caller);
+}
+
+/* On top of a capture, or without a thread's memory: with so many frames as a small stack has room for. */
+BARE static __attribute__((noinline)) uint32_t brief_node(const void *caller)
+{
+	uintptr_t pcs[BRIEF_MOST];
+	return plain_node(caller, pcs, BRIEF_MOST);
 }
 
 static inline void count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
@@ -325,7 +331,7 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	struct frame f;
 	capture_here(&w, &f); /* no __builtin_frame_address here: a frame that counts from fp has no path */
 	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter(f.reg[RULE_SP])))
-		return plain_node(caller);
+		return brief_node(caller);
 
 	struct kept first = { .pc = (uintptr_t)caller };
 	uint32_t matched = 0, n = 0, node = 0;
@@ -338,9 +344,10 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	if (LIKELY(own_skip(&t->paths, &w, &f, caller, &first.sp, &first.fp)))
 		n = walk_new(t, &w, &first, &matched, &end);
 	if (UNLIKELY(!(n + matched) || end == ODD)) {
-		t->count = 0;
+		t->count = 0; /* so `kept` is free */
+		node = plain_node(caller, (uintptr_t *)t->kept, BACKTRACE_MOST);
 		leave(t);
-		return plain_node(caller);
+		return node;
 	}
 	t->count = 0;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

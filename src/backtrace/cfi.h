@@ -9,7 +9,7 @@
 
 enum { CFI_RA = MACHINE_SAVED, CFI_SLOTS, CFI_SP }; /* slots: preserved registers, return address; CFI_SP names the stack pointer */
 
-/* Where a register's value of the caller is. */
+/* Where a register's value of the caller is. One word, because rows stand on the stack of whoever calls malloc, and that may be a coroutine's. */
 struct cfi_where {
 	enum cfi_how {
 		CFI_SAME,              /* still in the register */
@@ -20,8 +20,8 @@ struct cfi_where {
 		CFI_AT_EXPRESSION,     /* in memory at what the expression at address n gives */
 		CFI_IS_EXPRESSION,
 		CFI_UNKNOWN            /* in a register that is not followed: the frame can't be undone */
-	} how;
-	intptr_t n;
+	} how : 8;
+	intptr_t n : 56;
 };
 
 struct cfi_row {

@@ -1,6 +1,6 @@
 /*
- * Coroutines on 8 KiB, in malloc'ed and in mapped memory, by swapcontext and by a switch of our own. Half of each stack is in use, and
- * holds the only pointers to a list; what lies below the stack must stay as it was, whatever signals came.
+ * Coroutines on 8 KiB, in malloc'ed and in mapped memory, by swapcontext and by a switch of our own. Half of each stack is in use (or as many
+ * bytes as the argument says), and holds the only pointers to a list; what lies below the stack must stay as it was, whatever signals came.
  */
 #include "kit.h"
 #include <stdint.h>
@@ -11,7 +11,7 @@
 enum { COUNT = 16, SIZE = 8192, BELOW = 4096, USED = 4000 };
 static ucontext_t back, contexts[COUNT];
 static void *back_sp, *stack_pointers[COUNT];
-static int wrong, own_switch;
+static int wrong, own_switch, use = USED;
 
 /* Saves what a call preserves, exchanges stacks. */
 void exchange(void **save, void *load);
@@ -30,9 +30,9 @@ static void pass_on(int k)
 
 static void body(int k)
 {
-	volatile char used[USED];
+	volatile char used[use];
 	struct node *only = NULL;
-	memset((char *)used, k, sizeof used);
+	memset((char *)used, k, use);
 	for (long i = 0;; i++) {
 		struct node *fresh = malloc(sizeof *fresh + (size_t)i % 50 * 8);
 		fresh->value = i;
@@ -45,7 +45,7 @@ static void body(int k)
 			only = dead->next;
 			free(dead);
 		}
-		for (int j = 0; j < USED; j++)
+		for (int j = 0; j < use; j++)
 			wrong += used[j] != (char)k;
 		pass_on(k);
 	}
@@ -93,9 +93,10 @@ static int run(int in_map, int by_hand)
 	return touched;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	int touched = 0;
+	use = argc > 1 ? atoi(argv[1]) : USED;
 	for (int i = 0; i < 4; i++)
 		touched += run(i & 1, i >> 1);
 	printf("%d wrong, %d bytes below stacks touched\n", wrong, touched);
