@@ -3,9 +3,9 @@
  *
  *   address ─▶ module (modules.c) ─▶ its file, mapped ─▶ symbols sorted by address, in a mapping of their own ─▶ binary search
  *
- * A module's symbols come from the first of these that has a table, and whose build id is the module's if it has one:
- *   1. /usr/lib/debug/.build-id/xx/yyyy.debug
- *   2. the file that was mapped (.symtab, or .dynsym of a stripped one)
+ * A module's symbols are those of the file that was mapped, if its build id is still the module's: .symtab, or .dynsym of a stripped one. Files of
+ * debug packages are the command's business: reading libc's, of 4 MB, took ten times what a subshell takes, and ids of sites would
+ * change with the packages that are installed.
  * The vdso is read from memory. KEPT modules are held at a time, the one that was not used for longest makes room; symbols_drop lets go of
  * all. A file that is not to be had, or is another one by now, leaves its module nameless: asked once, then remembered.
  *
@@ -114,18 +114,6 @@ static bool take_file(struct kept *k, const struct module *m, const char *path)
 	return false;
 }
 
-static bool take_debug_file(struct kept *k, const struct module *m)
-{
-	char path[128];
-	size_t n = text_format(path, sizeof path, "/usr/lib/debug/.build-id/");
-	if (m->build_id_size < 2)
-		return false;
-	for (unsigned i = 0; i < m->build_id_size; i++)
-		n += text_format(path + n, sizeof path - n, i == 1 ? "/%02x" : "%02x", (unsigned)m->build_id[i]);
-	text_format(path + n, sizeof path - n, ".debug");
-	return take_file(k, m, path);
-}
-
 static struct kept *kept_of(uint32_t module)
 {
 	struct kept *k = kept;
@@ -143,7 +131,7 @@ static struct kept *kept_of(uint32_t module)
 	k->used = ++clock;
 	if (strcmp(m->path, "[vdso]") == 0)
 		take(k, m, (const uint8_t *)m->low, align_up(m->high, 4096) - m->low); /* its sections are told behind its segment */
-	else if (!take_debug_file(k, m))
+	else
 		take_file(k, m, m->path);
 	return k;
 }

@@ -1,5 +1,5 @@
 /*
- * Names of code, from .symtab or .dynsym of the module's file, or its debug file under /usr/lib/debug/.build-id. For reports, never from
+ * Names of code, from .symtab or .dynsym of the module's file. For reports, never from
  * inside malloc: files are opened and mapped by raw system calls, and unmapped by symbols_drop.
  */
 #ifndef CGC_BACKTRACE_SYMBOLS_H

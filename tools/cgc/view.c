@@ -114,7 +114,7 @@ static void add_series(struct view_site *site, const struct view_point *p, size_
 	while (first < last && first[1].at_ns <= from_ns)
 		first++; /* the newest one that stands at the window's start or before it */
 	site->sampled_over_time = true;
-	site->grown += (int64_t)(last->live.bytes - first->live.bytes);
+	site->grown = (int64_t)((uint64_t)site->grown + last->live.bytes - first->live.bytes); /* damaged files may wrap around */
 	if (last->at_ns > first->at_ns)
 		site->rate += (double)(int64_t)(last->live.bytes - first->live.bytes) / ((double)(last->at_ns - first->at_ns) / 1e9);
 }
