@@ -51,6 +51,8 @@ void symbols_drop(void)
 		let_go(&kept[i]);
 }
 
+void symbols_forked(void) { memset(kept, 0, sizeof kept); }
+
 /* The file's bytes in a mapping of `*room` bytes. NULL: it can't be read. */
 static uint8_t *file_read(const char *path, size_t *size, size_t *room)
 {

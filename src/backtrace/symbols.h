@@ -13,5 +13,7 @@ bool symbols_find(uintptr_t address, const char **name, uintptr_t *offset);
 /* As symbols_find, for a depot node, whose module may be closed or replaced since. */
 bool symbols_of_node(uint32_t node, const char **name, uintptr_t *offset, const char **module);
 void symbols_drop(void);
+/* In a child of fork, when another thread was at it: its mappings are left. */
+void symbols_forked(void);
 
 #endif

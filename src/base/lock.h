@@ -29,6 +29,7 @@ void lock_take(struct lock *l);  /* waits */
 bool lock_try(struct lock *l);   /* never waits; true: held now */
 void lock_drop(struct lock *l);
 bool lock_any_held(void);        /* by this thread: for handlers, which may have interrupted whoever holds what they need */
+static inline bool lock_is_held(const struct lock *l) { return load_relaxed(&l->word); } /* by anybody */
 void lock_reset(struct lock *l); /* in a forked child only: free whatever its holder was */
 
 #endif

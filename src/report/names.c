@@ -42,7 +42,16 @@ void names_unlock(void)
 
 void names_unlock_keeping(void) { lock_drop(&lock); }
 
-void names_forked(void) { lock_reset(&lock); }
+/* Tables that somebody was changing, who is not here, are as they were at some instruction: they are begun anew. */
+void names_forked(void)
+{
+	if (lock_is_held(&lock)) {
+		symbols_forked();
+		ids = NULL;
+		ids_room = 0;
+	}
+	lock_reset(&lock);
+}
 
 const char *names_last_part(const char *path)
 {
