@@ -86,7 +86,7 @@ static bool binary(struct machine *m, unsigned op)
 	case OP_mod: m->failed |= !b; r = m->failed ? 0 : a % b; break;
 	case OP_shl: r = b < 64 ? a << b : 0; break;
 	case OP_shr: r = b < 64 ? a >> b : 0; break;
-	case OP_shra: r = (uintptr_t)(sa >> (b < 64 ? b : 63)); break;
+	case OP_shra: b = b < 63 ? b : 63, r = sa < 0 ? ~(~a >> b) : a >> b; break;
 	case OP_eq: r = a == b; break;
 	case OP_ne: r = a != b; break;
 	case OP_ge: r = sa >= sb; break;

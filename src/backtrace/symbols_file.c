@@ -13,9 +13,7 @@
 #include <elf.h>
 #include <string.h>
 
-#if UINTPTR_MAX != UINT64_MAX
-#error "only ELF64 is read"
-#endif
+_Static_assert(sizeof(uintptr_t) == 8, "only ELF64 is read");
 #if defined __x86_64__
 enum { MACHINE = EM_X86_64 };
 #else

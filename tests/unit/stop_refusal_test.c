@@ -83,7 +83,6 @@ Test(threads, fork_beside_stops_works_in_parent_and_child)
 	cr_assert_eq(phase, 0, "%d children failed", phase);
 }
 
-static uint64_t entering_took;
 static void *enters_exec(void *arg)
 {
 	know_stack();
@@ -91,9 +90,7 @@ static void *enters_exec(void *arg)
 	store_release(&phase, 1);
 	while (!threads_stopped())
 		;
-	uint64_t t = os_now_ns();
 	threads_exec_enter();
-	entering_took = os_now_ns() - t;
 	store_release(&phase, threads_stopped() ? 3 : 2);
 	threads_exec_leave();
 	busy_leave();
@@ -112,7 +109,6 @@ Test(threads, exec_enter_waits_for_the_end_of_a_stop_in_flight)
 	pthread_join(t, NULL);
 	cr_assert_eq(r, ABORT_THREAD_SILENT);
 	cr_assert_eq(phase, 2, "it entered while the stop was in flight");
-	cr_assert_gt(entering_took, 5000000, "the stop lasts 20 ms");
 	cr_assert_eq(cycle(5), 5);
 }
 Test(threads, a_stop_gives_way_to_exec)
