@@ -335,14 +335,16 @@ __attribute__((visibility("hidden"))) long raw_call(long n, long a0, long a1, lo
 	struct call call = { n, { a0, a1, a2, a3, a4, a5 } }, *c = &call;
 	if (os_is_confined()) /* no stop cuts a call short any more, and we may make none of our own */
 		return make(c);
+	/* NOLINTBEGIN(bugprone-branch-clone): a table, row by row */
 	switch (n) {
 #define X(number, what) case number: return what;
-	WATCHED(X) /* NOLINT(bugprone-branch-clone): a table, row by row */
+	WATCHED(X)
 	SHARING(X)
 #undef X
 	default:
 		return make(c);
 	}
+	/* NOLINTEND(bugprone-branch-clone) */
 }
 
 /* Arguments stay where they are: for raw_call, the seventh is on the stack at the same place as for syscall. Without the real

@@ -122,8 +122,11 @@ static bool read_cie(const struct cfi_image *m, uintptr_t at, struct cie *cie)
 		read_u64(&c);
 		letters += 2;
 	}
-	if (version == 4 && (read_u8(&c) != sizeof(uintptr_t) || read_u8(&c) != 0))
-		return false;
+	if (version == 4) {
+		uint8_t address_size = read_u8(&c), segment_size = read_u8(&c);
+		if (address_size != sizeof(uintptr_t) || segment_size)
+			return false;
+	}
 	cie->code_align = read_uleb(&c);
 	cie->data_align = read_sleb(&c);
 	cie->ra = version == 1 ? read_u8(&c) : read_uleb(&c);

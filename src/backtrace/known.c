@@ -5,6 +5,7 @@ void known_read(struct known *k, struct walk *w, uintptr_t pc)
 {
 	struct rule r;
 	walk_rule(w, pc - 1, &r);
+	/* NOLINTNEXTLINE(bugprone-signed-char-misuse): offsets, no characters */
 	int fp = r.saved[MACHINE_FP], ra = MACHINE_LINK < 0 ? -1 : r.saved[MACHINE_LINK < 0 ? 0 : MACHINE_LINK], low;
 	k->pc = 0; /* a handler may leave for good between any two stores */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

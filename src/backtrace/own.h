@@ -61,6 +61,7 @@ BARE static inline __attribute__((always_inline)) bool own_skip(struct own_paths
 		p = &t->at[i];
 	}
 	*program_sp = sp + p->cfa;
+	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): registers are set by the assembly of capture_here */
 	*program_fp = p->fp ? *(const word_t *)(sp + p->fp) : f->reg[MACHINE_FP];
 	return true;
 }

@@ -146,7 +146,7 @@ static bool reduce(const struct cfi_row *row, const struct cfi_image *m, struct 
 	r->flags |= any && base_all ? RULE_FROM_BASE : 0;
 	if (MACHINE_LINK < 0 && !place_of(&row->saved[CFI_RA], m, r, &ra, &from_base))
 		return false;
-	r->ra = ra;
+	r->ra = ra; /* NOLINT(bugprone-signed-char-misuse): an offset, no character */
 	r->lowest = MACHINE_LINK < 0 && ra < r->lowest ? ra : r->lowest;
 	r->flags |= MACHINE_LINK < 0 && from_base ? RULE_RA_FROM_BASE : 0;
 	return r->flags & ~RULE_CALLED || (highest < 0 && (MACHINE_LINK >= 0 || ra == -1));

@@ -52,7 +52,7 @@ static bool line_holds(const char *line, uintptr_t address, const char **path)
 /* What is mapped at an address, as the kernel calls it. */
 static void write_mapping(char *buf, size_t cap, uintptr_t address)
 {
-	char piece[1024], line[512];
+	char piece[1024], line[512] = "";
 	const char *path;
 	size_t length = 0;
 	text_format(buf, cap, "memory that is no longer mapped");

@@ -111,7 +111,7 @@ int threads_signal(void) { return stop.signal; }
  * is not fetched by sigtimedwait: glibc's own signal of that number must reach its handler. */
 void threads_settle(void)
 {
-	uint64_t one = 1ull << (stop.signal - 1), saved, pending = one;
+	uint64_t one = 1ull << (stop.signal - 1), saved = 0, pending = one;
 	for (int tries = 0; pending & one && tries < 10; tries++) {
 		pending = 0;
 		if (syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&one, (long)&saved, 8) < 0)
