@@ -156,12 +156,18 @@ bool symbols_find(uintptr_t address, const char **name, uintptr_t *offset)
 	return module != MODULE_NONE && find_in(module, address, name, offset);
 }
 
+uint32_t symbols_module(uint32_t node)
+{
+	const struct depot_node *n = depot_get(node);
+	return n->module != MODULE_NONE ? n->module : modules_find(n->pc - 1);
+}
+
 bool symbols_of_node(uint32_t node, const char **name, uintptr_t *offset, const char **module)
 {
 	const struct depot_node *n = depot_get(node);
 	*offset = n->pc - 1;
 	*module = NULL;
-	uint32_t row = n->module != MODULE_NONE ? n->module : modules_find(n->pc - 1); /* listed since: dlopen does not tell of its end */
+	uint32_t row = symbols_module(node);
 	if (row == MODULE_NONE)
 		return false;
 	*module = modules_get(row)->path;

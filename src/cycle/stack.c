@@ -20,9 +20,8 @@ static void frame_print(uint32_t node)
 	if (!symbols_of_node(node, &name, &offset, &path))
 		name = "?";
 	const int length = (int)strcspn(name, "@"); /* without the version that linkers add in some tables: memcpy@@GLIBC_2.14 */
-	uint32_t row = depot_get(node)->module != MODULE_NONE ? depot_get(node)->module : modules_find(at);
 	if (path)
-		say_raw("      %-24.*s  %s+0x%lx\n", length, name, path, at - modules_get(row)->bias);
+		say_raw("      %-24.*s  %s+0x%lx\n", length, name, path, at - modules_get(symbols_module(node))->bias);
 	else
 		say_raw("      %-24.*s  0x%lx\n", length, name, at);
 }

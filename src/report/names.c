@@ -76,8 +76,7 @@ void names_frame(uint32_t node, struct frame_name *f)
 {
 	const struct depot_node *n = depot_get(node);
 	const uintptr_t call = n->pc - 1;
-	/* A constructor that dlopen runs allocates before its module is listed. */
-	const uint32_t row = n->module == MODULE_NONE ? modules_find(call) : n->module;
+	const uint32_t row = symbols_module(node);
 	*f = (struct frame_name){ .offset = call, .place = call, .pc = n->pc, .parent = n->parent, .row = row };
 	if (row == MODULE_NONE)
 		return;
@@ -86,8 +85,7 @@ void names_frame(uint32_t node, struct frame_name *f)
 	uintptr_t offset = 0;
 	f->module = m->path;
 	f->place = f->offset = call - m->bias;
-	const bool known = n->module == MODULE_NONE ? symbols_find(call, &name, &offset) : symbols_of_node(node, &name, &offset, &module);
-	if (known && name && *name) {
+	if (symbols_of_node(node, &name, &offset, &module) && *name) {
 		f->function = unversioned(name);
 		f->offset = offset;
 	}
