@@ -29,16 +29,7 @@ static uint32_t spins; /* atomic */
 
 static void *holds_in_register(void *arg)
 {
-	uintptr_t hidden = in_register();
-	kit_scrub();
-	__asm__ volatile("mov %[hidden], %%r13\n"
-	                 "movabs $0xA5C35A3C96E1C3A5, %%rax\n"
-	                 "xor %%rax, %%r13\n"
-	                 "xor %%eax, %%eax\n"
-	                 "movl $1, %[ready]\n"
-	                 "1: pause\n"
-	                 "jmp 1b"
-	                 : [ready] "=m"(spins) : [hidden] "r"(hidden) : "rax", "r13", "memory", "cc");
+	leak_spin(in_register(), &spins);
 	return arg;
 }
 
