@@ -35,20 +35,21 @@ void capture_count(const struct walk *w, size_t frames, bool cut)
 	add_relaxed(&loose.cut, cut);
 }
 
-void capture_add(struct backtrace_totals *t)
+void capture_add(struct backtrace_totals *t, const struct backtrace_totals *more)
 {
-	t->captures += load_relaxed(&loose.captures);
-	t->frames += load_relaxed(&loose.frames);
-	t->walked += load_relaxed(&loose.walked);
-	t->rule_misses += load_relaxed(&loose.rule_misses);
-	t->frame_pointer += load_relaxed(&loose.frame_pointer);
-	t->cut += load_relaxed(&loose.cut);
+	t->captures += load_relaxed(&more->captures);
+	t->frames += load_relaxed(&more->frames);
+	t->walked += load_relaxed(&more->walked);
+	t->suffix_hits += load_relaxed(&more->suffix_hits);
+	t->rule_misses += load_relaxed(&more->rule_misses);
+	t->frame_pointer += load_relaxed(&more->frame_pointer);
+	t->cut += load_relaxed(&more->cut);
 }
 
 void backtrace_totals(struct backtrace_totals *t)
 {
 	*t = (struct backtrace_totals){ 0 };
-	capture_add(t);
+	capture_add(t, &loose);
 	capture_threads_add(t);
 }
 

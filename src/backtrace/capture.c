@@ -376,15 +376,8 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 
 void capture_threads_add(struct backtrace_totals *t)
 {
-	for (const struct thread_stack *s = load_acquire(&all); s; s = s->next) {
-		t->captures += load_relaxed(&s->totals.captures);
-		t->frames += load_relaxed(&s->totals.frames);
-		t->walked += load_relaxed(&s->totals.walked);
-		t->suffix_hits += load_relaxed(&s->totals.suffix_hits);
-		t->rule_misses += load_relaxed(&s->totals.rule_misses);
-		t->frame_pointer += load_relaxed(&s->totals.frame_pointer);
-		t->cut += load_relaxed(&s->totals.cut);
-	}
+	for (const struct thread_stack *s = load_acquire(&all); s; s = s->next)
+		capture_add(t, &s->totals);
 }
 
 void capture_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))

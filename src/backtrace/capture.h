@@ -32,7 +32,8 @@ size_t capture_rest(struct walk *w, struct frame *f, uintptr_t *pcs, size_t most
 
 /* For captures without a struct thread_stack. */
 void capture_count(const struct walk *w, size_t frames, bool cut);
-void capture_add(struct backtrace_totals *t);
+/* Adds counters that others may be writing. */
+void capture_add(struct backtrace_totals *t, const struct backtrace_totals *more);
 /* Summed over threads (capture.c). */
 void capture_threads_add(struct backtrace_totals *t);
 void capture_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
