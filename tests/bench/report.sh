@@ -15,7 +15,8 @@ for a in "$@"; do
     --small) small=1 ;;
     -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "report.sh: option $a is unknown: --help lists them" >&2; exit 2 ;;
-    *) cases+=("$a") ;;
+    redis | sqlite3 | git | shell | python | perl | cc1plus) cases+=("$a") ;;
+    *) echo "report.sh: there is no case $a: --help lists them" >&2; exit 2 ;;
   esac
 done
 ((${#cases[@]})) || cases=(redis sqlite3 git shell python perl cc1plus)
@@ -78,23 +79,16 @@ git init -q repo && cd repo && for i in $(seq 1 400); do seq "$i" $((i + 300)) >
   for i in $(seq 1 2 400); do seq "$i" $((i + 400)) >"f$i"; done && git -c user.name=a -c user.email=a@b commit -qam two && cd .. || exit 1
 cc1plus=$(g++ -print-prog-name=cc1plus) && g++ -E cpp.cc -o cpp.ii || exit 1
 
-command_of() {
-  case $1 in
-    redis) echo "redis-server --port $port --bind 127.0.0.1 --dir $T --save  --daemonize no -- bash load.sh" ;;
-    sqlite3) echo "sqlite3 :memory: .read\ sql.sql" ;;
-    git) echo "git -C repo log --stat -p -M" ;;
-    shell) echo "bash shell.sh" ;;
-    python) echo "env PYTHONMALLOC=malloc /usr/bin/python3 py.py $n" ;;
-    perl) echo "perl perl.pl $n" ;;
-    cc1plus) echo "$cc1plus -quiet -O1 -fpreprocessed cpp.ii -o cpp.s" ;;
-  esac
-}
 run() { # CASE TOOL
-  local words=()
+  local words
   case $1 in
-    sqlite3) words=(sqlite3 :memory: ".read sql.sql") ;;
     redis) words=(redis-server --port "$port" --bind 127.0.0.1 --dir "$T" --save "" --daemonize no) ;;
-    *) read -ra words <<<"$(command_of "$1")" ;;
+    sqlite3) words=(sqlite3 :memory: ".read sql.sql") ;;
+    git) words=(git -C repo log --stat -p -M) ;;
+    shell) words=(bash shell.sh) ;;
+    python) words=(env PYTHONMALLOC=malloc /usr/bin/python3 py.py "$n") ;;
+    perl) words=(perl perl.pl "$n") ;;
+    cc1plus) words=("$cc1plus" -quiet -O1 -fpreprocessed cpp.ii -o cpp.s) ;;
   esac
   local load=()
   [[ $1 == redis ]] && load=(-- bash load.sh)
