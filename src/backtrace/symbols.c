@@ -16,7 +16,7 @@
 #include "backtrace/depot.h"
 #include "backtrace/modules.h"
 #include "backtrace/symbols_file.h"
-#include "base/text.h"
+#include "os/local.h"
 #include "os/os.h"
 
 #include <fcntl.h>
@@ -59,23 +59,14 @@ static uint8_t *file_read(const char *path, size_t *size, size_t *room)
 	int fd = os_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
 	if (fd < 0)
 		return NULL;
-	struct os_file what;
-	uint8_t *bytes = NULL, last;
-	size_t low = 0, high = FILE_MOST; /* the size by halves: no call of os.h tells it, and 30 reads of a byte cost less than one page */
-	if (os_file(fd, &what) && what.kind == OS_FILE_OTHER && os_pread(fd, &last, 1, FILE_MOST) == 0)
-		while (low < high) {
-			size_t middle = low + (high - low) / 2;
-			if (os_pread(fd, &last, 1, middle) == 1)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-	*size = low;
-	*room = align_up(low, 4096);
-	if (low)
+	uint8_t *bytes = NULL;
+	int64_t there = os_size(fd);
+	*size = there > 0 && (uint64_t)there <= FILE_MOST ? (size_t)there : 0;
+	*room = align_up(*size, 4096);
+	if (*size)
 		bytes = os_map(*room);
-	for (size_t at = 0; bytes && at < low;) {
-		long n = os_pread(fd, bytes + at, low - at, at);
+	for (size_t at = 0; bytes && at < *size;) {
+		long n = os_pread(fd, bytes + at, *size - at, at);
 		if (n <= 0) {
 			os_unmap(bytes, *room);
 			bytes = NULL;
