@@ -18,6 +18,8 @@
 	X(open) X(read) X(pread) X(pwrite) X(memfd) X(write) X(rename) X(unlink) X(faccessat) X(readlink) X(getdents) X(statx) X(fstat) X(ioctl) \
 	X(process_vm_readv) X(futex) X(clock) X(nanosleep) X(getrandom) X(uname) X(prlimit) X(arch_prctl) \
 	X(sigaction) X(sigprocmask) X(sigpending) X(sigaltstack) X(sigtimedwait) X(signal) X(tgkill) X(kill) \
+	X(mkdir) X(chmod) X(fcntl) X(socket) X(bind) X(listen) X(connect) X(accept) X(getsockopt) X(poll) X(recv) X(sendmsg) \
+	X(timer_create) X(timer_settime) \
 	/* failures: */ \
 	X(ack) X(late_ack) X(lost_signal) X(task_list) X(maps) X(pagemap) \
 	/* mutants: roots left out */ \

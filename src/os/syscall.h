@@ -21,7 +21,7 @@ struct call_failure {
  * The errors are such as the kernel or a seccomp filter gives for a correct call. Not EFAULT for process_vm_readv, nor EIO for
  * reads of /proc/self/mem: those are answers (nothing can be read there), which must not be given for memory that is there.
  *
- * Left out are getpid, getppid, gettid, geteuid, sched_yield and exit_group, which have no failure, and close, which closes whatever it answers.
+ * Left out are getpid, getppid, gettid, geteuid, sched_yield, exit_group and timer_delete, which have no failure, and close, which closes whatever it answers.
  */
 static inline __attribute__((always_inline)) struct call_failure call_failure(long n)
 {
@@ -63,6 +63,20 @@ static inline __attribute__((always_inline)) struct call_failure call_failure(lo
 	case SYS_rt_tgsigqueueinfo: return (struct call_failure){ FAULT_signal, EPERM };
 	case SYS_tgkill: return (struct call_failure){ FAULT_tgkill, EPERM };
 	case SYS_kill: return (struct call_failure){ FAULT_kill, EPERM };
+	case SYS_mkdirat: return (struct call_failure){ FAULT_mkdir, EACCES };
+	case SYS_fchmodat: return (struct call_failure){ FAULT_chmod, EPERM };
+	case SYS_fcntl: return (struct call_failure){ FAULT_fcntl, EMFILE };
+	case SYS_socket: return (struct call_failure){ FAULT_socket, EMFILE };
+	case SYS_bind: return (struct call_failure){ FAULT_bind, EACCES };
+	case SYS_listen: return (struct call_failure){ FAULT_listen, EACCES };
+	case SYS_connect: return (struct call_failure){ FAULT_connect, EACCES };
+	case SYS_accept4: return (struct call_failure){ FAULT_accept, EMFILE };
+	case SYS_getsockopt: return (struct call_failure){ FAULT_getsockopt, EACCES };
+	case SYS_ppoll: return (struct call_failure){ FAULT_poll, ENOMEM };
+	case SYS_recvfrom: return (struct call_failure){ FAULT_recv, EIO };
+	case SYS_sendmsg: return (struct call_failure){ FAULT_sendmsg, ENOMEM };
+	case SYS_timer_create: return (struct call_failure){ FAULT_timer_create, EAGAIN };
+	case SYS_timer_settime: return (struct call_failure){ FAULT_timer_settime, EINVAL };
 	default: return (struct call_failure){ -1, 0 };
 	}
 }

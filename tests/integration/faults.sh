@@ -56,16 +56,24 @@ out_of_memory() { # STATUS STDERR LOGS...
 declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../ [nanosleep]=task_list@5../ [unlink]=rename@1../)
 file=":mode=report:snapshot=$T/snapshot.cgc"
 declare -A with=([rename]=$file [unlink]=$file [faccessat]=:mode=report:report_on=exec [pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
+# Those of a program that can be asked; some happen only while somebody asks, and then in the program that lives longer, one where an exec
+# finds the socket of the image before.
+export XDG_RUNTIME_DIR=$T/run
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+${CC:-cc} -O1 -w "$here/control/ask.c" -o "$T/ask" || bad "the client compiles"
+for name in mkdir chmod fcntl socket bind listen connect accept getsockopt poll recv sendmsg timer_create timer_settime; do with[$name]=:mode=report:listen=1:interval=1s; done
+declare -A asked=([accept]=1 [getsockopt]=1 [poll]=1 [recv]=1 [sendmsg]=1) through=([connect]=env)
 turn=$(($(date +%j | sed 's/^0*//') % 9)) number=0 runs=0
 for name in "${names[@]}"; do
   wrong=() hits=0
+  [[ -z ${asked[$name]:-} ]] || { mkdir -pm 700 "$XDG_RUNTIME_DIR/cgc"; "$T/ask" -hammer "$XDG_RUNTIME_DIR/cgc" "$T/asked" >"$T/hammer" 2>&1 & }
   for window in "${windows[@]}"; do
     for p in "${!command[@]}"; do
       number=$((number + 1))
-      [[ -n ${ALL:-} || $# -gt 0 ]] || [[ $p$window == every_call@1.. ]] || ((number % 9 == turn)) || continue
+      [[ -n ${ALL:-} || $# -gt 0 ]] || [[ $p$window == every_call@1.. || ($window == @1.. && -n ${asked[$name]:-}) ]] || ((number % 9 == turn)) || continue
       runs=$((runs + 1))
       # shellcheck disable=SC2086
-      ${wrapper[$name]:-} timeout -k 3 60 env LD_PRELOAD="$LIB" CGC_OPTIONS="stress=30:stats=1:log_path=$T/logs/%p:fault=${besides[$name]:-}$name$window${with[$name]:-}" ${command[$p]} >"$T/out" 2>"$T/err" </dev/null
+      ${wrapper[$name]:-} timeout -k 3 60 env LD_PRELOAD="$LIB" CGC_OPTIONS="stress=30:stats=1:log_path=$T/logs/%p:fault=${besides[$name]:-}$name$window${with[$name]:-}" ${through[$name]:-} ${command[$p]} >"$T/out" 2>"$T/err" </dev/null
       status=$?
       if ((status != expected[$p])) || ! cmp -s "$T/out" "$T/$p.plain"; then
         if [[ $name == mmap && $window == *.. ]] && out_of_memory $status "$T/err" "$T"/logs/*; then :
@@ -75,6 +83,7 @@ for name in "${names[@]}"; do
       rm -f "$T"/logs/*
     done
   done
+  [[ -z ${asked[$name]:-} ]] || { touch "$T/asked"; wait; rm "$T/asked"; }
   # the statistics cannot tell that they could not be written, nor what happened before an exec
   ((hits || ${#wrong[@]})) || [[ $name == write || $name == sigtimedwait || $name == faccessat ]] || wrong+=("it never happened")
   if ((${#wrong[@]})); then bad "$name: ${wrong[0]} (and $((${#wrong[@]} - 1)) more)"; else ok "$name"; fi
