@@ -17,6 +17,7 @@
  */
 #include "backtrace/modules.h"
 #include "backtrace/leave.h"
+#include "base/sort.h"
 #include "base/text.h"
 #include "os/os.h"
 
@@ -329,16 +330,9 @@ static void take_vdso(void)
 
 /* -- step 3 -- */
 
-static void sort(void)
+static bool before(const void *a, const void *b, const void *unused)
 {
-	for (uint32_t gap = found_count / 2; gap; gap /= 2)
-		for (uint32_t i = gap; i < found_count; i++) {
-			struct place p = found[i];
-			uint32_t at = i;
-			for (; at >= gap && found[at - gap].low > p.low; at -= gap)
-				found[at] = found[at - gap];
-			found[at] = p;
-		}
+	return ((const struct place *)a)->low < ((const struct place *)b)->low;
 }
 
 /* The first of the sorted places that ends above `address`. */
@@ -419,7 +413,8 @@ static void list_once(void)
 	}
 	if (!changed)
 		return;
-	sort();
+	struct place moving;
+	sort_by(found, found_count, sizeof moving, before, NULL, &moving);
 	add_closed();
 	show();
 	__atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);

@@ -9,6 +9,7 @@
  * a damaged file may leave them unaligned.
  */
 #include "backtrace/symbols_file.h"
+#include "base/sort.h"
 
 #include <elf.h>
 #include <string.h>
@@ -95,35 +96,10 @@ static unsigned worth(const Elf64_Sym *s)
 	return (s->st_size ? 4u : 0u) + (ELF64_ST_TYPE(s->st_info) != STT_NOTYPE ? 2u : 0u) + (ELF64_ST_BIND(s->st_info) != STB_LOCAL ? 1u : 0u);
 }
 
-static bool before(const struct symbol *a, const struct symbol *b)
+static bool before(const void *one, const void *other, const void *unused)
 {
+	const struct symbol *a = one, *b = other;
 	return a->address != b->address ? a->address < b->address : a->worth > b->worth;
-}
-
-/* Heap sort: no recursion and no bad case, whoever made the file. */
-static void sift(struct symbol *s, size_t root, size_t count)
-{
-	struct symbol moved = s[root];
-	for (size_t child; (child = 2 * root + 1) < count; root = child) {
-		if (child + 1 < count && before(&s[child], &s[child + 1]))
-			child++;
-		if (!before(&moved, &s[child]))
-			break;
-		s[root] = s[child];
-	}
-	s[root] = moved;
-}
-
-static void sort(struct symbol *s, size_t count)
-{
-	for (size_t i = count / 2; i-- > 0;)
-		sift(s, i, count);
-	for (size_t end = count; end > 1;) {
-		struct symbol last = s[--end];
-		s[end] = s[0];
-		s[0] = last;
-		sift(s, 0, end);
-	}
 }
 
 size_t symbol_file_read(const struct symbol_file *f, struct symbol *out, size_t most)
@@ -139,7 +115,8 @@ size_t symbol_file_read(const struct symbol_file *f, struct symbol *out, size_t 
 			continue;
 		out[n++] = (struct symbol){ s.st_value, s.st_size, s.st_name, worth(&s) };
 	}
-	sort(out, n);
+	struct symbol moving;
+	sort_by(out, n, sizeof moving, before, NULL, &moving);
 	for (size_t i = 0; i < n; i++)
 		if (!kept || out[kept - 1].address != out[i].address)
 			out[kept++] = out[i];

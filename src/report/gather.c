@@ -9,6 +9,7 @@
 #include "heap/sites.h"
 #include "os/os.h"
 #include "roots/roots.h"
+#include "base/sort.h"
 
 enum { FIRST_BYTES = 64 * 1024, NO_ROW = UINT32_MAX };
 
@@ -195,36 +196,11 @@ static uint64_t weight(const struct report_site *s)
 }
 
 /* Largest loss first, then what is largest at all; sites that are equal in the order they were met in, which s.id holds meanwhile. */
-static bool before(const struct report_site *a, const struct report_site *b)
+static bool before(const void *one, const void *other, const void *unused)
 {
+	const struct report_site *a = one, *b = other;
 	uint64_t x = weight(a), y = weight(b), i = a->s.kind[KIND_REACHABLE].bytes, j = b->s.kind[KIND_REACHABLE].bytes;
 	return x != y ? x > y : i != j ? i > j : a->s.id < b->s.id;
-}
-
-static void sift(struct report_site *at, size_t root, size_t count)
-{
-	struct report_site moving = at[root];
-	for (size_t child; (child = 2 * root + 1) < count; root = child) {
-		if (child + 1 < count && before(&at[child], &at[child + 1]))
-			child++;
-		if (!before(&moving, &at[child]))
-			break;
-		at[root] = at[child];
-	}
-	at[root] = moving;
-}
-
-/* Heap sort: no recursion, no bad case. */
-static void sort(struct report_site *at, size_t count)
-{
-	for (size_t i = count / 2; i-- > 0;)
-		sift(at, i, count);
-	for (size_t i = count; i-- > 1;) {
-		struct report_site last = at[i];
-		at[i] = at[0];
-		at[0] = last;
-		sift(at, 0, i);
-	}
 }
 
 static uint32_t main_rule(const struct row *row)
@@ -315,7 +291,8 @@ void gather_end(void)
 	}
 	for (uint32_t i = 0; i < r->count; i++)
 		r->sites[i] = summed(&g.rows[i], i);
-	sort(r->sites, r->count);
+	struct report_site moving;
+	sort_by(r->sites, r->count, sizeof moving, before, NULL, &moving);
 	renumber();
 	total_up();
 	drop_tables();

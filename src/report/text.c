@@ -17,6 +17,7 @@
 #include "report/program.h"
 #include "report/report.h"
 #include "base/options.h"
+#include "base/sort.h"
 #include "base/text.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
@@ -157,39 +158,12 @@ static void print_leak(unsigned number, const struct report *r, uint32_t site)
 /* ---- all of them ---- */
 
 /* Larger first; of equal ones the lower id, so that the order is the same in each run. */
-static bool before(const struct report *r, uint32_t a, uint32_t b)
+static bool before(const void *one, const void *other, const void *report)
 {
-	uint64_t x = leak_bytes(&r->sites[a]), y = leak_bytes(&r->sites[b]);
-	return x != y ? x > y : r->sites[a].s.id < r->sites[b].s.id;
-}
-
-static void sink_down(const struct report *r, uint32_t *heap, uint32_t at, uint32_t n)
-{
-	for (;;) {
-		uint32_t last = at, left = 2 * at + 1;
-		for (uint32_t child = left; child < n && child < left + 2; child++)
-			if (before(r, heap[last], heap[child]))
-				last = child;
-		if (last == at)
-			return;
-		uint32_t swap = heap[at];
-		heap[at] = heap[last];
-		heap[last] = swap;
-		at = last;
-	}
-}
-
-/* Heap sort: no recursion, no memory. */
-static void sort(const struct report *r, uint32_t *order, uint32_t n)
-{
-	for (uint32_t i = n / 2; i-- > 0;)
-		sink_down(r, order, i, n);
-	for (uint32_t i = n; i-- > 1;) {
-		uint32_t swap = order[0];
-		order[0] = order[i];
-		order[i] = swap;
-		sink_down(r, order, 0, i);
-	}
+	const struct report_site *a = &((const struct report *)report)->sites[*(const uint32_t *)one];
+	const struct report_site *b = &((const struct report *)report)->sites[*(const uint32_t *)other];
+	uint64_t x = leak_bytes(a), y = leak_bytes(b);
+	return x != y ? x > y : a->s.id < b->s.id;
 }
 
 static void print_leaks(const struct report *r, uint32_t leaks)
@@ -203,7 +177,8 @@ static void print_leaks(const struct report *r, uint32_t leaks)
 	for (uint32_t i = 0; i < r->count && n < leaks; i++)
 		if (is_leak(&r->sites[i]))
 			order[n++] = i;
-	sort(r, order, n);
+	uint32_t moving;
+	sort_by(order, n, sizeof moving, before, r, &moving);
 	const uint32_t most = options.lsan.max_leaks ? options.lsan.max_leaks : LEAKS_MOST;
 	for (uint32_t i = 0; i < n && i < most; i++)
 		print_leak(i + 1, r, order[i]);

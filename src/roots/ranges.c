@@ -1,5 +1,6 @@
 /* Sets of address ranges in own mappings: added in any order, sorted once, then looked up by halving. */
 #include "roots/inside.h"
+#include "base/sort.h"
 #include "os/os.h"
 
 enum { FIRST_ROOM = 1024 };
@@ -27,32 +28,17 @@ void ranges_add(struct ranges *r, uintptr_t low, uintptr_t high)
 	r->at[r->count++] = (struct range){ low, high };
 }
 
-/* Heap sort: no recursion, no extra memory, no bad case. */
-static void sift(struct range *at, size_t root, size_t count)
+static bool before(const void *a, const void *b, const void *unused)
 {
-	struct range moving = at[root];
-	for (size_t child; (child = 2 * root + 1) < count; root = child) {
-		if (child + 1 < count && at[child].low < at[child + 1].low)
-			child++;
-		if (moving.low >= at[child].low)
-			break;
-		at[root] = at[child];
-	}
-	at[root] = moving;
+	return ((const struct range *)a)->low < ((const struct range *)b)->low;
 }
 
 void ranges_sort(struct ranges *r)
 {
+	struct range moving;
 	if (!r->count)
 		return;
-	for (size_t i = r->count / 2; i-- > 0;)
-		sift(r->at, i, r->count);
-	for (size_t i = r->count - 1; i > 0; i--) {
-		struct range last = r->at[i];
-		r->at[i] = r->at[0];
-		r->at[0] = last;
-		sift(r->at, 0, i);
-	}
+	sort_by(r->at, r->count, sizeof moving, before, NULL, &moving);
 	size_t kept = 0;
 	for (size_t i = 1; i < r->count; i++) {
 		if (r->at[i].low > r->at[kept].high)
