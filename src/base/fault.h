@@ -19,7 +19,7 @@
 	X(process_vm_readv) X(futex) X(clock) X(nanosleep) X(getrandom) X(uname) X(prlimit) X(arch_prctl) \
 	X(sigaction) X(sigprocmask) X(sigpending) X(sigaltstack) X(sigtimedwait) X(signal) X(tgkill) X(kill) \
 	X(mkdir) X(chmod) X(fcntl) X(socket) X(bind) X(listen) X(connect) X(accept) X(getsockopt) X(poll) X(recv) X(sendmsg) \
-	X(timer_create) X(timer_settime) \
+	X(timer_create) X(timer_settime) X(clone) X(wait) X(kcmp) X(process_vm_writev) \
 	/* failures: */ \
 	X(ack) X(late_ack) X(lost_signal) X(task_list) X(maps) X(pagemap) \
 	/* mutants: roots left out */ \

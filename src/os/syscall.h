@@ -21,7 +21,8 @@ struct call_failure {
  * The errors are such as the kernel or a seccomp filter gives for a correct call. Not EFAULT for process_vm_readv, nor EIO for
  * reads of /proc/self/mem: those are answers (nothing can be read there), which must not be given for memory that is there.
  *
- * Left out are getpid, getppid, gettid, geteuid, sched_yield, exit_group and timer_delete, which have no failure, and close, which closes whatever it answers.
+ * Left out are getpid, getppid, gettid, geteuid, sched_yield, exit_group and timer_delete, which have no failure, close, which closes whatever it answers, and
+ * execve, which is called before options are read (preload/aside.c).
  */
 static inline __attribute__((always_inline)) struct call_failure call_failure(long n)
 {
@@ -75,6 +76,10 @@ static inline __attribute__((always_inline)) struct call_failure call_failure(lo
 	case SYS_ppoll: return (struct call_failure){ FAULT_poll, ENOMEM };
 	case SYS_recvfrom: return (struct call_failure){ FAULT_recv, EIO };
 	case SYS_sendmsg: return (struct call_failure){ FAULT_sendmsg, ENOMEM };
+	case SYS_clone: return (struct call_failure){ FAULT_clone, EAGAIN };
+	case SYS_wait4: return (struct call_failure){ FAULT_wait, ECHILD };
+	case SYS_kcmp: return (struct call_failure){ FAULT_kcmp, EPERM };
+	case SYS_process_vm_writev: return (struct call_failure){ FAULT_process_vm_writev, EPERM };
 	case SYS_timer_create: return (struct call_failure){ FAULT_timer_create, EAGAIN };
 	case SYS_timer_settime: return (struct call_failure){ FAULT_timer_settime, EINVAL };
 	default: return (struct call_failure){ -1, 0 };
