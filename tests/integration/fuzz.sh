@@ -2,14 +2,14 @@
 # The libFuzzer targets of tests/fuzz, with ASan and UBSan, two at a time: what reads text or files of others, and the heap itself.
 #
 #   fuzz.sh [TARGET...]
-#   FUZZ_SECONDS=60   for each target (1800 with ALL=1)
+#   FUZZ_SECONDS=60   for each target (3600 with ALL=1)
 #   FUZZ_CORPUS=dir   keeps what was found interesting, one folder a target, and goes on from there
 #
 # A build of its own, in $PROGRAMS/fuzz, with clang. The seeds are made here: real maps, stat files and small programs, options
 # as people write them. An input that breaks a target is kept beside that build and named.
 set -u
 . "$(dirname "$0")/lib.sh"
-seconds=${FUZZ_SECONDS:-${ALL:+1800}}
+seconds=${FUZZ_SECONDS:-${ALL:+3600}}
 seconds=${seconds:-60}
 targets=(options suppress maps stat elf symbols snapshot text heap cfi control)
 (($#)) && targets=("$@")
