@@ -1,7 +1,11 @@
 /*
  * Names of code, for reports made inside the process.
  *
- *   address ─▶ module (modules.c) ─▶ its file, mapped ─▶ symbols sorted by address, in a mapping of their own ─▶ binary search
+ *   address ─▶ module (modules.c) ─▶ its file's symbol table ─▶ the first FEW questions: all of the table is gone through
+ *                                                           ─▶ more of them: sorted by address, in a mapping of its own; binary search
+ *
+ * A short program that leaks in two places asks ten times in all, and to sort libc's table would take longer than it runs. Of a file only its headers,
+ * notes and one table with its names are read, each to its own place in a mapping as long as the file, whose other pages nobody touches.
  *
  * A module's symbols are those of the file that was mapped, if its build id is still the module's: .symtab, or .dynsym of a stripped one. Files of
  * debug packages are the command's business: reading libc's, of 4 MB, took ten times what a subshell takes, and ids of sites would
@@ -10,7 +14,7 @@
  * all. A file that is not to be had, or is another one by now, leaves its module nameless: asked once, then remembered.
  *
  * One thread at a time. Files are opened and read by raw system calls into mappings of our own (a mapped file that somebody truncates
- * would kill the program with SIGBUS), at most FILE_MOST bytes.
+ * would kill the program with SIGBUS), of at most FILE_MOST bytes.
  */
 #include "backtrace/symbols.h"
 #include "backtrace/depot.h"
@@ -22,26 +26,34 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { KEPT = 64 };
+enum { KEPT = 64, FEW = 24 };
 #define FILE_MOST ((size_t)1 << 30)
 
 static struct kept {
 	uint32_t module;           /* row + 1; 0: free */
 	uint32_t used;             /* the clock at the last question */
-	uint8_t *bytes;            /* the file, or NULL: nothing is known of this module */
+	uint32_t questions;
+	uint8_t *bytes;            /* the file, as far as it is read, or NULL */
 	size_t room;
-	struct symbol *symbols;
-	size_t symbols_room, count;
-	const char *names;
+	struct symbol_file file;   /* without a table: nothing is known of this module */
+	struct symbol *sorted;     /* NULL: not yet */
+	size_t sorted_room, count;
 } kept[KEPT];
 static uint32_t clock;
 
-static void let_go(struct kept *k)
+static void drop_file(struct kept *k)
 {
 	if (k->bytes)
 		os_unmap(k->bytes, k->room);
-	if (k->symbols)
-		os_unmap(k->symbols, k->symbols_room);
+	k->bytes = NULL;
+	k->file = (struct symbol_file){ 0 };
+}
+
+static void let_go(struct kept *k)
+{
+	drop_file(k);
+	if (k->sorted)
+		os_unmap(k->sorted, k->sorted_room);
 	*k = (struct kept){ 0 };
 }
 
@@ -53,58 +65,48 @@ void symbols_drop(void)
 
 void symbols_forked(void) { memset(kept, 0, sizeof kept); }
 
-/* The file's bytes in a mapping of `*room` bytes. NULL: it can't be read. */
-static uint8_t *file_read(const char *path, size_t *size, size_t *room)
-{
-	int fd = os_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
-	if (fd < 0)
-		return NULL;
-	uint8_t *bytes = NULL;
-	int64_t there = os_size(fd);
-	*size = there > 0 && (uint64_t)there <= FILE_MOST ? (size_t)there : 0;
-	*room = align_up(*size, 4096);
-	if (*size)
-		bytes = os_map(*room);
-	for (size_t at = 0; bytes && at < *size;) {
-		long n = os_pread(fd, bytes + at, *size - at, at);
-		if (n <= 0) {
-			os_unmap(bytes, *room);
-			bytes = NULL;
-		}
-		at += (size_t)n;
-	}
-	os_close(fd);
-	return bytes;
-}
+struct source {
+	int fd;
+	uint8_t *bytes;
+};
 
-/* Reads the symbols of `size` bytes into k. false: there are none, or the file is not the module's. */
-static bool take(struct kept *k, const struct module *m, const uint8_t *bytes, size_t size)
+static bool load(void *arg, uint64_t offset, uint64_t n)
 {
-	struct symbol_file f;
-	if (!symbol_file_open(&f, bytes, size) || !f.count)
-		return false;
-	if (m->build_id_size && (f.build_id_size != m->build_id_size || memcmp(f.build_id, m->build_id, f.build_id_size) != 0))
-		return false;
-	k->symbols_room = align_up(f.count * sizeof *k->symbols, 4096);
-	k->symbols = os_map(k->symbols_room);
-	if (!k->symbols)
-		return false;
-	k->count = symbol_file_read(&f, k->symbols, f.count);
-	k->names = f.names;
+	const struct source *from = arg;
+	for (uint64_t done = 0; done < n;) {
+		long r = os_pread(from->fd, from->bytes + offset + done, n - done, offset + done);
+		if (r <= 0)
+			return false;
+		done += (uint64_t)r;
+	}
 	return true;
 }
 
-static bool take_file(struct kept *k, const struct module *m, const char *path)
+/* Finds the table of `size` bytes. Without one k->file is empty; so it is of a file that is not the module's. */
+static void take(struct kept *k, const struct module *m, const uint8_t *bytes, size_t size, struct source *from)
 {
-	size_t size;
-	k->bytes = file_read(path, &size, &k->room);
-	if (!k->bytes)
-		return false;
-	if (take(k, m, k->bytes, size))
-		return true;
-	os_unmap(k->bytes, k->room);
-	k->bytes = NULL;
-	return false;
+	struct symbol_file *f = &k->file;
+	if (!symbol_file_open(f, bytes, size, from ? load : NULL, from) || (m->build_id_size && (f->build_id_size != m->build_id_size ||
+	    memcmp(f->build_id, m->build_id, f->build_id_size) != 0)))
+		*f = (struct symbol_file){ 0 };
+	f->load = NULL; /* the table and its names are there, and nothing else is looked at */
+}
+
+static void take_file(struct kept *k, const struct module *m, const char *path)
+{
+	struct source from = { .fd = os_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0) };
+	if (from.fd < 0)
+		return;
+	const int64_t size = os_size(from.fd);
+	if (size > 0 && (uint64_t)size <= FILE_MOST) {
+		k->room = align_up((size_t)size, 4096);
+		k->bytes = from.bytes = os_map(k->room);
+	}
+	if (k->bytes)
+		take(k, m, k->bytes, (size_t)size, &from);
+	if (!k->file.count)
+		drop_file(k);
+	os_close(from.fd);
 }
 
 static struct kept *kept_of(uint32_t module)
@@ -123,21 +125,40 @@ static struct kept *kept_of(uint32_t module)
 	k->module = module + 1;
 	k->used = ++clock;
 	if (strcmp(m->path, "[vdso]") == 0)
-		take(k, m, (const uint8_t *)m->low, align_up(m->high, 4096) - m->low); /* its sections are told behind its segment */
+		take(k, m, (const uint8_t *)m->low, align_up(m->high, 4096) - m->low, NULL); /* its sections are told behind its segment */
 	else
 		take_file(k, m, m->path);
 	return k;
 }
 
+/* false: there is no memory, so the table is gone through as before. */
+static bool sort(struct kept *k)
+{
+	if (k->sorted)
+		return true;
+	k->sorted_room = align_up(k->file.count * sizeof *k->sorted, 4096);
+	k->sorted = os_map(k->sorted_room);
+	k->count = k->sorted ? symbol_file_read(&k->file, k->sorted, k->file.count) : 0;
+	return k->sorted != NULL;
+}
+
 static bool find_in(uint32_t module, uintptr_t address, const char **name, uintptr_t *offset)
 {
-	uintptr_t bias = modules_get(module)->bias;
-	const struct kept *k = kept_of(module);
-	const struct symbol *s = symbol_search(k->symbols, k->count, address - bias);
-	*offset = address - bias - (s ? s->address : 0);
-	if (s)
-		*name = k->names + s->name;
-	return s != NULL;
+	struct kept *k = kept_of(module);
+	struct symbol found;
+	const struct symbol *s = NULL;
+	*offset = address - modules_get(module)->bias;
+	if (!k->file.count)
+		return false;
+	if (++k->questions > FEW && sort(k))
+		s = symbol_search(k->sorted, k->count, *offset);
+	else if (symbol_file_find(&k->file, *offset, &found))
+		s = &found;
+	if (!s)
+		return false;
+	*offset -= s->address;
+	*name = k->file.names + s->name;
+	return true;
 }
 
 bool symbols_find(uintptr_t address, const char **name, uintptr_t *offset)

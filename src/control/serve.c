@@ -75,7 +75,7 @@ static void hello(struct answer *a)
 static void snapshot(struct answer *a, const struct request *r)
 {
 	struct report report;
-	report_take(&report, (r->blocks ? REPORT_BLOCKS : 0u) | (r->reachable ? REPORT_REACHABLE : 0u));
+	report_take(&report, REPORT_SITES | (r->blocks ? REPORT_BLOCKS : 0u) | (r->reachable ? REPORT_REACHABLE : 0u));
 	int error = report_write(&report, a->file, "demand");
 	report_drop(&report);
 	if (error) {

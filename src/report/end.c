@@ -160,10 +160,10 @@ uint64_t report_tell(const char *why)
 	struct report r;
 	const bool file = options.snapshot[0], folder = options.snapshot_dir[0];
 	report_suppress_begin();
-	report_take(&r, file || folder || options.lsan.objects ? REPORT_BLOCKS : 0);
+	report_take(&r, (file || folder ? REPORT_BLOCKS | REPORT_SITES : options.lsan.objects ? REPORT_BLOCKS : 0u) | (copied ? REPORT_OF_CHILD : 0u));
 	const uint64_t lost = r.total[KIND_DEFINITE].blocks + r.total[KIND_INDIRECT].blocks;
 	bool saved = file || folder;
-	if (copied && r.complete && !lost && !r.total[KIND_POSSIBLE].blocks) {
+	if (copied && r.complete && !report_has_loss(&r)) {
 		report_drop(&r);
 		return 0;
 	}

@@ -304,7 +304,8 @@ static void all(bool cut)
 	offsets_judge();
 	sort_out_lost();
 	kinds_possible();
-	find_each(uncounted, reachable);
+	if (gather_wants_reachable())
+		find_each(uncounted, reachable);
 	f.r->complete = f.complete = true;
 	gather_end();
 	f.r->cut = gather_was_cut();
@@ -355,6 +356,6 @@ void report_take(struct report *r, unsigned flags)
 	__builtin_unwind_init(); /* registers of the program that ours would save below */
 	take(r, flags);
 	if (r->complete)
-		report_finish(r);
+		report_finish(r, flags);
 	__asm__ volatile("" ::: "memory");
 }

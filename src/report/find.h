@@ -78,6 +78,8 @@ struct watched {
 	struct place owner;        /* s NULL: none */
 };
 extern struct watched gather_watched;
+/* Before reachable blocks are told: whether anybody will read of them. */
+bool gather_wants_reachable(void);
 void gather_cut(void);
 bool gather_was_cut(void);
 /* Sorts; the result's arrays are the report's. */

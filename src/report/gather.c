@@ -32,6 +32,7 @@ static struct {
 	uint32_t last_site, last_row; /* neighbours in a span come from the same place as a rule */
 	uint32_t owner;            /* row of the last definite block */
 	bool inherited;            /* the last definite block is not told: a parent made it */
+	bool lost;                 /* something is lost or possible that is told here */
 	bool cut;
 } g;
 struct watched gather_watched;
@@ -51,6 +52,12 @@ void block_sizes(const struct span *s, uint32_t slot, uint64_t *least, uint64_t 
 
 /* ---- rows ---- */
 
+bool gather_wants_reachable(void)
+{
+	if (g.flags & REPORT_OF_CHILD && !g.lost)
+		return false;
+	return g.flags & (REPORT_SITES | REPORT_REACHABLE) || gather_watched.hidden;
+}
 void gather_cut(void) { g.cut = true; }
 bool gather_was_cut(void) { return g.cut; }
 
@@ -169,7 +176,8 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 		g.owner = kind == KIND_DEFINITE ? NO_ROW : g.owner;
 		return;
 	}
-	bool lost = kind != KIND_REACHABLE;
+	const bool lost = kind != KIND_REACHABLE;
+	g.lost = g.lost || lost;
 	struct snapshot_site *s = &g.rows[row].site.s;
 	count(&g.rows[row].kind[kind], stands_for, bytes);
 	g.rows[row].variance += (double)bytes * (double)bytes * stands_for * (stands_for - 1);

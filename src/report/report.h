@@ -38,13 +38,22 @@ struct report {
 	size_t sites_room, blocks_room; /* bytes of the mappings */
 	int apart[2];               /* their handles with the roots, which leave them out */
 };
-enum { REPORT_BLOCKS = 1, REPORT_REACHABLE = 2 /* reachable blocks one by one too */ };
+enum {
+	REPORT_BLOCKS = 1,
+	REPORT_REACHABLE = 2, /* reachable blocks one by one too */
+	REPORT_SITES = 4,     /* sites without a loss too */
+	REPORT_OF_CHILD = 8,  /* nobody reads it unless something is lost or possible: then it is left at that */
+};
 
 /* After options are read: turns on recording of stacks when the mode needs it. */
 void report_start(void);
 /* Runs a cycle that judges and recycles nothing. Any thread, outside malloc. flags: REPORT_*. The result is always a report. */
 void report_take(struct report *r, unsigned flags);
 void report_drop(struct report *r);
+static inline bool report_has_loss(const struct report *r)
+{
+	return r->total[KIND_DEFINITE].blocks || r->total[KIND_INDIRECT].blocks || r->total[KIND_POSSIBLE].blocks;
+}
 /* The calling thread ends the process, and nothing of the program's is in frames below `frame` (__builtin_dwarf_cfa() of the function that the
  * system's libraries called). */
 void report_ending(uintptr_t frame);

@@ -220,13 +220,21 @@ static void leave_out(struct report *r, const struct report_site *s)
 	}
 }
 
-void report_finish(struct report *r)
+static bool has_loss(const struct report_site *s)
 {
+	return s->s.kind[KIND_DEFINITE].blocks || s->s.kind[KIND_INDIRECT].blocks || s->s.kind[KIND_POSSIBLE].blocks;
+}
+
+/* Names cost more than all else in a short process, so they are asked for only where somebody will read them. */
+void report_finish(struct report *r, unsigned flags)
+{
+	if (flags & REPORT_OF_CHILD && !report_has_loss(r))
+		return;
 	names_lock();
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct report_site *s = &r->sites[i];
 		s->s.id = names_site_id(s->s.frame);
-		if (set_count && suppress(s))
+		if (has_loss(s) && set_count && suppress(s))
 			leave_out(r, s);
 	}
 	names_unlock_keeping();

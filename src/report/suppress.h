@@ -10,9 +10,9 @@ void report_suppress_start(void);
 void report_suppress_text(const char *name, const char *text);
 /* Before a report_take whose counts are to be told: counts begin anew. */
 void report_suppress_begin(void);
-/* The last step of report_take, outside the stop: ids; which sites are left out, by which rule; their blocks leave the totals, but for
+/* The last step of report_take, outside the stop: ids, as flags say; which sites are left out, by which rule; their blocks leave the totals, but for
  * reachable ones. Counts for the rules. */
-void report_finish(struct report *r);
+void report_finish(struct report *r, unsigned flags);
 /* print_suppressions=1: what each rule left out. */
 void report_print_suppressions(void);
 

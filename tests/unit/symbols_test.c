@@ -107,15 +107,25 @@ static size_t image_build(void)
 	return 2048 + 3 * sizeof(Elf64_Shdr);
 }
 
+/* Both ways to find a symbol give the same one. */
+static bool alike(const struct symbol_file *f, const struct symbol *sorted, size_t n, uint64_t address)
+{
+	struct symbol found = { 0 };
+	const struct symbol *s = symbol_search(sorted, n, address);
+	cr_assert_eq(symbol_file_find(f, address, &found), s != NULL);
+	cr_assert(!s || (s->address == found.address && s->name == found.name));
+	return s != NULL;
+}
+
 Test(symbols, the_nearest_symbol_that_covers_the_address_names_it)
 {
 	struct symbol_file f;
 	struct symbol sorted[8];
 	size_t size = image_build();
-	cr_assert(symbol_file_open(&f, image, size));
+	cr_assert(symbol_file_open(&f, image, size, NULL, NULL));
 	size_t n = symbol_file_read(&f, sorted, 8);
 	cr_assert_eq(n, 3); /* of two at one address the one that tells more */
-#define NAMED(address) (symbol_search(sorted, n, address) ? f.names + symbol_search(sorted, n, address)->name : "")
+#define NAMED(address) (alike(&f, sorted, n, address) ? f.names + symbol_search(sorted, n, address)->name : "")
 	cr_assert_str_eq(NAMED(0x1000), "first");
 	cr_assert_str_eq(NAMED(0x107f), "first");
 	cr_assert_str_empty(NAMED(0x1080));
@@ -124,6 +134,40 @@ Test(symbols, the_nearest_symbol_that_covers_the_address_names_it)
 	cr_assert_str_eq(NAMED(0x2010), "label");
 	cr_assert_str_eq(NAMED(0x2050), "second");
 	cr_assert_eq(symbol_file_read(&f, sorted, 2), 2);
+}
+
+static bool load_by(void *arg, uint64_t offset, uint64_t n)
+{
+	memcpy((uint8_t *)arg + offset, image + offset, n);
+	return true;
+}
+static bool refuse(void *arg, uint64_t offset, uint64_t n) { return arg && offset + n <= 2048; }
+
+Test(symbols, only_what_is_looked_at_is_loaded)
+{
+	struct symbol_file f;
+	static uint8_t part[sizeof image];
+	size_t size = image_build();
+	memset(image + 1024 + 5 * sizeof(Elf64_Sym), 0xee, 100); /* between the tables */
+	cr_assert(symbol_file_open(&f, part, size, load_by, part));
+	cr_assert_eq(part[1024 + 5 * sizeof(Elf64_Sym)], 0);
+	struct symbol found;
+	cr_assert(symbol_file_find(&f, 0x1001, &found));
+	cr_assert_str_eq(f.names + found.name, "first");
+	cr_assert_not(symbol_file_open(&f, image, size, refuse, NULL));
+	cr_assert_not(f.table);
+	symbol_file_open(&f, image, size, refuse, image); /* the header is to be had, sections are not */
+	cr_assert_not(f.table);
+}
+
+Test(symbols, a_long_table_is_gone_through_and_sorted_alike)
+{
+	/* All of this program's own functions: the first questions go through the table, later ones find it sorted. */
+	for (int round = 0; round < 60; round++) {
+		uintptr_t offset;
+		cr_assert_str_eq(name_of((char *)&local_function + 1, &offset), "local_function");
+		cr_assert_eq(offset, 1);
+	}
 }
 
 Test(symbols, a_file_cut_anywhere_or_with_any_byte_changed_is_read_without_harm)
@@ -136,7 +180,7 @@ Test(symbols, a_file_cut_anywhere_or_with_any_byte_changed_is_read_without_harm)
 	for (size_t cut = 0; cut < size; cut++) {
 		uint8_t *exact = malloc(cut + 1);
 		memcpy(exact, whole, cut);
-		if (symbol_file_open(&f, exact, cut))
+		if (symbol_file_open(&f, exact, cut, NULL, NULL))
 			symbol_file_read(&f, sorted, 8);
 		free(exact);
 	}
@@ -145,7 +189,7 @@ Test(symbols, a_file_cut_anywhere_or_with_any_byte_changed_is_read_without_harm)
 		for (size_t v = 0; v < sizeof values; v++) {
 			memcpy(image, whole, size);
 			image[i] = values[v];
-			if (symbol_file_open(&f, image, size))
+			if (symbol_file_open(&f, image, size, NULL, NULL))
 				for (size_t k = 0, n = symbol_file_read(&f, sorted, 8); k < n; k++)
 					cr_assert_lt(sorted[k].name, f.names_size);
 		}
