@@ -119,8 +119,8 @@ static void tell(const char *program, const char *what)
 
 static void start_anew(const char *what)
 {
-	static char preload[ROOM], program[ROOM];
-	static const char *environment[ENTRIES];
+	static LARGE char preload[ROOM], program[ROOM];
+	static LARGE const char *environment[ENTRIES];
 	uintptr_t *stack = __libc_stack_end;
 	char **argv = (char **)(stack + 1), **env = argv + stack[0] + 1;
 	size_t count = 0, changed = ENTRIES;

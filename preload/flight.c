@@ -17,7 +17,7 @@
 enum { NOT_ASKED = -2, NOT_A_CHANNEL = -1, VECTORS = 16, LONG_WAIT = 4 /* of `life`: the share that a call may have waited */ };
 
 /* Channel of a descriptor by its number, one 64-bit atomic each: tick (20 bits) | number + 1 (24) | channel (20). */
-static uint64_t answers[256];
+static LARGE uint64_t answers[256];
 
 static uint64_t answer_key(int fd, uint32_t now) { return (uint64_t)(now & 0xfffff) << 44 | (uint64_t)((uint32_t)fd + 1) << 20; }
 
@@ -49,7 +49,7 @@ static int32_t channel_of(enum flight_by by, int id, uint32_t now)
 
 /* -- readable pages -- */
 
-uint64_t flight_pages[FLIGHT_PAGES];
+LARGE uint64_t flight_pages[FLIGHT_PAGES];
 uint32_t flight_epoch;
 
 bool flight_probe(uintptr_t low, uintptr_t last)

@@ -29,7 +29,7 @@ struct entry {
 };
 
 static uint32_t *buckets;              /* atomic links */
-static struct entry *chunks[CHUNKS];   /* atomic: released after mapping */
+static LARGE struct entry *chunks[CHUNKS];   /* atomic: released after mapping */
 static uint32_t given;                 /* atomic: numbers given out, also such as found no chunk */
 
 static struct entry *entry_at(uint32_t node) { return &load_acquire(&chunks[node >> CHUNK_BITS])[node & (CHUNK - 1)]; }

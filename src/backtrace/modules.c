@@ -48,7 +48,7 @@ struct index {
 	struct place at[];    /* atomic fields: see above */
 };
 
-static struct row *chunks[ROWS_MOST / ROWS_CHUNK]; /* set before the count covers them */
+static LARGE struct row *chunks[ROWS_MOST / ROWS_CHUNK]; /* set before the count covers them */
 static uint32_t count;             /* atomic: rows that are complete */
 static uint32_t generation;        /* atomic */
 static struct index *shown;        /* atomic */
@@ -202,7 +202,7 @@ static void read_build_id(struct module *m, const struct dl_phdr_info *info)
 /* The loader gives neither the program nor the vdso a name, and keeps relative names as they were. */
 static const char *path_of(const struct dl_phdr_info *info, const struct module *m)
 {
-	static char path[2 * PATH_MOST];
+	static LARGE char path[2 * PATH_MOST];
 	const char *name = info->dlpi_name ? info->dlpi_name : "";
 	uintptr_t vdso = getauxval(AT_SYSINFO_EHDR);
 	if (vdso && vdso - m->low < m->high - m->low) {

@@ -29,7 +29,7 @@
 enum { KEPT = 64, FEW = 24 };
 #define FILE_MOST ((size_t)1 << 30)
 
-static struct kept {
+static LARGE struct kept {
 	uint32_t module;           /* row + 1; 0: free */
 	uint32_t used;             /* the clock at the last question */
 	uint32_t questions;

@@ -9,6 +9,9 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define CACHE_LINE 64
+/* Arrays apart from small variables (the linker sorts .bss by name): fork leaves copying a page to whoever writes there first, on both sides, and the
+ * small ones lie on a few pages then. */
+#define LARGE __attribute__((section(".bss.large")))
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Reads of memory that belongs to the program (stacks, data, blocks): any byte may change under us and was never

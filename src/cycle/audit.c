@@ -38,7 +38,7 @@ enum {
 	FRAMES = 4       /* of a stack that are shown without verbosity=1 */
 };
 
-static struct row {
+static LARGE struct row {
 	uint64_t key;            /* atomic; 0: free */
 	uint64_t count;          /* atomic */
 	size_t block;            /* of the first; atomic */
@@ -218,7 +218,8 @@ void audit_print(void)
 
 void audit_forked(void)
 {
-	memset(rows, 0, sizeof rows);
+	if (load_relaxed(&rows[0].key))
+		memset(rows, 0, sizeof rows);
 	row_count = lines = later_count = 0;
 	told = false;
 	sites_forked();

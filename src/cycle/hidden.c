@@ -38,7 +38,7 @@ static struct {
 	char digits[40];             /* here and not in a frame, where it would be found */
 	struct trace best;
 } sought;                            /* under the collect lock */
-static uint64_t piece[PIECE / 8 + 1];
+static LARGE uint64_t piece[PIECE / 8 + 1];
 
 static void found(enum hidden how, unsigned detail)
 {

@@ -24,7 +24,8 @@
 enum { CHUNK_BITS = 14, CHUNK = 1 << CHUNK_BITS, CHUNKS = 4096 };
 #define CHUNK_BYTES align_up(CHUNK * sizeof(struct site), OS_PAGE)
 
-static struct site *chunks[CHUNKS]; /* atomic */
+static LARGE struct site *chunks[CHUNKS]; /* atomic */
+static uint32_t chunks_end;         /* atomic: no chunk from here on was ever asked for */
 static uint32_t immortals;          /* atomic */
 bool sites_recording;
 static bool stacks;                 /* before sites_recording */
@@ -128,6 +129,8 @@ static struct site *entry_made(uint32_t site)
 {
 	if (site >> CHUNK_BITS >= CHUNKS)
 		return NULL;
+	for (uint32_t end = load_relaxed(&chunks_end); end <= site >> CHUNK_BITS && !cas(&chunks_end, &end, (site >> CHUNK_BITS) + 1);)
+		;
 	if (!known(site)) {
 		struct site *fresh = os_map(CHUNK_BYTES), *none = NULL;
 		if (!fresh)
@@ -168,7 +171,7 @@ bool sites_make_immortal(uint32_t site)
 
 void sites_forked(void)
 {
-	for (uint32_t i = 0; i < CHUNKS * (uint32_t)CHUNK; i += known(i) ? 1 : CHUNK)
+	for (uint32_t i = 0, end = load_acquire(&chunks_end) << CHUNK_BITS; i < end; i += known(i) ? 1 : CHUNK)
 		if (known(i))
 			entry(i)->recycled_blocks = entry(i)->recycled_bytes = 0;
 }
@@ -182,7 +185,7 @@ bool sites_immortal(uint32_t site)
 
 void sites_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {
-	for (uint32_t i = 0; i < CHUNKS; i++) {
+	for (uint32_t i = 0, end = load_acquire(&chunks_end); i < end; i++) {
 		uintptr_t p = (uintptr_t)load_acquire(&chunks[i]);
 		if (p)
 			fn(p, p + CHUNK_BYTES);

@@ -24,7 +24,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-static struct veil {
+static LARGE struct veil {
 	uintptr_t page;      /* 0: free */
 	uint32_t excused;    /* atomic */
 } veils[VEILS];
@@ -43,7 +43,7 @@ bool veil_started(void) { return started; }
 /* A number of /proc/self/status; UINT32_MAX: not known. */
 static unsigned status(const char *name)
 {
-	static char text[4096];
+	static LARGE char text[4096];
 	int fd = os_open("/proc/self/status", O_RDONLY, 0);
 	long n = fd < 0 ? 0 : os_read(fd, text, sizeof text - 1);
 	if (fd >= 0)
@@ -95,7 +95,7 @@ void veil_end(void)
 	batch.fd = batch.pagemap = -1;
 }
 
-static uint8_t bounce[OS_PAGE] __attribute__((aligned(64)));
+static LARGE uint8_t bounce[OS_PAGE] __attribute__((aligned(64)));
 
 static void lift(uintptr_t page)
 {

@@ -24,7 +24,7 @@ static unsigned count;
 static uintptr_t hull_low, hull_high;
 static int mem_fd = -1; /* of this mark only: an inherited one would show the parent after fork */
 static bool mem_proven;
-uint8_t doubtful_bounce[PIECE] __attribute__((aligned(64)));
+LARGE uint8_t doubtful_bounce[PIECE] __attribute__((aligned(64)));
 
 void doubtful_begin(void)
 {

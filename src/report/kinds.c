@@ -25,7 +25,7 @@
 enum { TABLES = 256 };
 
 /* Words that were looked at as tables of functions: the same few are asked for again and again. */
-static struct {
+static LARGE struct {
 	uintptr_t word;
 	bool is;
 } tables[TABLES];

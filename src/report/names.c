@@ -62,7 +62,7 @@ const char *names_last_part(const char *path)
 /* Without the version that a linker adds (memcpy@@GLIBC_2.14): whether it is there depends on which table the name was found in. */
 static const char *unversioned(const char *name)
 {
-	static char cut[BACKTRACE_MOST][VERSIONED_MOST]; /* under lock; in turn, so that those of a whole stack stay */
+	static LARGE char cut[BACKTRACE_MOST][VERSIONED_MOST]; /* under lock; in turn, so that those of a whole stack stay */
 	static unsigned turn;
 	const char *at = strchr(name, '@');
 	if (!at || at == name || (size_t)(at - name) >= sizeof cut[0])

@@ -248,7 +248,7 @@ struct part {
 static void fill_header(struct writer *w, struct snapshot_header *h, const char *why)
 {
 	const struct report *r = w->report;
-	static char command[COMMAND_ROOM], path[PATH_ROOM]; /* names_lock is held */
+	static LARGE char command[COMMAND_ROOM], path[PATH_ROOM]; /* names_lock is held */
 	struct heap_totals heap;
 	struct backtrace_totals stacks = { 0 };
 	heap_totals(&heap);

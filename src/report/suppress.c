@@ -173,7 +173,7 @@ static const char *kept_name(const struct set *set, const struct suppress_rule *
 /* The names lock is held: the stack is in static memory. */
 static bool suppress(struct report_site *site)
 {
-	static struct stack stack;
+	static LARGE struct stack stack;
 	struct suppress_rule *rules[KIND_REACHABLE] = { NULL };
 	const struct set *set = NULL, *first_set = NULL;
 	const struct suppress_rule *first = NULL;

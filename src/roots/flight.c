@@ -33,7 +33,7 @@ struct note {
 	uint64_t key;  /* atomic */
 	uint64_t mark; /* atomic */
 };
-static struct table {
+static LARGE struct table {
 	struct note *at; /* atomic: set once, by CAS */
 	bool used;       /* atomic: may have notes; set behind each note, cleared inside a stop */
 } tables[TABLES];

@@ -43,12 +43,12 @@ enum { REGIONS = 512, ENTRIES = 4096 };
 
 static enum pages_source source;
 static int fd = -1;
-static union {
+static LARGE union {
 	struct page_region regions[REGIONS];
 	uint64_t entries[ENTRIES];
 	uint8_t resident[8 * ENTRIES];
 } room;
-static uint8_t probe[2 * OS_PAGE]; /* a page of ours that is surely written */
+static LARGE uint8_t probe[2 * OS_PAGE]; /* a page of ours that is surely written */
 
 typedef bool page_fn(const struct mapping *m, uintptr_t low, uintptr_t high, bool present);
 

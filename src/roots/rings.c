@@ -35,7 +35,7 @@ enum {
 	CQE_MORE = 1 << 1
 };
 
-static struct ring {
+static LARGE struct ring {
 	uintptr_t rings, entries; /* addresses of the mappings; rings 0: not found yet */
 	uint64_t inode;           /* 0: not known yet. Kernels before 5.12 give all rings one */
 	uint32_t flags;           /* of the set-up */
@@ -237,7 +237,7 @@ static void take_mapping(const struct mapping *m)
 /* Reads the list of mappings for rings that were made and then mapped, outside a stop: once a ring. */
 static void find_mappings(void)
 {
-	static char text[16384]; /* under the lock */
+	static LARGE char text[16384]; /* under the lock */
 	size_t filled = 0;
 	int fd = os_open_proc("maps");
 	for (long n; fd >= 0 && (n = os_read(fd, text + filled, sizeof text - filled)) > 0;) {
@@ -333,7 +333,7 @@ bool rings_look(const struct maps *maps)
 /* One mapping of a ring. false: it can't be read. */
 bool rings_scan(const struct mapping *m, void (*fn)(uintptr_t low, uintptr_t high))
 {
-	static uint64_t copy[OS_PAGE / 8];
+	static LARGE uint64_t copy[OS_PAGE / 8];
 	for (uintptr_t at = m->low; at < m->high; at += OS_PAGE) {
 		if (os_copy_self(copy, at, sizeof copy) != (long)sizeof copy)
 			return false;

@@ -83,19 +83,19 @@ static bool own_library(const struct dl_phdr_info *info)
 }
 
 /*
- * A sum over the loader's list of modules (link_map), read without its lock and without faulting: inside a stop somebody may be in
+ * A sum over the loader's list of modules (link_map). Inside a stop it is read without its lock and without faulting: somebody may be in
  * the middle of a change, which r_state tells. 0: changing, or unreadable.
  */
-static uint64_t loader_sum(void)
+static uint64_t sum_by(long (*read)(void *buf, uintptr_t from, size_t n))
 {
 	struct r_debug debug = { 0 };
 	struct link_map m;
 	uint64_t sum = 1;
-	if (os_read_self(&debug, (uintptr_t)&_r_debug, sizeof debug) != (long)sizeof debug || debug.r_state != RT_CONSISTENT)
+	if (read(&debug, (uintptr_t)&_r_debug, sizeof debug) != (long)sizeof debug || debug.r_state != RT_CONSISTENT)
 		return 0;
 	uintptr_t at = (uintptr_t)debug.r_map;
 	for (unsigned n = 0; at; n++) {
-		if (n == SEGMENTS || os_read_self(&m, at, sizeof m) != (long)sizeof m)
+		if (n == SEGMENTS || read(&m, at, sizeof m) != (long)sizeof m)
 			return 0;
 		sum = (sum ^ at ^ (uint64_t)m.l_addr << 1 ^ (uintptr_t)m.l_ld) * 0x9E3779B97F4A7C15u;
 		sum ^= sum >> 29;
@@ -104,11 +104,22 @@ static uint64_t loader_sum(void)
 	return sum ? sum : 1;
 }
 
+static uint64_t loader_sum(void) { return sum_by(os_read_self); }
+
+static long read_plainly(void *buf, uintptr_t from, size_t n)
+{
+	memcpy(buf, (const void *)from, n);
+	return (long)n;
+}
+
+/* dl_iterate_phdr holds the lock under which modules enter the loader's list and leave it. */
 static int take_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct listing *l = arg;
+	if (!l->count && !l->modules)
+		l->modules = sum_by(read_plainly);
 	bool own = own_library(info);
-	const char *name = name_kept(info->dlpi_name[0] ? info->dlpi_name : program_path());
+	const char *name = name_kept(info->dlpi_name);
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
 		if (h->p_type != PT_LOAD || !h->p_memsz)
@@ -155,12 +166,9 @@ void roots_list_segments(void)
 		__atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
 		next->count = 0;
 		next->full = false;
-		next->modules = loader_sum();
-		if (modules_iterate(take_module, next)) { /* else who forks lists when it has */
-			if (loader_sum() != next->modules)
-				next->modules = 0;
+		next->modules = 0;
+		if (modules_iterate(take_module, next)) /* else who forks lists when it has */
 			store_release(&shown, next);
-		}
 		under_way = 1;
 		if (cas(&listing, &under_way, 0))
 			return;
@@ -178,7 +186,7 @@ static bool look_up(uintptr_t address, const char **name, uintptr_t *offset, boo
 		struct segment s = l->at[i];
 		if (address - s.low >= s.high - s.low)
 			continue;
-		*name = s.name;
+		*name = s.name[0] ? s.name : program_path();
 		*offset = address - s.bias;
 		found = true;
 	}

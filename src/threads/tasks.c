@@ -29,7 +29,7 @@ struct entry_table {
 	uint64_t slots[];   /* atomic: TID << 32 | index, 0 empty */
 };
 
-static struct record *chunks[CHUNKS];
+static LARGE struct record *chunks[CHUNKS];
 static uint32_t record_top;            /* records ever used */
 static uint32_t record_free[256];      /* a few indices to use again; what does not fit is found by a scan */
 static uint32_t record_free_count;
@@ -222,7 +222,7 @@ struct dirent_raw {
 	uint8_t type;
 	char name[];
 };
-static char listing[16 * 1024] __attribute__((aligned(8))); /* collector only */
+static LARGE char listing[16 * 1024] __attribute__((aligned(8))); /* collector only */
 
 static uint32_t number_of(const char *s)
 {
