@@ -10,6 +10,7 @@
 #include "mark/extra.h"
 
 #ifdef __x86_64__ /* the vector filter is the only code of a machine here; others run the scalar one */
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -35,7 +36,28 @@ INLINE uintptr_t *filter(const word_t *p, const word_t *end, uintptr_t *top, uin
 }
 
 #ifdef __x86_64__
-static bool vectors(void) { return __builtin_cpu_supports("avx2"); }
+enum { OSXSAVE = 1u << 27 /* leaf 1, ecx */, AVX2 = 1u << 5 /* leaf 7, ebx */, YMM = 6 /* XCR0: the kernel saves both halves */ };
+
+/* Does the machine have AVX2, and the kernel keep its registers? __builtin_cpu_supports asks the processor a score of things, in every process at
+ * load, and a virtual machine stops for each: a twentieth of what a short process takes. */
+static bool vectors(void)
+{
+	static uint32_t known; /* under the collect lock: 0 not yet, 1 no, 2 yes */
+	uint32_t a, b, c, d, b7, xcr0;
+	if (known)
+		return known == 2;
+	known = 1;
+	__cpuid(0, a, b, c, d);
+	if (a < 7)
+		return false;
+	__cpuid(1, a, b, c, d);
+	__cpuid_count(7, 0, a, b7, d, d);
+	if (!(c & OSXSAVE) || !(b7 & AVX2))
+		return false;
+	__asm__("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
+	known += (xcr0 & YMM) == YMM;
+	return known == 2;
+}
 
 /* What only the lower halves of words tell, eight of them at once: whether one may be mangled, or the upper half of an odd word. */
 struct hints {
