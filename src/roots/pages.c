@@ -39,12 +39,14 @@ static const unsigned long PAGEMAP_SCAN_IOCTL = 0xC0606610ul; /* _IOWR('f', 16, 
 #define PM_SWAPPED (1ull << 62)
 #define PM_FILE (1ull << 61)
 
-enum { REGIONS = 512, ENTRIES = 4096 };
+enum { REGIONS = 512, ENTRIES = 4096, AHEAD = 64 << 20 };
 
 static enum pages_source source;
 static int fd = -1;
+/* What the ioctl told of [low, high), which holds while the process stands still: libraries lie side by side, and one call tells of many mappings. */
+static struct { uintptr_t low, high; uint32_t count, next; } told;
+static LARGE struct page_region regions[REGIONS];
 static LARGE union {
-	struct page_region regions[REGIONS];
 	uint64_t entries[ENTRIES];
 	uint8_t resident[8 * ENTRIES];
 } room;
@@ -54,31 +56,44 @@ typedef bool page_fn(const struct mapping *m, uintptr_t low, uintptr_t high, boo
 
 /* -- the ioctl -- */
 
-/* Lists at most REGIONS runs of [*low, high), moves *low behind what was looked at. Number of runs or -errno. */
-static long scan(uintptr_t *low, uintptr_t high)
+/* Lists at most REGIONS runs of [low, high), and how far that is. */
+static bool scan(uintptr_t low, uintptr_t high)
 {
-	struct pm_scan_arg arg = { .size = sizeof arg, .start = *low, .end = high, .vec = (uintptr_t)room.regions,
+	struct pm_scan_arg arg = { .size = sizeof arg, .start = low, .end = high, .vec = (uintptr_t)regions,
 		                   .vec_len = REGIONS, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
 		                   .return_mask = IS_PRESENT | IS_SWAPPED,
 		                   .category_inverted = IS_FILE | IS_PFNZERO, .category_mask = IS_FILE | IS_PFNZERO }; /* neither */
-	long n = os_ioctl(fd, PAGEMAP_SCAN_IOCTL, &arg);
-	if (n >= 0 && arg.walk_end <= *low)
-		return -1; /* no progress */
-	*low = arg.walk_end;
-	return n;
+	const long n = os_ioctl(fd, PAGEMAP_SCAN_IOCTL, &arg);
+	told.low = low;
+	told.high = n < 0 ? low : arg.walk_end;
+	told.count = n < 0 ? 0 : (uint32_t)n;
+	told.next = 0;
+	return told.high > low; /* else there is no progress */
+}
+
+/* The first run that ends above low. Questions rise, as a rule. */
+static uint32_t first_above(uintptr_t low)
+{
+	uint32_t i = told.next && regions[told.next - 1].end <= low ? told.next : 0;
+	while (i < told.count && regions[i].end <= low)
+		i++;
+	return told.next = i;
 }
 
 static bool each_by_scan(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
 {
 	while (low < high) {
-		long n = scan(&low, high);
-		if (n < 0)
+		const uintptr_t ahead = align_down(low, AHEAD) + AHEAD;
+		const bool asked = low >= told.low && low < told.high;
+		if (!asked && !(ahead > high && scan(low, ahead)) && !scan(low, high)) /* `ahead` may lie behind what a process can have */
 			return false;
-		for (long i = 0; i < n; i++) {
-			const struct page_region *r = &room.regions[i];
-			if (!fn(m, r->start, r->end, r->categories & IS_PRESENT))
+		const uintptr_t end = told.high < high ? told.high : high;
+		for (uint32_t i = first_above(low); i < told.count && regions[i].start < end; i++) {
+			const struct page_region *r = &regions[i];
+			if (!fn(m, r->start > low ? r->start : low, r->end < end ? r->end : end, r->categories & IS_PRESENT))
 				return false;
 		}
+		low = end;
 	}
 	return true;
 }
@@ -149,10 +164,9 @@ static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high
 /* Does the source show a written page of ours as what it is? */
 static bool scan_proves(uintptr_t page)
 {
-	uintptr_t low = page;
-	if (fault(FAULT_pagemap))
-		return false;
-	return scan(&low, page + OS_PAGE) == 1 && room.regions[0].start == page;
+	bool proven = !fault(FAULT_pagemap) && scan(page, page + OS_PAGE) && told.count == 1 && regions[0].start == page;
+	told.high = told.low;
+	return proven;
 }
 
 static bool pagemap_proves(uintptr_t page)
@@ -178,6 +192,7 @@ enum pages_source pages_begin(void)
 
 void pages_end(void)
 {
+	told.high = told.low = 0;
 	if (fd >= 0)
 		os_close(fd);
 	fd = -1;
