@@ -55,7 +55,7 @@ out_of_memory() { # STATUS STDERR LOGS...
 # Calls that are made only when something else went wrong, which these bring about.
 declare -A besides=([fstat]=statx@1../ [tgkill]=lost_signal@1../ [nanosleep]=task_list@5../ [unlink]=rename@1../)
 file=":mode=report:snapshot=$T/snapshot.cgc"
-declare -A with=([rename]=$file [unlink]=$file [faccessat]=:mode=report:report_on=exec [pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
+declare -A with=([rename]=$file [unlink]=$file [faccessat]=:mode=report:report_on=exec [readlink]=:mode=report [pwrite]=:mode=audit:audit=touch [memfd]=:mode=audit:audit=touch) wrapper=([kill]="prlimit --sigpending=0" [sigtimedwait]="prlimit --sigpending=0")
 # Those of a program that can be asked; some happen only while somebody asks, and then in the program that lives longer, one where an exec
 # finds the socket of the image before.
 export XDG_RUNTIME_DIR=$T/run
