@@ -14,7 +14,7 @@
 #include "mark/extra.h"
 #include "os/os.h"
 
-enum { FIRST_BYTES = 64 * 1024 };
+enum { FIRST_BYTES = 64 * 1024, FOLLOWED = 1024 };
 
 static struct {
 	bool (*as_good)(uintptr_t w, const struct span *s, uint32_t slot);
@@ -93,8 +93,11 @@ bool mark_follow_aside(void)
 {
 	marker.setting_aside = false;
 	drop_marked();
-	for (size_t i = 0; i < aside.count; i++)
+	for (size_t i = 0; i < aside.count; i++) {
 		mark_word(aside.words[i]);
+		if (i % FOLLOWED == 0) /* or all of them would stand on the edge stack at once */
+			mark_drain();
+	}
 	return !aside.cut;
 }
 

@@ -26,7 +26,7 @@ struct marker {
 	uintptr_t base;                 /* copies of the arena's window, constant during a mark */
 	size_t limit;
 	uintptr_t *edges, *top, *full;  /* edges <= top <= full; room for a piece's words and one more behind `full` */
-	size_t edge_bytes;              /* of the mapping */
+	size_t edge_bytes, edge_limit;  /* of the mapping; of the part of it that may be used before edges are looked through */
 	struct wide *wide;
 	size_t wide_top, wide_room;     /* entries */
 	bool overflow;                  /* edges were dropped: some marked block was not scanned */
@@ -48,6 +48,14 @@ extern struct marker marker;
 
 /* Pushes every word of [p, end) that lies in the window; at most PIECE_WORDS words. Result: the new top. */
 uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top);
+
+/* -- stack.c -- */
+size_t edges_of_piece(void);        /* what one piece may push at most */
+void edges_limit(size_t bytes, size_t used); /* the stack holds `used` edges, and is full when its first `bytes` are taken */
+bool edges_more(void);
+/* Room for one more piece; edges may have moved then. false: the stack can't grow, the caller drops what it wanted to scan. */
+static inline bool edges_room(void) { return LIKELY(marker.top <= marker.full) || edges_more(); }
+void wide_push(uintptr_t low, uintptr_t high);
 
 /* -- aside.c -- */
 /* An edge to the inside of a block while `setting_aside`. true: it is not followed now. */

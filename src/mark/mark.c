@@ -32,49 +32,6 @@ struct entry {
 	uint64_t size;
 };
 
-/* -- stacks -- */
-
-/* What one piece may push at most. */
-static size_t piece_edges(void) { return (size_t)PIECE_WORDS * (marker.extra ? EXTRA_FACTOR : PLAIN_FACTOR); }
-
-static void set_edges(uintptr_t *edges, size_t bytes, size_t used)
-{
-	marker.edges = edges;
-	marker.edge_bytes = bytes;
-	marker.top = edges + used;
-	marker.full = edges + bytes / sizeof *edges - (piece_edges() + 1);
-}
-
-/* Room for one more piece. false: the stack can't grow, the caller drops what it wanted to scan. */
-static bool edges_room(void)
-{
-	if (LIKELY(marker.top <= marker.full))
-		return true;
-	size_t used = (size_t)(marker.top - marker.edges);
-	void *bigger = mark_stack_fixed ? NULL : os_remap(marker.edges, marker.edge_bytes, marker.edge_bytes * 2);
-	if (bigger) {
-		set_edges(bigger, marker.edge_bytes * 2, used);
-		return true;
-	}
-	marker.overflow = true;
-	return false;
-}
-
-static void push_wide(uintptr_t low, uintptr_t high)
-{
-	if (marker.wide_top == marker.wide_room) {
-		size_t bytes = marker.wide_room * sizeof *marker.wide;
-		void *bigger = mark_stack_fixed ? NULL : os_remap(marker.wide, bytes, bytes * 2);
-		if (!bigger) {
-			marker.overflow = true;
-			return;
-		}
-		marker.wide = bigger;
-		marker.wide_room *= 2;
-	}
-	marker.wide[marker.wide_top++] = (struct wide){ low, high };
-}
-
 /* -- scanning -- */
 
 READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr_t *top)
@@ -201,7 +158,7 @@ INLINE void drain_loop(bool careful)
 		marker.bytes += e->size;
 		uintptr_t end = e->block + align_up(e->size, 8);
 		if (UNLIKELY(e->size > PIECE)) {
-			push_wide(e->block, end);
+			wide_push(e->block, end);
 			continue;
 		}
 		if (UNLIKELY(top > marker.full)) {
@@ -278,7 +235,7 @@ static void mark_left(uintptr_t w)
 	struct span *s = &arena.spans[load_relaxed(&arena.page_map[(last - marker.base) >> PAGE_SHIFT])];
 	uint32_t slot = span_slot(s, last);
 	if (s->exact && slot < s->slots && span_address(s, slot) + s->block == w)
-		*marker.top++ = marker.no_interior ? span_address(s, slot) : last;
+		*marker.top++ = marker.no_interior || marker.setting_aside ? span_address(s, slot) : last;
 }
 
 /* What was pushed since `from` stood on a stack or in a register: inner pointers are as good as others there. */
@@ -311,11 +268,11 @@ static READS_ANYTHING void push_piece(const word_t *p, const word_t *end, bool o
 		marker.top = extra_scan(p, end, marker.top);
 	if (!on_stack)
 		return;
-	for (; p < end; p++)
-		if (UNLIKELY(*p % SLOT_STEP == 0) && *p - 1 - marker.base < marker.limit && edges_room())
-			mark_left(*p);
 	if (UNLIKELY(marker.setting_aside))
 		take_whole(from);
+	for (; p < end; p++)
+		if (UNLIKELY(*p % SLOT_STEP == 0) && *p - 1 - marker.base < marker.limit && edges_room()) /* which may move edges */
+			mark_left(*p);
 }
 
 static void drain_if_deep(void)
@@ -384,7 +341,7 @@ bool mark_begin(void)
 	extra_begin();
 	aside_begin();
 	size_t bytes = align_up(mark_stack_bytes ? mark_stack_bytes : EDGE_BYTES, OS_PAGE);
-	size_t least = 2 * 8 * piece_edges();
+	size_t least = 2 * 8 * edges_of_piece();
 	if (bytes < least)
 		bytes = least;
 	if (marker.edges && marker.edge_bytes != bytes) {
@@ -393,12 +350,13 @@ bool mark_begin(void)
 	}
 	if (!marker.edges && !(marker.edges = os_map(bytes)))
 		return false;
+	marker.edge_bytes = bytes;
 	if (!marker.wide) {
 		if (!(marker.wide = os_map(WIDE_BYTES)))
 			return false;
 		marker.wide_room = WIDE_BYTES / sizeof *marker.wide;
 	}
-	set_edges(marker.edges, bytes, 0);
+	edges_limit(bytes == EDGE_BYTES ? EDGE_BYTES / 4 : bytes, 0);
 	marker.wide_top = 0;
 	marker.overflow = marker.unreadable = false;
 	marker.no_interior = fault(FAULT_no_interior);

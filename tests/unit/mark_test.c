@@ -9,7 +9,7 @@
 
 #include "base/fault.h"
 #include "heap/heap.h"
-#include "mark/mark.h"
+#include "mark/inside.h"
 #include "os/os.h"
 
 typedef struct node {
@@ -203,6 +203,23 @@ Test(mark, a_stack_that_grows_keeps_its_edges)
 	mark_totals(&t);
 	cr_assert_eq(t.overflows, 0);
 	cr_assert_eq(t.blocks, n + 1);
+	end();
+}
+
+Test(mark, edges_to_what_is_marked_pile_up_no_memory)
+{
+	enum { ARENAS = 2000, WORDS = 500 };
+	static char **arenas[ARENAS]; /* 8 MB of edges, were all kept until they are followed */
+	for (int i = 0; i < ARENAS; i++)
+		arenas[i] = heap_calloc(WORDS, sizeof(char *));
+	for (int i = 0; i < ARENAS; i++)
+		for (int j = 0; j < WORDS; j++)
+			arenas[i][j] = (char *)arenas[(i + j % 40) % ARENAS] + j % 2 * 16;
+	mark_one(arenas[0]);
+	for (int i = 0; i < ARENAS; i++)
+		cr_assert(marked(arenas[i]));
+	cr_assert_eq(marker.edge_bytes, EDGE_BYTES);
+	cr_assert_eq(mark_verify(), 0);
 	end();
 }
 
