@@ -2,8 +2,9 @@
  * Size classes.
  *
  *   0..7     16, 32, .. 128
- *   8..43    four per doubling: 160 192 224 256 | 320 384 448 512 | .. | 40960 49152 57344 65536
- *   44..50   natural classes 32, 64, .. 2048 for aligned_alloc(a, size) whose size fills a power of two: malloc never
+ *   8..51    four per doubling: 320 384 448 512 | .. | 40960 49152 57344 65536; eight where it pays: 144 160 .. 256 (strings, small
+ *            objects), 4608 5120 .. 8192 (a page of something with a header: sqlite3's, obstacks', stdio's)
+ *   52..58   natural classes 32, 64, .. 2048 for aligned_alloc(a, size) whose size fills a power of two: malloc never
  *            uses them, so that only their spans need the `exact` rule
  *
  * C lets a program hold a pointer one past the end of a block, and a header in front of an empty payload may have no other
@@ -15,6 +16,11 @@
 
 struct class_info class_info[CLASSES];
 uint8_t class_table[TABLE_MAX / 16];
+
+/* By octave: sizes in (2^o, 2^(o+1)]. */
+enum { OCTAVE_FIRST = 7, OCTAVES = 16 };
+static uint8_t octave_class[OCTAVES]; /* the class above 2^o */
+static inline unsigned octave_bits(unsigned octave) { return octave == 7 || octave == 12 ? 3 : 2; }
 
 enum { BATCH_BYTES = 8192, BATCH_SLOTS = 256, ROOM_BYTES = 128 * 1024, ROOM_SLOTS = 1024, ROOM_LEAST = 4 };
 
@@ -37,11 +43,13 @@ void classes_start(void)
 	unsigned class = 0;
 	for (uint32_t block = 16; block <= 128; block += 16)
 		describe(class++, block, false);
-	for (uint32_t octave = 128; octave < SMALL_MAX; octave *= 2)
-		for (uint32_t quarter = 1; quarter <= 4; quarter++) {
-			uint32_t block = octave + octave / 4 * quarter;
+	for (unsigned octave = OCTAVE_FIRST; octave < OCTAVES; octave++) {
+		octave_class[octave] = (uint8_t)class;
+		for (uint32_t step = 1; step <= 1u << octave_bits(octave); step++) {
+			uint32_t block = (1u << octave) + (step << (octave - octave_bits(octave)));
 			describe(class++, block, block % OS_PAGE == 0);
 		}
+	}
 	for (uint32_t block = 32; block <= 2048; block *= 2)
 		describe(class++, block, true);
 	for (unsigned i = 0, k = 0; i < NELEM(class_table); i++) { /* sizes 16i .. 16i+15 need 16(i+1) bytes */
@@ -58,10 +66,8 @@ unsigned class_of(size_t size)
 	if (size > SMALL_MAX)
 		return CLASS_LARGE;
 	size_t need = size % OS_PAGE ? size + 1 : size;
-	/* need in (2^o, 2^(o+1)]: quarter steps of 2^(o-2) */
-	unsigned octave = log2_floor(need - 1);
-	unsigned quarter = (unsigned)((need - 1) >> (octave - 2)) & 3;
-	return 8 + (octave - 7) * 4 + quarter;
+	unsigned octave = log2_floor(need - 1), bits = octave_bits(octave);
+	return octave_class[octave] + ((unsigned)((need - 1) >> (octave - bits)) & ((1u << bits) - 1));
 }
 
 unsigned class_of_aligned(size_t align, size_t size)

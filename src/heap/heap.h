@@ -26,8 +26,8 @@ enum {
 	PAGE_SHIFT = 16,
 	PAGE = 1 << PAGE_SHIFT,   /* 64 KiB: page map granularity */
 	OS_PAGE = 4096,
-	CLASSES = 51,             /* 0..43 for malloc, then natural classes for aligned blocks, see classes.c */
-	NATURAL = 44,             /* the first natural class */
+	CLASSES = 59,             /* 0..51 for malloc, then natural classes for aligned blocks, see classes.c */
+	NATURAL = 52,             /* the first natural class */
 	CLASS_LARGE = 63,         /* span.class of a large block */
 	SMALL_MAX = 64 * 1024,    /* largest size that has a class */
 	TABLE_MAX = 4096          /* class_table serves sizes below this */
