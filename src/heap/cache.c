@@ -222,6 +222,9 @@ void cache_stress(struct cache *c)
 
 bool cache_stressed(void) { return stress; }
 
+/* Most threads need a few blocks of most sizes: the first batch, whose slots are all written to, is one page of memory, not two. */
+static bool first_of_class(const struct bin *b, const struct span *s) { return !s->virgin && !s->next && !b->full; }
+
 /* Fills the alloc list of class k, which is empty. false: no memory. */
 bool cache_refill(struct cache *c, unsigned k)
 {
@@ -236,7 +239,7 @@ bool cache_refill(struct cache *c, unsigned k)
 		while (b->avail) {
 			struct span *s = &arena.spans[b->avail];
 			uint32_t got;
-			struct slot *list = span_hand_out(s, class_info[k].batch, &got);
+			struct slot *list = span_hand_out(s, first_of_class(b, s) ? (class_info[k].batch + 1) / 2 : class_info[k].batch, &got);
 			if (!got || !span_has_slots(s))
 				span_list_move(s, c, LIST_FULL);
 			if (!got)
