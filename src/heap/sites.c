@@ -1,10 +1,11 @@
 /*
  * Sites by slot, and what is kept by site.
  *
- *   span.sites ──▶ u32 site[slots] | u16 spare[slots]     made when the first block of a span is recorded, kept with its state bytes
- *   large span ──▶ span.site, span.spare                  in the descriptor
+ *   span.sites ──▶ u32 site[slots] | u8 or u16 spare[slots]     made when the first block of a span is recorded, kept with its state bytes
+ *   large span ──▶ span.site, span.spare                        in the descriptor
  *
- * spare: bytes of the slot that were not asked for, plus one; 0: not known. So the size as the program gave it costs two bytes a slot.
+ * spare: bytes of the slot that were not asked for, plus one; 0: not known. So the size as the program gave it costs one byte a slot
+ * where every spare fits (blocks below 256), else two.
  *
  * What is counted by site lies in tables of CHUNK sites, mapped when a site of theirs is first counted: few nodes of the depot are
  * the stack of a block, and fewer of one that was recycled.
@@ -47,22 +48,35 @@ bool sites_start(size_t sample)
 
 /* -- by slot -- */
 
-static uint16_t *spares(uint32_t *table, const struct span *s) { return (uint16_t *)(table + s->slots); }
+static inline bool is_narrow(const struct span *s) { return s->block <= UINT8_MAX; }
+
+static inline uint32_t spare_of(const struct span *s, size_t size, size_t most)
+{
+	return s->block - size < most ? (uint32_t)(s->block - size) + 1 : 0;
+}
+
+static inline void spare_put(uint32_t *table, const struct span *s, uint32_t slot, size_t size)
+{
+	if (is_narrow(s))
+		store_relaxed(&((uint8_t *)(table + s->slots))[slot], (uint8_t)spare_of(s, size, UINT8_MAX));
+	else
+		store_relaxed(&((uint16_t *)(table + s->slots))[slot], (uint16_t)spare_of(s, size, UINT16_MAX));
+}
+
+static uint32_t spare_get(const uint32_t *table, const struct span *s, uint32_t slot)
+{
+	return is_narrow(s) ? load_relaxed(&((const uint8_t *)(table + s->slots))[slot]) : load_relaxed(&((const uint16_t *)(table + s->slots))[slot]);
+}
 
 /* The span's table, made if need be: another thread may be at it too, when a stop took the span from its owner. NULL: no memory. */
 static __attribute__((noinline)) uint32_t *table_make(struct span *s)
 {
 	busy_enter();
-	uint32_t *table = meta_take(s->slots * (sizeof *table + sizeof(uint16_t)), CACHE_LINE), *seen = NULL;
+	uint32_t *table = meta_take(s->slots * (sizeof *table + (is_narrow(s) ? 1 : 2)), CACHE_LINE), *seen = NULL;
 	if (table && !cas(&s->sites, &seen, table))
 		table = seen;
 	busy_leave();
 	return table;
-}
-
-static inline uint32_t spare_of(const struct span *s, size_t size, size_t most)
-{
-	return s->block - size < most ? (uint32_t)(s->block - size) + 1 : 0;
 }
 
 uint32_t sites_here(const void *caller) { return LIKELY(stacks) ? backtrace_here(caller) : depot_child(0, (uintptr_t)caller); }
@@ -80,7 +94,7 @@ void sites_record(void *p, size_t size, const void *caller)
 	if (UNLIKELY(!table) && !(table = table_make(s)))
 		return;
 	store_relaxed(&table[slot], site);
-	store_relaxed(&spares(table, s)[slot], (uint16_t)spare_of(s, size, UINT16_MAX));
+	spare_put(table, s, slot, size);
 }
 
 void sites_resized(void *p, size_t size)
@@ -90,7 +104,7 @@ void sites_resized(void *p, size_t size)
 	if (s->kind == SPAN_LARGE)
 		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));
 	else if (table)
-		store_relaxed(&spares(table, s)[span_slot(s, (uintptr_t)p)], (uint16_t)spare_of(s, size, UINT16_MAX));
+		spare_put(table, s, span_slot(s, (uintptr_t)p), size);
 }
 
 uint32_t sites_of(const struct span *s, uint32_t slot)
@@ -107,7 +121,7 @@ size_t sites_bytes(const struct span *s, uint32_t slot)
 	if (s->kind == SPAN_LARGE)
 		spare = sites_on() ? load_relaxed(&s->spare) : 0;
 	else if (table && slot < load_relaxed(&s->slots))
-		spare = load_relaxed(&spares(table, s)[slot]);
+		spare = spare_get(table, s, slot);
 	if (spare && spare - 1 <= s->block)
 		return s->block - (spare - 1);
 	return s->block - !s->exact;
