@@ -14,12 +14,13 @@
 enum { FIRST_BYTES = 64 * 1024, NO_ROW = UINT32_MAX };
 
 struct row {
-	struct report_site site;
+	uint32_t site;
+	bool lost_example;
+	uint64_t example, largest; /* of snapshot_site */
 	uint64_t rules[RULES];     /* blocks, by enum snapshot_rule */
 	struct sum { double blocks, bytes; } kind[KINDS], owned; /* whole numbers without sample=, and exact up to 2^53 */
 	struct site_tally tally;
 	double variance;           /* of the bytes: each block counts with 1/p, p being its chance to be recorded */
-	bool lost_example;
 };
 
 static struct {
@@ -65,7 +66,7 @@ static uint32_t hash(uint32_t site) { return (uint32_t)(site * 0x9E3779B97F4A7C1
 
 static void enter(uint32_t row)
 {
-	uint32_t i = hash(g.rows[row].site.s.frame) & g.mask;
+	uint32_t i = hash(g.rows[row].site) & g.mask;
 	while (g.places[i])
 		i = (i + 1) & g.mask;
 	g.places[i] = row + 1;
@@ -104,16 +105,16 @@ static uint32_t row_of(uint32_t site)
 		return g.last_row;
 	uint32_t i = hash(site) & g.mask;
 	for (; g.places[i]; i = (i + 1) & g.mask)
-		if (g.rows[g.places[i] - 1].site.s.frame == site)
+		if (g.rows[g.places[i] - 1].site == site)
 			goto found;
 	if (!room_for_row()) {
 		g.cut = true;
 		return NO_ROW;
 	}
-	g.rows[g.r->count].site.s.frame = site;
+	g.rows[g.r->count].site = site;
 	enter(g.r->count++);
 	i = hash(site) & g.mask;
-	while (g.rows[g.places[i] - 1].site.s.frame != site)
+	while (g.rows[g.places[i] - 1].site != site)
 		i = (i + 1) & g.mask;
 found:
 	g.last_site = site;
@@ -178,15 +179,15 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 	}
 	const bool lost = kind != KIND_REACHABLE;
 	g.lost = g.lost || lost;
-	struct snapshot_site *s = &g.rows[row].site.s;
-	count(&g.rows[row].kind[kind], stands_for, bytes);
-	g.rows[row].variance += (double)bytes * (double)bytes * stands_for * (stands_for - 1);
-	s->largest = bytes > s->largest ? bytes : s->largest;
-	if (!s->example || (lost && !g.rows[row].lost_example)) {
-		s->example = place_address(p);
-		g.rows[row].lost_example = lost;
+	struct row *to = &g.rows[row];
+	count(&to->kind[kind], stands_for, bytes);
+	to->variance += (double)bytes * (double)bytes * stands_for * (stands_for - 1);
+	to->largest = bytes > to->largest ? bytes : to->largest;
+	if (!to->example || (lost && !to->lost_example)) {
+		to->example = place_address(p);
+		to->lost_example = lost;
 	}
-	g.rows[row].rules[rule]++;
+	to->rules[rule]++;
 	if ((g.flags & REPORT_BLOCKS && lost) || g.flags & REPORT_REACHABLE)
 		list_block(p, row, kind, rule, owner.s ? place_address(owner) : 0);
 	if (kind == KIND_DEFINITE)
@@ -249,7 +250,7 @@ static void unmap(void *p, size_t bytes)
 
 static struct report_site summed(const struct row *row, uint32_t i)
 {
-	struct report_site site = row->site;
+	struct report_site site = { .s = { .id = i, .frame = row->site, .example = row->example, .largest = row->largest, .rule = main_rule(row) } };
 	for (unsigned k = 0; k < KINDS; k++) {
 		site.s.kind[k].blocks = rounded(row->kind[k].blocks);
 		site.s.kind[k].bytes = rounded(row->kind[k].bytes);
@@ -257,8 +258,6 @@ static struct report_site summed(const struct row *row, uint32_t i)
 	site.s.owned_blocks = rounded(row->owned.blocks);
 	site.s.owned_bytes = rounded(row->owned.bytes);
 	site.s.factor_bytes = __builtin_sqrt(row->variance);
-	site.s.rule = main_rule(row);
-	site.s.id = i;
 	return site;
 }
 
