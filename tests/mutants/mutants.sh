@@ -53,6 +53,7 @@ no_inflight        | zoo_in_msg                 | $zoo
 no_aside           | unit aside_test threads/in_an_errand_a_thread_is_what_was_interrupted |
 lose_edges         | zoo_heap_list              | $zoo
 lose_edges         | stress_mt $seconds 4       | stress=5:verify=1:grace=0
+prune_wanted       | unit mark_test mark/edges_to_what_is_marked_pile_up_no_memory |
 no_alloc_lists     | zoo_cached                 | grace=0
 no_stash           | zoo_cached                 | grace=0:sites=1
 law1_sweep_free    | zoo_swept                  | $zoo

@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -27,6 +28,8 @@ static bool marked(const void *p) { return state_is_marked(state_of(p)); }
 
 static void begin(void)
 {
+	if (getenv("CGC_FAULT")) /* tests/mutants names a test that must fail with one */
+		cr_assert_null(fault_parse(getenv("CGC_FAULT")));
 	cr_assert(mark_begin());
 	cr_assert(mark_cached());
 }
@@ -210,14 +213,19 @@ Test(mark, edges_to_what_is_marked_pile_up_no_memory)
 {
 	enum { ARENAS = 2000, WORDS = 500 };
 	static char **arenas[ARENAS]; /* 8 MB of edges, were all kept until they are followed */
-	for (int i = 0; i < ARENAS; i++)
+	static node *leaves[ARENAS];
+	for (int i = 0; i < ARENAS; i++) {
 		arenas[i] = heap_calloc(WORDS, sizeof(char *));
+		leaves[i] = make(NULL, NULL);
+	}
 	for (int i = 0; i < ARENAS; i++)
 		for (int j = 0; j < WORDS; j++)
 			arenas[i][j] = (char *)arenas[(i + j % 40) % ARENAS] + j % 2 * 16;
+	for (int i = 0; i < ARENAS; i++)
+		arenas[i][0] = (char *)leaves[i]; /* pushed before the others, followed after them */
 	mark_one(arenas[0]);
 	for (int i = 0; i < ARENAS; i++)
-		cr_assert(marked(arenas[i]));
+		cr_assert(marked(arenas[i]) && marked(leaves[i]));
 	cr_assert_eq(marker.edge_bytes, EDGE_BYTES);
 	cr_assert_eq(mark_verify(), 0);
 	end();
