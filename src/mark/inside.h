@@ -55,7 +55,7 @@ void edges_limit(size_t bytes, size_t used); /* the stack holds `used` edges, an
 bool edges_more(void);
 /* Room for one more piece; edges may have moved then. false: the stack can't grow, the caller drops what it wanted to scan. */
 static inline bool edges_room(void) { return LIKELY(marker.top <= marker.full) || edges_more(); }
-void wide_push(uintptr_t low, uintptr_t high);
+void push_wide(uintptr_t low, uintptr_t high);
 
 /* -- aside.c -- */
 /* An edge to the inside of a block while `setting_aside`. true: it is not followed now. */

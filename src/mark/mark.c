@@ -158,7 +158,7 @@ INLINE void drain_loop(bool careful)
 		marker.bytes += e->size;
 		uintptr_t end = e->block + align_up(e->size, 8);
 		if (UNLIKELY(e->size > PIECE)) {
-			wide_push(e->block, end);
+			push_wide(e->block, end);
 			continue;
 		}
 		if (UNLIKELY(top > marker.full)) {

@@ -68,7 +68,7 @@ bool edges_more(void)
 	return true;
 }
 
-void wide_push(uintptr_t low, uintptr_t high)
+void push_wide(uintptr_t low, uintptr_t high)
 {
 	if (marker.wide_top == marker.wide_room) {
 		size_t bytes = marker.wide_room * sizeof *marker.wide;
