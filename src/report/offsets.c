@@ -4,15 +4,15 @@
  * The marker takes a word for an offset when it is the distance from its block's start to another's (mark/filter.h), and in doubt memory is kept.
  * A report that did so would miss the leaks that numbers happen to lead to: a tenth of them in a program that keeps numbers below its heap's size
  * or, as compilers do, the size of a page (4096 leads from any block of 64 bytes to another one). But whoever keeps blocks by offset keeps all of a
- * kind so. Hence two questions about blocks that offsets alone hold:
+ * kind so. Hence two questions about a word that leads to a block that offsets alone hold:
  *
- *   1. their site: more of it are lost         the offsets are numbers: these blocks are lost, too
- *   2. the words that hold them: a word's *field* is the place in its block, the block's size and who called malloc for it; of blocks above
- *      FIELD_MOST bytes, which are tables, the place does not matter. Of all words of a field in reachable blocks that have the form of an
- *      offset, more lead elsewhere (to a block that pointers hold as well, to a free slot, into the middle of something)
- *                                              the field holds numbers, and what no other field leads to is lost, too
+ *   1. the block's site: more of it are lost than are held so       the word is a number
+ *   2. the word's *field*, which is the place in its block, the block's size and who called malloc for it (of blocks above FIELD_MOST bytes,
+ *      which are tables, the place does not matter): of all words in reachable blocks that have the field and the form of an offset,
+ *      more lead elsewhere (to what pointers hold as well or the first question calls lost, to a free slot, into the middle of something)
+ *                                                                   it holds numbers
  *
- * What words of other fields lead to is kept with all that hangs off it, by pointers and by offsets. What is missed is what is alone of its kind
+ * What other words lead to is kept with all that hangs off it, by pointers and by such words; the rest is lost. What is missed is what is alone of its kind
  * on both sides, which is rare in the measure in which hits are. In doubt nothing is lost: without memory for fields, and where offsets lead on
  * from offsets more than ROUNDS times.
  */
@@ -39,14 +39,9 @@ static bool by_offset(struct place p)
 	return state_is_marked(p.s->state[p.slot]) && !find_has(SET_PLAIN, p) && !find_has(SET_SEEN, p);
 }
 
-static uint64_t held;
-static void not_held(struct place p)
-{
-	p.s->state[p.slot] = (uint8_t)(STATE_ALLOCATED | (p.s->state[p.slot] & STATE_STAMP)); /* as mark_abandon would leave it */
-	held--;
-}
-
 /* ---- by site ---- */
+
+static uint64_t held, doubtful; /* blocks that offsets alone hold; of those, what the first question leaves */
 
 static void tally_held(struct place p)
 {
@@ -63,12 +58,12 @@ static void tally_lost(struct place p)
 		t->lost++;
 }
 
-static void judge_by_site(struct place p)
+static bool more_are_lost(struct place p)
 {
 	const struct site_tally *t = gather_tally(p);
-	if (t && t->lost > t->by_offset)
-		not_held(p);
+	return t && t->lost > t->by_offset;
 }
+static void tally_doubtful(struct place p) { doubtful += !more_are_lost(p); }
 
 /* ---- fields ---- */
 
@@ -139,7 +134,7 @@ static void each_offset(struct place p, void (*fn)(struct place holder, size_t a
 	}
 }
 
-static bool alone(struct place to) { return to.s && by_offset(to); }
+static bool alone(struct place to) { return to.s && by_offset(to) && !more_are_lost(to); }
 
 static void count_alone(struct place holder, size_t at, struct place to)
 {
@@ -178,10 +173,10 @@ static void keep(struct place p) { find_put(SET_FIRM, p); }
 static void keep_from(struct place holder, size_t at, struct place to)
 {
 	static const struct walk pointers = { left_at, enter, kept };
-	if (!to.s || !left(to))
+	if (!alone(to) || !left(to))
 		return;
 	const struct field *f = find_field(field_of(holder, at));
-	if (f->elsewhere > f->alone)
+	if (f->elsewhere > f->alone && !fault(FAULT_numbers_hold))
 		return;
 	keep(to);
 	more = true;
@@ -190,7 +185,10 @@ static void keep_from(struct place holder, size_t at, struct place to)
 static bool has_pointer(struct place p) { return is_block(p) && find_has(SET_PLAIN, p); }
 static void follow(struct place p) { each_offset(p, keep_from); }
 
-static bool judge_by_field(void)
+static void not_held(struct place p) { p.s->state[p.slot] = (uint8_t)(STATE_ALLOCATED | (p.s->state[p.slot] & STATE_STAMP)); /* as mark_abandon would leave it */ }
+
+/* false: who is kept is not known. */
+static bool keep_some(void)
 {
 	fields = (typeof(fields)){ 0 };
 	more = false;
@@ -212,13 +210,11 @@ static bool judge_by_field(void)
 
 void offsets_judge(void)
 {
-	held = 0;
+	held = doubtful = 0;
 	find_each(by_offset, tally_held);
 	if (!held)
 		return;
 	find_each(place_lost, tally_lost);
-	find_each(by_offset, judge_by_site);
-	if (held && !fault(FAULT_numbers_hold) && judge_by_field())
-		find_each(left, not_held);
-	find_each(left, keep);
+	find_each(by_offset, tally_doubtful);
+	find_each(left, !doubtful || keep_some() ? not_held : keep);
 }
