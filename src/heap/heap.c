@@ -326,6 +326,7 @@ size_t heap_usable(const void *p)
 	struct block_info info;
 	if (!p)
 		return 0;
+	store_relaxed(&sites_whole, true);
 	if (!arena_contains(a) || arena_span(a)->index == SPAN_HOLE)
 		return heap_hooks.foreign_usable ? heap_hooks.foreign_usable(p) : 0;
 	return heap_find(a, &info) == FOUND_BLOCK && info.start == a ? info.size : 0;

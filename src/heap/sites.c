@@ -113,6 +113,14 @@ size_t sites_bytes(const struct span *s, uint32_t slot)
 	return s->block - !s->exact;
 }
 
+bool sites_whole;
+size_t sites_extent(const struct span *s, uint32_t slot)
+{
+	if (load_relaxed(&sites_whole) || !sites_of(s, slot)) /* without a site its size may be that of the slot's last block */
+		return s->block;
+	return sites_bytes(s, slot);
+}
+
 /* -- by site -- */
 
 static struct site *entry(uint32_t site) { return load_acquire(&chunks[site >> CHUNK_BITS]) + (site & (CHUNK - 1)); }

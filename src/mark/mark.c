@@ -30,6 +30,8 @@ struct entry {
 	uint8_t *state;
 	uintptr_t block;
 	uint64_t size;
+	const struct span *span; /* this and `slot`: of the careful loop alone */
+	uint32_t slot;
 };
 
 /* -- stacks -- */
@@ -159,6 +161,10 @@ INLINE bool look_up(uintptr_t w, struct entry *e, bool careful)
 	e->state = s->state + slot;
 	e->block = span_address(s, slot);
 	e->size = s->block;
+	if (careful) {
+		e->span = s;
+		e->slot = slot;
+	}
 	return true;
 }
 
@@ -199,7 +205,7 @@ INLINE void drain_loop(bool careful)
 		*e->state = b | STATE_MARKED;
 		marker.blocks++;
 		marker.bytes += e->size;
-		uintptr_t end = e->block + align_up(e->size, 8);
+		uintptr_t end = careful && marker.exact ? mark_block_end(e->span, e->slot) : e->block + align_up(e->size, 8);
 		if (UNLIKELY(e->size > PIECE)) {
 			push_wide(e->block, end);
 			continue;
@@ -238,7 +244,7 @@ static READS_ANYTHING void scan_all_marked(bool (*want)(const struct span *s, ui
 		for (uint32_t slot = 0; slot < s->slots; slot++) {
 			if (!state_is_marked(s->state[slot]) || (want && !want(s, slot)))
 				continue;
-			uintptr_t block = span_address(s, slot), low = block, end = low + align_up(s->block, 8);
+			uintptr_t block = span_address(s, slot), low = block, end = marker.exact ? mark_block_end(s, slot) : low + align_up(s->block, 8);
 			for (; low < end; low += PIECE) {
 				marker.top = scan_piece(block, s->block, low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
 				if (end - low > PIECE)

@@ -143,7 +143,7 @@ static void each_backwards(bool (*want)(struct place p), void (*fn)(struct place
 
 void find_edges(struct place p, bool (*holder)(uintptr_t w, struct place *p), void (*fn)(struct place to))
 {
-	uintptr_t low = place_address(p), end = low + align_up(p.s->block, 8);
+	uintptr_t low = place_address(p), end = mark_block_end(p.s, p.slot);
 	for (; low < end; low += MARK_PIECE) {
 		size_t n = mark_edges_of(low, end - low > MARK_PIECE ? low + MARK_PIECE : end, p.s->block, f.edges);
 		for (size_t i = 0; i < n; i++) {

@@ -120,7 +120,7 @@ static void each_offset(struct place p, void (*fn)(struct place holder, size_t a
 {
 	static uintptr_t buffer[BUFFER_WORDS];
 	uintptr_t start = place_address(p);
-	for (size_t from = 0, words = p.s->block / 8, n; from < words; from += n) {
+	for (size_t from = 0, words = (mark_block_end(p.s, p.slot) - start) / 8, n; from < words; from += n) {
 		n = words - from < BUFFER_WORDS ? words - from : BUFFER_WORDS;
 		for (size_t i = 0; mark_read(start + 8 * from, n, buffer) && i < n; i++) {
 			struct place to;

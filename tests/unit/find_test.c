@@ -481,6 +481,33 @@ Test(find, a_long_chain_of_offsets_is_reachable)
 		IS(chain[i], KIND_REACHABLE, RULE_REACHABLE);
 }
 
+Test(find, words_behind_what_was_asked_for_hold_nothing_unless_the_program_asked_what_it_may_use)
+{
+	hidden small = block_of(24, 1), large = block_of(100000, 2), packed = block_of(20, 4), lost[2], held[2], root = block_of(40, 5);
+	hold(0, small, 0);
+	hold(1, large, 0);
+	hold(2, packed, 0);
+	put(small, 16, held[0] = block_of(100, 6), 0);
+	put(small, 24, lost[0] = block_of(100, 7), 0);
+	put(large, 100000, lost[1] = block_of(100, 8), 0);
+	put(packed, 12, held[1] = block_of(100, 9), 0); /* its last four bytes, and four of the program's before */
+	put(lost[0], 104, root, 0);
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i < 2; i++) {
+		IS(held[i], KIND_REACHABLE, RULE_REACHABLE);
+		IS(lost[i], KIND_DEFINITE, RULE_NO_POINTER);
+	}
+	IS(root, KIND_DEFINITE, RULE_NO_POINTER);
+	report_drop(&r);
+	cr_assert(heap_usable((void *)shown(small)) > 24);
+	take(&r, EACH);
+	for (unsigned i = 0; i < 2; i++)
+		IS(lost[i], KIND_REACHABLE, RULE_REACHABLE);
+	IS(root, KIND_REACHABLE, RULE_REACHABLE);
+	sites_whole = false;
+}
+
 Test(find, without_any_memory_there_is_a_reason_and_no_report)
 {
 	block_of(24, 1);
