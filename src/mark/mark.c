@@ -18,6 +18,7 @@
 #include "mark/filter.h"
 #include "mark/inside.h"
 #include "base/fault.h"
+#include "heap/sites.h"
 #include "os/os.h"
 
 enum { RING = 32 /* more than a core's line-fill buffers (10-16) can hold */ };
@@ -30,8 +31,7 @@ struct entry {
 	uint8_t *state;
 	uintptr_t block;
 	uint64_t size;
-	const struct span *span; /* this and `slot`: of the careful loop alone */
-	uint32_t slot;
+	const struct span *span; /* of the careful loop with `exact` */
 };
 
 /* -- stacks -- */
@@ -161,10 +161,8 @@ INLINE bool look_up(uintptr_t w, struct entry *e, bool careful)
 	e->state = s->state + slot;
 	e->block = span_address(s, slot);
 	e->size = s->block;
-	if (careful) {
-		e->span = s;
-		e->slot = slot;
-	}
+	if (careful && marker.exact)
+		sites_prefetch(e->span = s, slot);
 	return true;
 }
 
@@ -205,7 +203,7 @@ INLINE void drain_loop(bool careful)
 		*e->state = b | STATE_MARKED;
 		marker.blocks++;
 		marker.bytes += e->size;
-		uintptr_t end = careful && marker.exact ? mark_block_end(e->span, e->slot) : e->block + align_up(e->size, 8);
+		uintptr_t end = careful && marker.exact ? mark_block_end(e->span, (uint32_t)(e->state - e->span->state)) : e->block + align_up(e->size, 8);
 		if (UNLIKELY(e->size > PIECE)) {
 			push_wide(e->block, end);
 			continue;
