@@ -3,9 +3,11 @@
 #
 # Each program runs four times: plain, with the planter that plants nothing (its own leaks: the baseline), with planted leaks, and so that all
 # formats of `cgc leaks` can be compared on what came out. Output, standard error and exit status must be the plain run's each time.
-# tests/integration/planted.py says what counts as found. Needed: 99 % in each program, no false definite or indirect block. What is missed is
-# held by stale words of the program's own, nearly all of them older than the planted block: a static variable or a live block still names
-# memory that was freed, the planter got that memory, and all that the block leads to is held with it (LeakSanitizer misses as much of cc1plus).
+# tests/integration/planted.py says what counts as found. Needed: 99 % of all, and in each program 99 % less what chance may take: with a block its
+# whole structure is missed, 6.5 blocks or one, so where 1 % of S structures are missed two standard deviations are 1.2 * sqrt(S) blocks: 1.6 % of
+# what sqlite3 has planted, 0.3 % of cc1plus's. No false definite or indirect block. What is missed is held by stale words of the program's own,
+# nearly all of them older than the planted block: a static variable or a live block still names memory that was freed, the planter got that
+# memory, and all that the block leads to is held with it (LeakSanitizer misses as much of cc1plus).
 #
 #   report_planted.sh [PROGRAM...]     ALL=1: ten times as much work
 set -u
@@ -120,7 +122,8 @@ judge() {
   local -A n=()
   eval "n=($(sed -nE '1s/([a-z]+) ([0-9]+)/[\1]=\2/gp' <<<"$said"))"
   planted=$((planted + ${n[planted]:-0})) found=$((found + ${n[found]:-0}))
-  if ((${n[planted]:-0} > 100 && n[found] * 100 >= n[planted] * 99 && n[wrong] == 0 && n[false] == 0 && n[silent] == 0)); then ok "$name: $(head -n 1 <<<"$said")"
+  local over=$(((${n[planted]:-0} - ${n[found]:-0}) * 100 - ${n[planted]:-0}))
+  if ((${n[planted]:-0} > 100 && (over <= 0 || over * over <= 14400 * n[structures]) && n[wrong] == 0 && n[false] == 0 && n[silent] == 0)); then ok "$name: $(head -n 1 <<<"$said")"
   else bad "$name: $(head -n 30 <<<"$said")"; fi
   [[ -z ${VERBOSE:-} ]] || sed -n '2,$p' <<<"$said"
   said=$(command python3 "$here/leak_formats.py" "$cgc" "$root/tools/cgc-leaks.schema.json" "$here/lsan_grammar.py" "$at"/snap/*.cgc 2>&1) &&
@@ -132,5 +135,7 @@ for name; do
   for kind in plain baseline plant; do run "$name" "$kind"; done
   judge "$name"
 done
-((found * 100 >= planted * 99 && planted)) && ok "$found of $planted planted blocks are found" || bad "only $found of $planted planted blocks are found"
+(($# == 1)) || {
+  ((found * 100 >= planted * 99)) && ok "$found of $planted planted blocks are found" || bad "only $found of $planted planted blocks are found"
+}
 finish
