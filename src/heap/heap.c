@@ -398,9 +398,9 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 	} else if (class_of(size) == CLASS_LARGE) {
 		enter();
 		void *q = large_realloc(info.span, size);
-		leave();
 		if (q && UNLIKELY(sites_on()))
-			sites_resized(q, size);
+			sites_resized(q, size); /* before a stop can see the new size of the span beside what was spare of the old one */
+		leave();
 		if (q)
 			return q;
 	}
