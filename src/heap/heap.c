@@ -326,6 +326,7 @@ size_t heap_usable(const void *p)
 	struct block_info info;
 	if (!p)
 		return 0;
+	store_relaxed(&sites_whole, true);
 	if (!arena_contains(a) || arena_span(a)->index == SPAN_HOLE)
 		return heap_hooks.foreign_usable ? heap_hooks.foreign_usable(p) : 0;
 	return heap_find(a, &info) == FOUND_BLOCK && info.start == a ? info.size : 0;
@@ -397,9 +398,9 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 	} else if (class_of(size) == CLASS_LARGE) {
 		enter();
 		void *q = large_realloc(info.span, size);
-		leave();
 		if (q && UNLIKELY(sites_on()))
-			sites_resized(q, size);
+			sites_resized(q, size); /* before a stop can see the new size of the span beside what was spare of the old one */
+		leave();
 		if (q)
 			return q;
 	}

@@ -127,6 +127,30 @@ size_t sites_bytes(const struct span *s, uint32_t slot)
 	return s->block - !s->exact;
 }
 
+bool sites_whole;
+size_t sites_extent(const struct span *s, uint32_t slot)
+{
+	/* Without a site the size that stands there may be that of the slot's last block. Small blocks, of which there are millions, take no call. */
+	if (load_relaxed(&sites_whole))
+		return s->block;
+	if (UNLIKELY(s->kind == SPAN_LARGE))
+		return sites_of(s, slot) ? sites_bytes(s, slot) : s->block;
+	uint32_t *table = load_acquire(&s->sites);
+	if (!table || slot >= load_relaxed(&s->slots) || !(load_relaxed(&table[slot]) & ~IGNORED_BIT))
+		return s->block;
+	uint32_t spare = spare_get(table, s, slot);
+	return spare && spare - 1 <= s->block ? s->block - (spare - 1) : s->block;
+}
+
+void sites_prefetch(const struct span *s, uint32_t slot)
+{
+	uint32_t *table = load_acquire(&s->sites);
+	if (table && s->kind != SPAN_LARGE) {
+		__builtin_prefetch(&table[slot]);
+		__builtin_prefetch((const uint8_t *)(table + s->slots) + (is_narrow(s) ? slot : 2 * slot));
+	}
+}
+
 /* -- by site -- */
 
 static struct site *entry(uint32_t site) { return load_acquire(&chunks[site >> CHUNK_BITS]) + (site & (CHUNK - 1)); }

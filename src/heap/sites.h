@@ -33,6 +33,11 @@ void sites_resized(void *p, size_t size);
 uint32_t sites_of(const struct span *s, uint32_t slot);
 /* Bytes that the program asked for; what it may use, where that was not recorded. */
 size_t sites_bytes(const struct span *s, uint32_t slot);
+/* For reports: bytes from a block's start on that the program may have put a pointer in: what it asked for, where that is known and it never
+ * asked by malloc_usable_size what it may use; else the whole slot. What lies behind are remains of blocks that had the slot before. */
+size_t sites_extent(const struct span *s, uint32_t slot);
+void sites_prefetch(const struct span *s, uint32_t slot);
+extern bool sites_whole; /* atomic, set by malloc_usable_size */
 /* How many blocks a recorded block of so many bytes of heap (span.block) stands for: 1, or more with sample=. */
 double sites_weight(uint64_t block);
 size_t sites_sampled(void); /* sample=; 0: each allocation is recorded */

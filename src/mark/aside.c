@@ -11,6 +11,8 @@
  * What was set aside can be read until mark_end. Where there is no memory for it an edge is followed at once: the block is then called
  * reachable, not possible. Only the careful loop of mark.c asks here.
  */
+#include "base/fault.h"
+#include "heap/sites.h"
 #include "mark/extra.h"
 #include "os/os.h"
 
@@ -30,7 +32,7 @@ bool mark_set_aside(bool (*as_good)(uintptr_t w, const struct span *s, uint32_t 
 	if (!aside.room)
 		aside.room = FIRST_BYTES / sizeof *aside.words;
 	aside.as_good = as_good;
-	marker.setting_aside = marker.odd = marker.no_offsets = true;
+	marker.setting_aside = marker.odd = marker.no_offsets = marker.exact = true;
 	return true;
 }
 
@@ -109,7 +111,7 @@ const uintptr_t *mark_aside(size_t *count)
 
 void aside_begin(void)
 {
-	marker.setting_aside = aside.cut = false;
+	marker.setting_aside = marker.exact = aside.cut = false;
 	aside.count = 0;
 }
 
@@ -129,6 +131,12 @@ void aside_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 }
 
 /* -- what else a report reads -- */
+
+uintptr_t mark_block_end(const struct span *s, uint32_t slot)
+{
+	size_t extent = fault(FAULT_whole_slots) ? s->block : sites_extent(s, slot);
+	return span_address(s, slot) + (extent == s->block ? align_up(extent, 8) : align_down(extent + 4, 8));
+}
 
 READS_ANYTHING bool mark_read(uintptr_t at, size_t words, uintptr_t *out)
 {

@@ -40,6 +40,7 @@ struct marker {
 	uint32_t half, halves;          /* upper halves of the window's addresses: from, how many; 0 without odd_words */
 	bool extra;                     /* all is scanned a second time */
 	bool setting_aside;             /* aside.c: inner pointers wait */
+	bool exact;                     /* until mark_end, of a report: blocks end where the program's part does (mark_block_end) */
 	bool no_interior, no_offsets, no_past_end, no_return, lose_edges; /* mutants */
 	uint64_t lost;                  /* edges seen by the mutant lose_edges */
 	uint64_t blocks, bytes, overflows;

@@ -18,6 +18,7 @@
 #include "mark/filter.h"
 #include "mark/inside.h"
 #include "base/fault.h"
+#include "heap/sites.h"
 #include "os/os.h"
 
 enum { RING = 32 /* more than a core's line-fill buffers (10-16) can hold */ };
@@ -30,6 +31,7 @@ struct entry {
 	uint8_t *state;
 	uintptr_t block;
 	uint64_t size;
+	const struct span *span; /* of the careful loop with `exact` */
 };
 
 /* -- scanning -- */
@@ -116,6 +118,8 @@ INLINE bool look_up(uintptr_t w, struct entry *e, bool careful)
 	e->state = s->state + slot;
 	e->block = span_address(s, slot);
 	e->size = s->block;
+	if (careful && marker.exact)
+		sites_prefetch(e->span = s, slot);
 	return true;
 }
 
@@ -156,7 +160,7 @@ INLINE void drain_loop(bool careful)
 		*e->state = b | STATE_MARKED;
 		marker.blocks++;
 		marker.bytes += e->size;
-		uintptr_t end = e->block + align_up(e->size, 8);
+		uintptr_t end = careful && marker.exact ? mark_block_end(e->span, (uint32_t)(e->state - e->span->state)) : e->block + align_up(e->size, 8);
 		if (UNLIKELY(e->size > PIECE)) {
 			push_wide(e->block, end);
 			continue;
@@ -195,7 +199,7 @@ static READS_ANYTHING void scan_all_marked(bool (*want)(const struct span *s, ui
 		for (uint32_t slot = 0; slot < s->slots; slot++) {
 			if (!state_is_marked(s->state[slot]) || (want && !want(s, slot)))
 				continue;
-			uintptr_t block = span_address(s, slot), low = block, end = low + align_up(s->block, 8);
+			uintptr_t block = span_address(s, slot), low = block, end = marker.exact ? mark_block_end(s, slot) : low + align_up(s->block, 8);
 			for (; low < end; low += PIECE) {
 				marker.top = scan_piece(block, s->block, low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
 				if (end - low > PIECE)

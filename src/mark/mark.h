@@ -84,6 +84,9 @@ void mark_follow_offsets(bool (*want)(const struct span *s, uint32_t slot));
 const uintptr_t *mark_aside(size_t *count);
 /* Until mark_end, `words` words from `at` on, inside one block. false: they cannot be read. */
 bool mark_read(uintptr_t at, size_t words, uintptr_t *out);
+/* For reports: where the words end in which the program may have put a pointer. What it asked for counts, not the slot (heap/sites.h): what lies
+ * behind keeps pointers to what was there before. A word that ends more than four bytes behind holds none, be it at an odd place. */
+uintptr_t mark_block_end(const struct span *s, uint32_t slot);
 /* Until mark_end: the words of [low, high), part of a block of `block` bytes, that lead into the arena, offsets excepted. At most MARK_PIECE bytes, and room for
  * MARK_PIECE_EDGES. Nothing where they cannot be read. */
 enum { MARK_PIECE = 16 * 1024, MARK_PIECE_EDGES = MARK_PIECE / 8 * 4 + 1 };

@@ -52,9 +52,8 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) static void check_words
 	}
 }
 
-static void check_block(uintptr_t block, uint64_t size)
+static void check_block(uintptr_t block, uintptr_t end)
 {
-	uintptr_t end = block + align_up(size, 8);
 	for (uintptr_t low = block; low < end; low += PIECE) {
 		uintptr_t high = end - low > PIECE ? low + PIECE : end;
 		const word_t *words = (const word_t *)low;
@@ -82,7 +81,7 @@ size_t mark_verify(void)
 			continue;
 		for (uint32_t slot = 0; slot < s->slots; slot++)
 			if (state_is_marked(s->state[slot]))
-				check_block(span_address(s, slot), s->block);
+				check_block(span_address(s, slot), marker.exact ? mark_block_end(s, slot) : span_address(s, slot) + align_up(s->block, 8));
 	}
 	for (size_t i = 0; i < aside_count; i++)
 		*aside[i] |= STATE_MARKED;

@@ -8,7 +8,9 @@
  *      firsts are tried in reverse order: one that no later first reaches can be reached by what it reaches itself only, so it is definite,
  *      one block of its cycle. (An earlier first would have walked it. So no list of components is needed, no depth and no order of visits:
  *      two bits a block, where Tarjan takes two numbers and a stack.)
- *   5. possible ones (kinds.c); all others are reachable.
+ *   5. In a child of fork, what it made itself and hangs off what its parent made and the child lost: nobody else tells of it, so the first block
+ *      of its own behind one of the parent's is definite, and what that reaches is indirect.
+ *   6. possible ones (kinds.c); all others are reachable.
  *
  * A definite block of a cycle is thus the first one, in the order of spans, of a strongly connected component into which no pointer leads from
  * outside. An interior pointer between lost blocks counts like any other; offsets (mark/filter.h) do not: small numbers are more frequent.
@@ -141,7 +143,7 @@ static void each_backwards(bool (*want)(struct place p), void (*fn)(struct place
 
 void find_edges(struct place p, bool (*holder)(uintptr_t w, struct place *p), void (*fn)(struct place to))
 {
-	uintptr_t low = place_address(p), end = low + align_up(p.s->block, 8);
+	uintptr_t low = place_address(p), end = mark_block_end(p.s, p.slot);
 	for (; low < end; low += MARK_PIECE) {
 		size_t n = mark_edges_of(low, end - low > MARK_PIECE ? low + MARK_PIECE : end, p.s->block, f.edges);
 		for (size_t i = 0; i < n; i++) {
@@ -212,6 +214,9 @@ void find_walk(const struct walk *by, struct place from)
 /* ---- lost blocks ---- */
 
 static struct place owner;
+static bool orphans; /* some lost block was put in SET_PLAIN, which is free for them: it hangs off one that is a parent's to tell */
+
+static bool inherited(struct place p) { return heap_is_inherited(p.s->state[p.slot]); }
 
 static void meet(struct place to) { find_put(SET_MET, to); }
 static void look_for_met(struct place p) { find_edges(p, find_lost, meet); }
@@ -220,7 +225,10 @@ static bool enter_indirect(struct place p)
 {
 	if (!find_put(SET_SEEN, p))
 		return false;
-	gather_block(p, KIND_INDIRECT, RULE_LOST_OWNER, owner);
+	if (inherited(owner) && !inherited(p))
+		orphans = find_put(SET_PLAIN, p) || orphans;
+	else
+		gather_block(p, KIND_INDIRECT, RULE_LOST_OWNER, owner);
 	return true;
 }
 static bool lost_and_seen(struct place p) { return place_lost(p) && find_has(SET_SEEN, p); }
@@ -235,6 +243,14 @@ static void definite(struct place p, enum snapshot_rule rule)
 }
 
 static bool nobody_met(struct place p) { return place_lost(p) && !find_has(SET_MET, p) && !find_has(SET_SEEN, p); }
+static bool heads_of_parent; /* they come after all others, so that what hangs off one of those, too, is theirs */
+static void definite_of_own(struct place p)
+{
+	if (inherited(p))
+		heads_of_parent = true;
+	else
+		definite(p, RULE_NO_POINTER);
+}
 static void definite_alone(struct place p) { definite(p, RULE_NO_POINTER); }
 static void definite_of_cycle(struct place p) { definite(p, RULE_CYCLE); }
 
@@ -250,12 +266,57 @@ static void walk_from_first(struct place p)
 	find_walk(&rest, p);
 }
 
+/* Step 5. What hangs off a parent's block alone is in SET_PLAIN; the first ones behind it move to SET_MET, which is done with. */
+static struct place parents;
+static bool orphan(struct place p) { return place_lost(p) && find_has(SET_PLAIN, p); }
+static bool find_orphan(uintptr_t w, struct place *p) { return find_slot(w, p) && orphan(*p); }
+static void adopt(struct place p)
+{
+	if (!find_put(SET_MET, p))
+		return;
+	take_out(SET_PLAIN, p);
+	gather_block(p, KIND_DEFINITE, RULE_LOST_OWNER, parents);
+}
+static bool parents_lost(struct place p) { return place_lost(p) && inherited(p); }
+static void adopt_from(struct place p)
+{
+	parents = p;
+	find_edges(p, find_orphan, adopt);
+}
+static bool adopted(struct place p) { return place_lost(p) && find_has(SET_MET, p); }
+static bool enter_orphan(struct place p)
+{
+	take_out(SET_PLAIN, p);
+	gather_block(p, KIND_INDIRECT, RULE_LOST_OWNER, owner);
+	return true;
+}
+static void walk_from_adopted(struct place p)
+{
+	static const struct walk indirect = { find_orphan, enter_orphan, lost_and_seen };
+	owner = p;
+	gather_owned_by(p);
+	find_walk(&indirect, p);
+}
+
+static void tell_orphans(void)
+{
+	find_clear(SET_MET);
+	find_each(parents_lost, adopt_from);
+	find_each(adopted, walk_from_adopted);
+	find_clear(SET_MET);
+}
+
 static void sort_out_lost(void)
 {
+	orphans = heads_of_parent = false;
 	find_each(place_lost, look_for_met);
-	find_each(nobody_met, definite_alone);
+	find_each(nobody_met, definite_of_own);
+	if (heads_of_parent)
+		find_each(nobody_met, definite_alone);
 	find_each(left_over, walk_from_first);
 	(fault(FAULT_first_of_cycle) ? find_each : each_backwards)(nobody_met, definite_of_cycle);
+	if (orphans)
+		tell_orphans();
 }
 
 /* ---- the look ---- */

@@ -23,7 +23,7 @@ static inline uintptr_t place_address(struct place p) { return span_address(p.s,
 enum set {
 	SET_FIRM,   /* marked by pointers to starts from what surely lives; of a lost block: walked when cycles are looked for */
 	SET_MET,    /* a lost block that another one points to; a possible one to which an inner pointer or a stale word leads */
-	SET_PLAIN,  /* marked by pointers, inner ones included; the rest of what is marked hangs on offsets */
+	SET_PLAIN,  /* marked by pointers, inner ones included; the rest of what is marked hangs on offsets. Of a lost block: find.c, step 5 */
 	SET_SEEN,   /* counted. Slots on alloc lists are from the beginning: they are no blocks of the program */
 	SETS
 };
@@ -71,6 +71,7 @@ struct site_tally *gather_tally(struct place p); /* NULL: no memory */
 bool gather_begin(struct report *r, unsigned flags);
 /* Counts a block. owner: the block it hangs off, if any; an indirect one is owned by the site of the last definite one. */
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner);
+void gather_owned_by(struct place p); /* indirect ones that follow are owned by p's site */
 struct watched {
 	uintptr_t hidden;          /* complement of the block's start */
 	bool seen;

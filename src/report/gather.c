@@ -32,7 +32,6 @@ static struct {
 	uint32_t mask;             /* places - 1 */
 	uint32_t last_site, last_row; /* neighbours in a span come from the same place as a rule */
 	uint32_t owner;            /* row of the last definite block */
-	bool inherited;            /* the last definite block is not told: a parent made it */
 	bool lost;                 /* something is lost or possible that is told here */
 	bool cut;
 } g;
@@ -164,14 +163,10 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 		gather_watched.owner = owner;
 	}
 	if (kind != KIND_REACHABLE && heap_is_inherited(p.s->state[p.slot])) { /* whoever made it reports it */
-		g.inherited = kind == KIND_DEFINITE || g.inherited;
 		g.r->inherited_blocks += rounded(stands_for);
 		g.r->inherited_bytes += rounded(stands_for * (double)bytes);
 		return;
 	}
-	g.inherited = g.inherited && kind != KIND_DEFINITE;
-	if (kind == KIND_INDIRECT && g.inherited) /* its owner is not told, so it tells for itself */
-		kind = KIND_DEFINITE;
 	uint32_t row = stands_for > 0 ? row_of(site) : NO_ROW;
 	if (row == NO_ROW) {
 		g.owner = kind == KIND_DEFINITE ? NO_ROW : g.owner;
@@ -195,6 +190,12 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 	if (kind == KIND_INDIRECT && g.owner != NO_ROW) {
 		count(&g.rows[g.owner].owned, stands_for, bytes);
 	}
+}
+
+void gather_owned_by(struct place p)
+{
+	const uint32_t site = sites_of(p.s, p.slot);
+	g.owner = site || !sites_sampled() ? row_of(site) : NO_ROW; /* with sample= a block that was not recorded is in no row */
 }
 
 /* ---- order ---- */

@@ -79,7 +79,7 @@ enum snapshot_kind {
 enum snapshot_rule {
 	RULE_NO_POINTER,       /* definite: no root and no block holds a pointer to it */
 	RULE_CYCLE,            /* definite: only blocks that hang off it point to it */
-	RULE_LOST_OWNER,       /* indirect */
+	RULE_LOST_OWNER,       /* indirect; definite: in a child of fork, when that owner is a block of its parent's, which tells of it */
 	RULE_INTERIOR_ONLY,    /* possible */
 	RULE_STALE_STACK_ONLY, /* possible */
 	RULE_POSSIBLE_OWNER,   /* possible: hangs off a possible one */
@@ -116,7 +116,7 @@ struct snapshot_block {
 	uint32_t site;              /* index into sites */
 	uint8_t kind, rule;         /* enum snapshot_kind, enum snapshot_rule */
 	uint16_t unused;
-	uint64_t owner;             /* indirect, possible by owner: address of the block it hangs off; else 0 */
+	uint64_t owner;             /* rules of an owner: address of the block it hangs off; else 0 */
 };
 
 #endif

@@ -75,6 +75,8 @@ static bool is_leak(const struct report_site *s) { return !s->suppression && s->
 
 static const char *rule_text(const struct report_site *s)
 {
+	if (s->s.rule == RULE_LOST_OWNER && !s->s.kind[KIND_INDIRECT].blocks)
+		return "only lost blocks of the parent process lead to it";
 	return s->s.rule == RULE_CYCLE ? "only blocks that hang off it lead to it" : "no pointer leads to it";
 }
 

@@ -135,7 +135,7 @@ static void reach_from_block(uint32_t index)
 {
 	struct place p;
 	find_slot(w.block[index], &p);
-	uintptr_t start = place_address(p), end = start + align_up(p.s->block, 8), word;
+	uintptr_t start = place_address(p), end = mark_block_end(p.s, p.slot), word;
 	for (uintptr_t low = start; low < end; low += MARK_PIECE) {
 		uintptr_t high = end - low > MARK_PIECE ? low + MARK_PIECE : end;
 		for (size_t i = 0, n = mark_edges_of(low, high, p.s->block, w.edges); i < n; i++)
@@ -166,7 +166,7 @@ static size_t leads_on(uintptr_t from, struct place to)
 {
 	struct place p, there;
 	find_slot(from, &p);
-	for (uintptr_t at = from, word; at < from + align_down(p.s->block, 8); at += 8) {
+	for (uintptr_t at = from, word; at < mark_block_end(p.s, p.slot); at += 8) {
 		for (size_t i = 0, n = mark_edges_of(at, at + 8, p.s->block, w.edges); i < n; i++)
 			if (find_slot(w.edges[i], &there) && there.s == to.s && there.slot == to.slot)
 				return at - from;

@@ -77,7 +77,7 @@ for snapshot in folder(sys.argv[2]):
                 said.append(f"wrong: {p} has the stack {snapshot.stack(b[2])[:3]}")
         else:
             said.append(f"missed: {snapshot.pid} {MAKERS[p.kind]} node {p.node} of {sizes[p.structure]}, {p.address:#x} {p.size} bytes: {KINDS[b[3]]}, {RULES[b[4]]}")
-        if b[3] == 0 and b[4] != 2: # in a child of fork all that hangs off a block that its parent lost is definite
+        if b[3] == 0 and b[4] != 2: # in a child of fork what a lost block of its parent's leads to is definite, and may be any of a structure
             heads[p.structure].append(p)
     missed = {p.structure for p in planted if p.structure not in heads}
     for number, found in heads.items():

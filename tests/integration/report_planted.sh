@@ -3,9 +3,11 @@
 #
 # Each program runs four times: plain, with the planter that plants nothing (its own leaks: the baseline), with planted leaks, and so that all
 # formats of `cgc leaks` can be compared on what came out. Output, standard error and exit status must be the plain run's each time.
-# tests/integration/planted.py says what counts as found. The goal is 99 % in each program.
-# cc1plus reaches 92 %: memory that it freed is handed out again while stale words of its own heap still lead there. Needed: 90 % of it, 98 %
-# of others, no false definite or indirect block.
+# tests/integration/planted.py says what counts as found. Needed: 99 % of all, and in each program 99 % less what chance may take: with a block its
+# whole structure is missed, 6.5 blocks or one, so where 1 % of S structures are missed two standard deviations are 1.2 * sqrt(S) blocks: 1.6 % of
+# what sqlite3 has planted, 0.3 % of cc1plus's. No false definite or indirect block. What is missed is held by stale words of the program's own,
+# nearly all of them older than the planted block: a static variable or a live block still names memory that was freed, the planter got that
+# memory, and all that the block leads to is held with it (LeakSanitizer misses as much of cc1plus).
 #
 #   report_planted.sh [PROGRAM...]     ALL=1: ten times as much work
 set -u
@@ -110,8 +112,7 @@ run() {
 }
 
 judge() {
-  local name=$1 at=$T/$1.plant said kind f need=98
-  [[ $name == cc1plus ]] && need=90
+  local name=$1 at=$T/$1.plant said kind f
   for kind in baseline plant; do
     for f in out err status; do
       cmp -s "$T/$name.plain/$f" "$T/$name.$kind/$f" || { bad "$name: $f differs ($kind): $(diff "$T/$name.plain/$f" "$T/$name.$kind/$f" | sed -n 2,4p | tr '\n' '|' | cut -c1-200)"; return; }
@@ -121,7 +122,8 @@ judge() {
   local -A n=()
   eval "n=($(sed -nE '1s/([a-z]+) ([0-9]+)/[\1]=\2/gp' <<<"$said"))"
   planted=$((planted + ${n[planted]:-0})) found=$((found + ${n[found]:-0}))
-  if ((${n[planted]:-0} > 100 && n[found] * 100 >= n[planted] * need && n[wrong] == 0 && n[false] == 0 && n[silent] == 0)); then ok "$name: $(head -n 1 <<<"$said")"
+  local over=$(((${n[planted]:-0} - ${n[found]:-0}) * 100 - ${n[planted]:-0}))
+  if ((${n[planted]:-0} > 100 && (over <= 0 || over * over <= 14400 * n[structures]) && n[wrong] == 0 && n[false] == 0 && n[silent] == 0)); then ok "$name: $(head -n 1 <<<"$said")"
   else bad "$name: $(head -n 30 <<<"$said")"; fi
   [[ -z ${VERBOSE:-} ]] || sed -n '2,$p' <<<"$said"
   said=$(command python3 "$here/leak_formats.py" "$cgc" "$root/tools/cgc-leaks.schema.json" "$here/lsan_grammar.py" "$at"/snap/*.cgc 2>&1) &&
@@ -133,5 +135,7 @@ for name; do
   for kind in plain baseline plant; do run "$name" "$kind"; done
   judge "$name"
 done
-((found * 100 >= planted * 95 && planted)) && ok "$found of $planted planted blocks are found" || bad "only $found of $planted planted blocks are found"
+(($# == 1)) || {
+  ((found * 100 >= planted * 99)) && ok "$found of $planted planted blocks are found" || bad "only $found of $planted planted blocks are found"
+}
 finish

@@ -76,6 +76,8 @@ law9_audit_recycles | zoo_audited               | $zoo:mode=audit
 law9_mortal_site   | zoo_immortal               | $zoo:sites=1
 first_of_cycle     | unit find_test find/of_two_components_only_the_one_without_pointers_from_outside_is_definite |
 inner_as_start     | unit find_test find/a_block_held_by_an_inner_pointer_is_possible_and_so_is_what_it_holds |
+whole_slots        | unit find_test find/words_behind_what_was_asked_for_hold_nothing_unless_the_program_asked_what_it_may_use |
+numbers_hold       | unit find_test find/numbers_in_a_field_hold_no_block_however_few_of_its_site_are_lost |
 law10_skip_end     | zoo_each_round             | $zoo
 "
 

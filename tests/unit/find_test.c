@@ -400,6 +400,114 @@ Test(find, numbers_that_happen_to_be_offsets_hold_no_lost_block_nor_what_hangs_o
 	}
 }
 
+/* A compiler's page table entries: blocks of 64 bytes, each with the size of a page, which leads to another one, or to what was lost in between. */
+Test(find, numbers_in_a_field_hold_no_block_however_few_of_its_site_are_lost)
+{
+	enum { N = 600 };
+	hidden lost[N], below[N], table = block_of(8 * N, 1);
+	hold(0, table, 0);
+	for (unsigned i = 0; i < N; i++) {
+		hidden entry = block_of(56, 2);
+		put(table, 8 * i, entry, 0);
+		put_word(entry, 24, 4096);
+		lost[i] = i % 10 ? 0 : block_of(56, 100 + i); /* of a site of its own */
+		below[i] = lost[i] ? block_of(40, 1000 + i) : 0;
+		if (lost[i])
+			put(lost[i], 16, below[i], 0);
+	}
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i < N; i += 10) {
+		IS(lost[i], KIND_DEFINITE, RULE_NO_POINTER);
+		IS(below[i], KIND_INDIRECT, RULE_LOST_OWNER);
+		cr_assert_eq(owner_of(&r, below[i]), lost[i]);
+	}
+}
+
+Test(find, a_table_of_numbers_holds_no_block)
+{
+	enum { N = 64, WORDS = 1000 };
+	hidden lost[N], table = block_of(8 * WORDS, 1);
+	hold(0, table, 0);
+	for (unsigned i = 0; i < WORDS; i++)
+		put_word(table, 8 * i, 16 * (i + 1));
+	for (unsigned i = 0; i < N; i++)
+		put_offset(table, 8 * 15 * i, lost[i] = block_of(100, 100 + i));
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i < N; i++)
+		IS(lost[i], KIND_DEFINITE, RULE_NO_POINTER);
+}
+
+Test(find, offsets_in_a_field_hold_their_blocks_beside_numbers_in_another_and_so_do_offsets_and_pointers_in_these)
+{
+	enum { N = 40 };
+	hidden array[N], nested[N], leaf[N], table = block_of(8 * N, 1), single = block_of(200, 3), one = block_of(24, 4);
+	hold(0, table, 0);
+	for (unsigned i = 0; i < N; i++) {
+		hidden owner = block_of(56, 2);
+		put(table, 8 * i, owner, 0);
+		put_word(owner, 8, 64 * i);
+		put_word(owner, 16, 16 * i);
+		put_offset(owner, 24, array[i] = block_of(200, 100 + i));
+		put_offset(array[i], 8 * (i % 5), nested[i] = block_of(100, 200 + i));
+		put(nested[i], 0, leaf[i] = block_of(30, 300 + i), 0);
+	}
+	hold(1, single, 0);
+	put_offset(single, 40, one); /* is believed */
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i < N; i++) {
+		IS(array[i], KIND_REACHABLE, RULE_REACHABLE);
+		IS(nested[i], KIND_REACHABLE, RULE_REACHABLE);
+		IS(leaf[i], KIND_REACHABLE, RULE_REACHABLE);
+	}
+	IS(one, KIND_REACHABLE, RULE_REACHABLE);
+}
+
+/* More steps than are followed: kept, unseen. */
+Test(find, a_long_chain_of_offsets_is_reachable)
+{
+	enum { N = 200 };
+	hidden chain[N + 1];
+	for (unsigned i = 0; i <= N; i++)
+		chain[i] = block_of(100, 100 + i);
+	hold(0, chain[N], 0);
+	for (unsigned i = N; i > 0; i--)
+		put_offset(chain[i], 8, chain[i - 1]);
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i <= N; i++)
+		IS(chain[i], KIND_REACHABLE, RULE_REACHABLE);
+}
+
+Test(find, words_behind_what_was_asked_for_hold_nothing_unless_the_program_asked_what_it_may_use)
+{
+	hidden small = block_of(24, 1), large = block_of(100000, 2), packed = block_of(20, 4), lost[2], held[2], root = block_of(40, 5);
+	hold(0, small, 0);
+	hold(1, large, 0);
+	hold(2, packed, 0);
+	put(small, 16, held[0] = block_of(100, 6), 0);
+	put(small, 24, lost[0] = block_of(100, 7), 0);
+	put(large, 100000, lost[1] = block_of(100, 8), 0);
+	put(packed, 12, held[1] = block_of(100, 9), 0); /* its last four bytes, and four of the program's before */
+	put(lost[0], 104, root, 0);
+	struct report r;
+	take(&r, EACH);
+	for (unsigned i = 0; i < 2; i++) {
+		IS(held[i], KIND_REACHABLE, RULE_REACHABLE);
+		IS(lost[i], KIND_DEFINITE, RULE_NO_POINTER);
+	}
+	IS(root, KIND_DEFINITE, RULE_NO_POINTER);
+	report_drop(&r);
+	cr_assert(heap_usable((void *)shown(small)) > 24);
+	take(&r, EACH);
+	for (unsigned i = 0; i < 2; i++)
+		IS(lost[i], KIND_REACHABLE, RULE_REACHABLE);
+	IS(root, KIND_REACHABLE, RULE_REACHABLE);
+	sites_whole = false;
+}
+
 Test(find, without_any_memory_there_is_a_reason_and_no_report)
 {
 	block_of(24, 1);
