@@ -37,7 +37,8 @@ static struct {
 
 /* ---- the search ---- */
 
-static bool cached(struct place p) { return find_has(SET_FIRM, p) && find_has(SET_SEEN, p); }
+/* On an alloc list. A lost block of a cycle is in both sets, too, and not marked. */
+static bool cached(struct place p) { return state_is_marked(p.s->state[p.slot]) && find_has(SET_FIRM, p) && find_has(SET_SEEN, p); }
 
 static void reach(uintptr_t word, uint32_t from)
 {
