@@ -42,19 +42,19 @@ static struct {
 
 /* ---- sets ---- */
 
-static uint64_t *word_of(enum set which, struct place p) { return &f.bits[which][f.first[p.s->index] + p.slot / 64]; }
-bool find_has(enum set which, struct place p) { return *word_of(which, p) >> p.slot % 64 & 1; }
+uint64_t *find_word(enum set which, struct place p) { return &f.bits[which][f.first[p.s->index] + p.slot / 64]; }
+bool find_has(enum set which, struct place p) { return *find_word(which, p) >> p.slot % 64 & 1; }
 bool find_put(enum set which, struct place p)
 {
-	uint64_t *word = word_of(which, p), bit = 1ull << p.slot % 64;
+	uint64_t *word = find_word(which, p), bit = 1ull << p.slot % 64;
 	bool fresh = !(*word & bit);
 	*word |= bit;
 	return fresh;
 }
 void find_clear(enum set which) { __builtin_memset(f.bits[which], 0, f.set_bytes); }
-static void take_out(enum set which, struct place p) { *word_of(which, p) &= ~(1ull << p.slot % 64); }
+static void take_out(enum set which, struct place p) { *find_word(which, p) &= ~(1ull << p.slot % 64); }
 
-static bool holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
+uint32_t find_spans(void) { return f.spans; }
 
 static bool make_sets(void)
 {
@@ -65,7 +65,7 @@ static bool make_sets(void)
 		return false;
 	for (uint32_t i = 0; i < f.spans; i++) {
 		f.first[i] = words;
-		words += holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
+		words += find_holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
 	}
 	f.set_bytes = align_up(words * 8 + 8, OS_PAGE);
 	f.room = STACK_BYTES / sizeof *f.stack;
@@ -120,26 +120,6 @@ bool find_slot(uintptr_t w, struct place *p)
 }
 bool find_lost(uintptr_t w, struct place *p) { return find_slot(w, p) && place_lost(*p); }
 bool find_possible(uintptr_t w, struct place *p) { return find_slot(w, p) && place_possible(*p); }
-
-void find_each(bool (*want)(struct place p), void (*fn)(struct place p))
-{
-	for (uint32_t i = 0; i < f.spans; i++) {
-		const struct span *s = &arena.spans[i];
-		for (uint32_t slot = 0; holds_blocks(s) && slot < s->slots; slot++)
-			if (want((struct place){ s, slot }))
-				fn((struct place){ s, slot });
-	}
-}
-
-static void each_backwards(bool (*want)(struct place p), void (*fn)(struct place p))
-{
-	for (uint32_t i = f.spans; i-- > 0;) {
-		const struct span *s = &arena.spans[i];
-		for (uint32_t slot = holds_blocks(s) ? s->slots : 0; slot-- > 0;)
-			if (want((struct place){ s, slot }))
-				fn((struct place){ s, slot });
-	}
-}
 
 void find_edges(struct place p, bool (*holder)(uintptr_t w, struct place *p), void (*fn)(struct place to))
 {
@@ -207,7 +187,7 @@ void find_walk(const struct walk *by, struct place from)
 	look_again(from);
 	while (f.overflow) { /* each round that drops has entered a block, so this ends */
 		f.overflow = false;
-		find_each(walk->done, look_again);
+		find_each(walk->among, walk->done, look_again);
 	}
 }
 
@@ -235,7 +215,7 @@ static bool lost_and_seen(struct place p) { return place_lost(p) && find_has(SET
 
 static void definite(struct place p, enum snapshot_rule rule)
 {
-	static const struct walk indirect = { find_lost, enter_indirect, lost_and_seen };
+	static const struct walk indirect = { find_lost, enter_indirect, lost_and_seen, LOST };
 	find_put(SET_SEEN, p);
 	gather_block(p, KIND_DEFINITE, rule, (struct place){ 0 });
 	owner = p;
@@ -260,7 +240,7 @@ static bool enter_left_over(struct place p) { return !find_has(SET_SEEN, p) && f
 static bool walked(struct place p) { return place_lost(p) && find_has(SET_FIRM, p); }
 static void walk_from_first(struct place p)
 {
-	static const struct walk rest = { find_lost, enter_left_over, walked };
+	static const struct walk rest = { find_lost, enter_left_over, walked, LOST };
 	find_put(SET_FIRM, p);
 	take_out(SET_MET, p);
 	find_walk(&rest, p);
@@ -292,7 +272,7 @@ static bool enter_orphan(struct place p)
 }
 static void walk_from_adopted(struct place p)
 {
-	static const struct walk indirect = { find_orphan, enter_orphan, lost_and_seen };
+	static const struct walk indirect = { find_orphan, enter_orphan, lost_and_seen, LOST };
 	owner = p;
 	gather_owned_by(p);
 	find_walk(&indirect, p);
@@ -301,20 +281,20 @@ static void walk_from_adopted(struct place p)
 static void tell_orphans(void)
 {
 	find_clear(SET_MET);
-	find_each(parents_lost, adopt_from);
-	find_each(adopted, walk_from_adopted);
+	find_each(LOST, parents_lost, adopt_from);
+	find_each(LOST, adopted, walk_from_adopted);
 	find_clear(SET_MET);
 }
 
 static void sort_out_lost(void)
 {
 	orphans = heads_of_parent = false;
-	find_each(place_lost, look_for_met);
-	find_each(nobody_met, definite_of_own);
+	find_each(LOST, place_lost, look_for_met);
+	find_each(LOST, nobody_met, definite_of_own);
 	if (heads_of_parent)
-		find_each(nobody_met, definite_alone);
-	find_each(left_over, walk_from_first);
-	(fault(FAULT_first_of_cycle) ? find_each : each_backwards)(nobody_met, definite_of_cycle);
+		find_each(LOST, nobody_met, definite_alone);
+	find_each(LOST, left_over, walk_from_first);
+	(fault(FAULT_first_of_cycle) ? find_each : find_each_backwards)(LOST, nobody_met, definite_of_cycle);
 	if (orphans)
 		tell_orphans();
 }
@@ -328,7 +308,6 @@ static bool set_apart(struct span *s, uint32_t slot)
 }
 
 static bool place_marked(struct place p) { return state_is_marked(p.s->state[p.slot]); }
-static void put_firm(struct place p) { find_put(SET_FIRM, p); }
 
 struct asked {
 	struct report *r;
@@ -346,12 +325,11 @@ static bool firm(void *arg)
 	gather_watched = (struct watched){ .hidden = asked->watched };
 	if (!gather_begin(asked->r, asked->flags) || !make_sets())
 		return false;
-	find_each(place_marked, put_firm);
+	find_put_marked(SET_FIRM);
 	return heap_each_cached(set_apart);
 }
 
-static void put_plain(struct place p) { find_put(SET_PLAIN, p); }
-static void plain(void *arg) { find_each(place_marked, put_plain); }
+static void plain(void *arg) { find_put_marked(SET_PLAIN); }
 /* Slots on alloc lists hold old words. */
 static bool scanned(const struct span *s, uint32_t slot) { return !find_has(SET_SEEN, (struct place){ s, slot }); }
 
@@ -366,7 +344,7 @@ static void all(bool cut)
 	sort_out_lost();
 	kinds_possible();
 	if (gather_wants_reachable())
-		find_each(uncounted, reachable);
+		find_each(MARKED, uncounted, reachable);
 	f.r->complete = f.complete = true;
 	gather_end();
 	f.r->cut = gather_was_cut();

@@ -4,6 +4,7 @@
  *   find.c    the cycle, the sets, which lost block is definite and what hangs off it
  *   offsets.c which offsets are numbers that happen to be some
  *   kinds.c   inner pointers: which are as good as a pointer to the start; what is possible
+ *   passes.c  over all blocks
  *   gather.c  sums by site, single blocks, the order of a report
  *   why.c     what holds one block: asks find.c for a report of its own
  */
@@ -37,8 +38,22 @@ bool find_lost(uintptr_t w, struct place *p);
 bool find_possible(uintptr_t w, struct place *p);
 /* Calls fn for every block of that kind that p points to, p excepted; a block as often as there are words. */
 void find_edges(struct place p, bool (*holder)(uintptr_t w, struct place *p), void (*fn)(struct place to));
-/* Calls fn for every slot that holds a block and that want() wants. */
-void find_each(bool (*want)(struct place p), void (*fn)(struct place p));
+/* Where a block that is wanted can be: most passes over the heap want few of its blocks, or none, and see 64 slots at once so. */
+enum among {
+	LOST,
+	MARKED,
+	NOT_FIRM,  /* marked, and not in SET_FIRM */
+	NOT_PLAIN, /* marked, and not in SET_PLAIN */
+};
+/* Calls fn for every block among these that want() wants, in the heap's order. fn may take later ones out. */
+void find_each(enum among among, bool (*want)(struct place p), void (*fn)(struct place p));
+void find_each_backwards(enum among among, bool (*want)(struct place p), void (*fn)(struct place p));
+/* Puts all marked blocks into a set. */
+void find_put_marked(enum set which);
+/* What passes need: the word of a set that holds p's bit, and the spans that have bits. */
+uint64_t *find_word(enum set which, struct place p);
+uint32_t find_spans(void);
+static inline bool find_holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
 bool place_lost(struct place p);
 bool place_possible(struct place p);
 /* Follows edges from p over everything that enter() takes (false: it was there before). Never fails: where there is no memory for a stack,
@@ -47,6 +62,7 @@ struct walk {
 	bool (*holder)(uintptr_t w, struct place *p);
 	bool (*enter)(struct place p);
 	bool (*done)(struct place p);
+	enum among among; /* of what done() shows */
 };
 void find_walk(const struct walk *walk, struct place from);
 

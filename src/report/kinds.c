@@ -116,7 +116,7 @@ static bool entered(struct place p) { return place_possible(p) && find_has(SET_S
 static bool is_direct(struct place p) { return place_possible(p) && find_has(SET_MET, p); }
 static void follow(struct place p)
 {
-	static const struct walk hanging = { find_possible, enter, entered };
+	static const struct walk hanging = { find_possible, enter, entered, NOT_FIRM };
 	owner = p;
 	find_walk(&hanging, p);
 }
@@ -138,6 +138,6 @@ void kinds_possible(void)
 		direct(aside[i]);
 	rule = RULE_STALE_STACK_ONLY;
 	roots_weak_each(direct);
-	find_each(is_direct, follow);
-	find_each(left, unowned);
+	find_each(NOT_FIRM, is_direct, follow);
+	find_each(NOT_FIRM, left, unowned);
 }

@@ -172,7 +172,7 @@ static void keep(struct place p) { find_put(SET_FIRM, p); }
 
 static void keep_from(struct place holder, size_t at, struct place to)
 {
-	static const struct walk pointers = { left_at, enter, kept };
+	static const struct walk pointers = { left_at, enter, kept, NOT_PLAIN };
 	if (!alone(to) || !left(to))
 		return;
 	const struct field *f = find_field(field_of(holder, at));
@@ -194,13 +194,13 @@ static bool keep_some(void)
 	more = false;
 	if (!make_fields(FIRST_BYTES / sizeof(struct field)))
 		return false;
-	find_each(is_block, look_for_alone);
+	find_each(MARKED, is_block, look_for_alone);
 	if (!fields.cut) {
-		find_each(is_block, look_elsewhere);
-		find_each(has_pointer, follow);
+		find_each(MARKED, is_block, look_elsewhere);
+		find_each(MARKED, has_pointer, follow);
 		for (unsigned round = 0; more && round < ROUNDS; round++) {
 			more = false;
-			find_each(kept, follow);
+			find_each(NOT_PLAIN, kept, follow);
 		}
 	}
 	bool known = !fields.cut && !more;
@@ -211,10 +211,10 @@ static bool keep_some(void)
 void offsets_judge(void)
 {
 	held = doubtful = 0;
-	find_each(by_offset, tally_held);
+	find_each(NOT_PLAIN, by_offset, tally_held);
 	if (!held)
 		return;
-	find_each(place_lost, tally_lost);
-	find_each(by_offset, tally_doubtful);
-	find_each(left, !doubtful || keep_some() ? not_held : keep);
+	find_each(LOST, place_lost, tally_lost);
+	find_each(NOT_PLAIN, by_offset, tally_doubtful);
+	find_each(NOT_PLAIN, left, !doubtful || keep_some() ? not_held : keep);
 }
