@@ -266,6 +266,9 @@ Test(why, on_an_alternate_stack_too)
 Test(why, of_lost_blocks_the_rule_is_told)
 {
 	hidden alone = block_of(64, 1), child = block_of(64, 2), ring = block_of(64, 3), inner = block_of(100, 4), below = block_of(64, 5);
+	hidden pair[2] = { block_of(64, 6), block_of(64, 7) };
+	put(pair[0], 0, pair[1], 0);
+	put(pair[1], 0, pair[0], 0);
 	put(alone, 8, child, 0);
 	put(ring, 0, ring, 0);
 	hold(0, inner, 40);
@@ -276,6 +279,10 @@ Test(why, of_lost_blocks_the_rule_is_told)
 	says(0, "hangs off ", hex(alone));
 	ask(ring, 0);
 	says(0, hex(ring), "is lost, a definite leak: nothing points to it");
+	ask(pair[0], 0);
+	says(0, hex(pair[0]), "is lost, ");
+	ask(pair[1], 0);
+	says(0, hex(pair[1]), "is lost, ");
 	ask(inner, 3);
 	cr_assert(said.held);
 	says(1, hex(inner), "is possibly lost: only pointers into its middle");
