@@ -5,11 +5,14 @@
  *   memory freed                many small blocks, all freed before the end
  *   memory arenas               blocks full of pointers to each other, as an interpreter's arenas of values are
  *   memory inner                a table of pointers into blocks, none to a start
+ *   memory interrupted USEC     malloc and free of large blocks, until a handler calls exit(3) on top of them
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +70,21 @@ static void inner(void)
 		held[i] = (char *)block(40) + 4;
 }
 
+static void leave(int unused) { exit(3); }
+
+static void interrupted(const char *after)
+{
+	struct itimerval t = { .it_value.tv_usec = atoi(after) };
+	signal(SIGALRM, leave);
+	setitimer(ITIMER_REAL, &t, NULL);
+	for (unsigned i = 1;; i++) {
+		void *volatile p = malloc(300000 + i * 7919 % 2000000);
+		void *volatile q = malloc(100000);
+		free(p);
+		free(q);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -78,6 +96,8 @@ int main(int argc, char **argv)
 		arenas();
 	else if (!strcmp(what, "inner"))
 		inner();
+	else if (!strcmp(what, "interrupted") && argc > 2)
+		interrupted(argv[2]);
 	else
 		return 2;
 	return 0;
