@@ -75,7 +75,8 @@ static void hello(struct answer *a)
 static void snapshot(struct answer *a, const struct request *r)
 {
 	struct report report;
-	report_take(&report, REPORT_SITES | (r->blocks ? REPORT_BLOCKS : 0u) | (r->reachable ? REPORT_REACHABLE : 0u));
+	/* It is asked about this process alone. */
+	report_take(&report, REPORT_SITES | REPORT_INHERITED | (r->blocks ? REPORT_BLOCKS : 0u) | (r->reachable ? REPORT_REACHABLE : 0u));
 	int error = report_write(&report, a->file, "demand");
 	report_drop(&report);
 	if (error) {
