@@ -39,7 +39,7 @@ static int report(struct leaks_request *r, char **names, size_t count, bool gene
 	if (r->choice.since_ns && !has_growth(&v)) /* nothing grew, or nobody looked: the file does not tell */
 		complain("no site is known to have grown: that is seen only in a program that was started with --interval=60s or the like");
 	if (generate)
-		suppressions_generate(stdout, &v, &r->choice);
+		suppressions_generate(stdout, &v, &r->choice, r->format == FORMAT_LSAN);
 	else
 		leaks_write(stdout, &v, r, &s);
 	if (fflush(stdout)) {
@@ -65,7 +65,7 @@ int command_leaks(int argc, char **argv)
 		{ "suppressions", ARGUMENT_TEXTS, &r.suppressions, "FILE", "leave out what its leak: lines or valgrind blocks match" },
 		{ "only", ARGUMENT_TEXTS, &r.only, "PATTERN", "only leaks with a frame in this library, file or function" },
 		{ "show-suppressed", ARGUMENT_SWITCH, &r.choice.suppressed, "", "what suppressions leave out, too" },
-		{ "gen-suppressions", ARGUMENT_SWITCH, &generate, "", "print rules for all that would be listed" },
+		{ "gen-suppressions", ARGUMENT_SWITCH, &generate, "", "print rules for all that would be listed, as valgrind's, or with --format=lsan" },
 		{ "limit", ARGUMENT_NUMBER, &limit, "N", "sites listed; 0 is all (default: 50 as text, else all)" },
 		{ "fail", ARGUMENT_SWITCH, &fail, "", "exit status 1 when something is listed" },
 		{ "symbolizer", ARGUMENT_CHOICE, &r.symbols.source, SYMBOLIZER_NAMES, "who names functions; auto is the first that is installed" },
