@@ -193,6 +193,15 @@ says '^cgc: 3 growing sites' leaks --since=600s grow.cgc
 says '^  live over time: \+60\.9 MiB, \+52 KiB/s$' show grow.cgc 7f3a9c0
 ends 0 leaks --since=10m a.cgc
 [[ $(cat out) == 'cgc: no growing sites in '* && $(cat err) == *'--interval=60s'* ]] && ok "without samples --since says what it needs" || bad "since: $(cat out err)"
+./make grow.cgc growth=1200 looks=5
+says '^#1  .*\+15\.2 MiB in 5 min  \+52 KiB/s' leaks --since 100s grow.cgc
+./make flat.cgc looks=5
+says '^cgc: no growing sites in 5 looks over 4 min, 3\.2 MiB of live memory \(1,204 blocks\)   pid 4121' leaks --since 10m flat.cgc
+for n in 0 1; do
+  ./make young.cgc looks=$n
+  ends 0 leaks --since 10m young.cgc
+  [[ $(cat err) == "cgc: there was "*"look so far at what grows (--interval=60 s)"* ]] && ok "with $n looks --since says so" || bad "since: $(cat out err)"
+done
 refuses 2 'is no time' leaks --since=tenmin grow.cgc
 
 # -- suppressions --
@@ -314,7 +323,7 @@ patch("bad_strings.cgc", offset + count - 1, b"x")
 row, record, offset, count = sections[2]
 patch("bad_id.cgc", offset + 64, struct.pack("<I", 33))
 P
-refuses 2 'has version 2.0 and this cgc reads 1' leaks major.cgc
+refuses 2 'has version 2.1 and this cgc reads 1' leaks major.cgc
 refuses 2 'no snapshot of cgc' leaks magic.cgc
 refuses 2 'was cut off' leaks cut.cgc
 refuses 2 'was cut off' leaks head.cgc

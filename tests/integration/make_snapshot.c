@@ -281,6 +281,11 @@ int main(int argc, char **argv)
 	put(SECTION_FRAMES, frames, sizeof(frames[0]), frame_count, extra);
 	put(SECTION_MODULES, modules, sizeof(modules[0]), module_count, extra);
 	put(SECTION_GROWTH, growth, sizeof(growth[0]), growth_count, extra);
+	if (value(argc, argv, "looks")) {
+		uint64_t n = strtoull(value(argc, argv, "looks"), NULL, 10);
+		struct snapshot_looks looks = { 60000000000u, n, n ? now - (n - 1) * 60000000000u : 0, n ? now : 0 };
+		put(SECTION_LOOKS, &looks, sizeof(looks), 1, extra);
+	}
 	put(SECTION_ROOTS, roots, sizeof(roots[0]), root_count, extra);
 	if (newer)
 		put(99, "unknown", 8, 1, 0);

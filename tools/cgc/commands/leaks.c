@@ -4,6 +4,7 @@
  */
 #include "commands.h"
 #include "leaks.h"
+#include "numbers.h"
 #include "source.h"
 
 #include <string.h>
@@ -25,6 +26,18 @@ static bool has_growth(const struct view *v)
 	return false;
 }
 
+/* Why there is nothing to show of growth, if it is not that nothing grew. */
+static void growth_caution(const struct view *v)
+{
+	if (v->looks > 1 || has_growth(v))
+		return;
+	if (v->look_every_ns)
+		complain("%s so far at what grows (--interval=%s), and growth shows from the second on: ask again later", v->looks ? "there was one look" : "there was no look",
+		         age_text(v->look_every_ns));
+	else
+		complain("nobody looked at what grows: start the program with --interval=60s or the like, or compare snapshots by `cgc diff`");
+}
+
 static int report(struct leaks_request *r, char **names, size_t count, bool generate, bool fail)
 {
 	struct view v;
@@ -36,8 +49,8 @@ static int report(struct leaks_request *r, char **names, size_t count, bool gene
 	if (!sources || (status = leaks_view(&v, sources, count, r, &s)))
 		return status;
 	leaks_caution(&v);
-	if (r->choice.since_ns && !has_growth(&v)) /* nothing grew, or nobody looked: the file does not tell */
-		complain("no site is known to have grown: that is seen only in a program that was started with --interval=60s or the like");
+	if (r->choice.since_ns)
+		growth_caution(&v);
 	if (generate)
 		suppressions_generate(stdout, &v, &r->choice, r->format == FORMAT_LSAN);
 	else
