@@ -100,5 +100,9 @@ if ((EUID == 0)); then
   "$cgc" list >list.out 2>&1
   grep -qE "^ *$pid +report .*goer" list.out && ok "cgc list shows it" || bad "cgc list: $(cat list.out)"
   over
+  begin user "$cgc" run --mode=report --
+  over
+  grep -q '^cgc: [0-9]* leaks\?, .* 2 processes ' err && [[ $(grep -c '^cgc:' err) == 1 ]] && ok "and is in the report of the whole run" || bad "the run's report: $(cat err)"
+  [[ -z $(ls tmp | grep report) ]] && ok "whose folder is gone" || bad "folders: $(ls -lR tmp)"
 else skip "another user: only root can"; fi
 finish

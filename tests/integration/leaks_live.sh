@@ -66,7 +66,8 @@ report 23 'lose_more' --exitcode=23 -- ./loser more=20 status=7
 report 0 '^cgc: no leaks in ' --exitcode=23 -- ./loser
 report 0 '^cgc: [0-9]+ leaks?, .* 2 processes  \./loser$' --exitcode=23 -- ./loser fork wait
 grep -q 'in 1 of 2 processes' err && ok "a child's leak is told as the child's" || bad "$(cat err)"
-report 137 'the program left no report: it was killed' -- bash -c './loser more=9; kill -9 $$'
+report 143 'ended by signal 15 \(Terminated\) and left no report: --report_on=signal makes one' -- bash -c './loser more=9; kill $$'
+report 137 'the program was killed and left no report: .*: what its other processes left follows' -- bash -c './loser more=9; kill -9 $$'
 timeout 60 "$cgc" run --mode=report --report=report.txt -- ./loser pairs=100 2>err; [[ ! -s err ]] && grep -q lose_pairs report.txt && ok "--report=FILE" || bad "--report: $(cat err)"
 timeout 60 "$cgc" run --mode=report --log_path=log.%p -- ./loser pairs=100 2>err; grep -q lose_pairs log.[0-9]* && [[ ! -s err ]] && ok "log_path gets the report" || bad "log_path: $(cat err; ls)"
 timeout 60 "$cgc" run --mode=report --report-format=lsan -- ./loser pairs=100 2>err; python3 "$here/lsan_grammar.py" err >out 2>&1 && ok "lsan: $(tail -n 1 out)" || bad "lsan: $(cat out err)"
