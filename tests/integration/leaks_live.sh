@@ -135,6 +135,8 @@ if [[ -n $pid ]]; then
   id=$("$cgc" leaks first.cgc | sed -n 's/.* definite .*id \([0-9a-f]*\)$/\1/p' | head -n 1)
   timeout 60 "$cgc" show "$pid" "$id" >out 2>err2 && grep -q '^  blocks$' out && grep -qE '^    0x[0-9a-f]+ +[0-9]+ B  definite' out && ok "cgc show PID SITE" || bad "show: $(cat out err2)"
   timeout 60 "$cgc" why "$pid" "$id" >out 2>err2 && [[ -s out ]] && ok "cgc why PID SITE: $(head -n 1 out)" || bad "why: $(cat out err2)"
+  grep -qE 'allocated by lose_pairs < main < [_a-z]+, loser\.c:1[0-9]\)' out && ok "and who allocated it" || bad "why: $(cat out)"
+  timeout 60 "$cgc" why --symbolizer=tables "$pid" "$id" | grep -qE 'allocated by lose_pairs < main < [_a-z]+, loser\+0x[0-9a-f]+\)' && ok "by the tables alone" || bad "why, tables"
   echo -n x >&7
   for _ in $(seq 100); do (($(grep -c ready said) == 2)) && break; sleep 0.1; done
   timeout 60 "$cgc" diff --fail-on-new first.cgc "$pid" >out 2>err2; (($? == 1)) && grep -q '^new ' out && grep -q lose_more out && ok "cgc diff FILE PID" || bad "diff: $(cat out err2)"
