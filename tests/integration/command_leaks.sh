@@ -71,7 +71,11 @@ ends 0 leaks --fail none.cgc
 ./make dim.cgc sites=E incomplete=1
 ends 3 leaks --fail dim.cgc
 grep -q '^cgc: no cycle completed: what is lost is not known' err && ok "an incomplete snapshot says so" || bad "incomplete: $(cat err)"
-"$cgc" leaks a.cgc >/dev/full 2>err && bad "a full device is success" || ok "a full device is noticed"
+for c in 'leaks a.cgc' 'leaks --format=json a.cgc' 'show a.cgc 7f3a9c0' 'diff a.cgc a.cgc' 'help leaks'; do
+  # shellcheck disable=SC2086 # words without blanks
+  "$cgc" $c >/dev/full 2>err
+  (($? == 2)) && [[ $(cat err) == 'cgc: the output could not be written: is the disk full?' ]] && ok "$c: a full device is noticed" || bad "$c, a full device: $(cat err)"
+done
 
 # -- colours: on a terminal only, and not with NO_COLOR --
 if command -v script >/dev/null; then

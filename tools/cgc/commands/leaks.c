@@ -55,10 +55,8 @@ static int report(struct leaks_request *r, char **names, size_t count, bool gene
 		suppressions_generate(stdout, &v, &r->choice, r->format == FORMAT_LSAN);
 	else
 		leaks_write(stdout, &v, r, &s);
-	if (fflush(stdout)) {
-		complain("the report could not be written: is the disk full?");
+	if (output_done())
 		return STATUS_USAGE;
-	}
 	if (!fail)
 		return 0;
 	return view_sums(&v, &r->choice).sites ? 1 : v.complete ? 0 : STATUS_UNKNOWN;
@@ -86,7 +84,7 @@ int command_leaks(int argc, char **argv)
 	};
 	int names = arguments_read(table, NELEM(table), argc, argv, usage, more);
 	if (names == -2)
-		return fflush(stdout) ? 1 : 0;
+		return output_done();
 	if (names < 0)
 		return STATUS_USAGE;
 	if (!names) {

@@ -141,7 +141,7 @@ int command_why(int argc, char **argv)
 	struct answer a;
 	struct view v;
 	if (names == -2)
-		return fflush(stdout) ? 1 : 0;
+		return output_done();
 	if (names >= 0 && names != 2)
 		complain("a process and an address or site are needed: cgc why PID ADDRESS|SITE");
 	else if (names == 2 && !source_is_process(argv[1], &pid))
@@ -159,5 +159,5 @@ int command_why(int argc, char **argv)
 	}
 	print_answer(&v, text, &how);
 	free(text);
-	return fflush(stdout) ? 1 : 0;
+	return output_done();
 }
