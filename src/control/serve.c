@@ -59,10 +59,10 @@ static void put(struct answer *a, const char *text, size_t n)
 static void hello(struct answer *a)
 {
 	static const char *const modes[] = { "collect", "report", "audit", "off" };
-	char line[LINE_MOST], program[400];
+	char line[LINE_MOST], program[400]; /* not of the main thread, which may have ended */
 	struct heap_totals totals;
 	heap_totals(&totals);
-	long n = os_readlink("/proc/self/exe", program, sizeof program - 1);
+	long n = os_readlink("/proc/thread-self/exe", program, sizeof program - 1);
 	program[n > 0 ? n : 0] = 0;
 	for (char *c = program; *c; c++)
 		if (*c == '\n')

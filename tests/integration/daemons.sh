@@ -105,4 +105,8 @@ if ((EUID == 0)); then
   grep -q '^cgc: [0-9]* leaks\?, .* 2 processes ' err && [[ $(grep -c '^cgc:' err) == 1 ]] && ok "and is in the report of the whole run" || bad "the run's report: $(cat err)"
   [[ -z $(ls tmp | grep report) ]] && ok "whose folder is gone" || bad "folders: $(ls -lR tmp)"
 else skip "another user: only root can"; fi
+
+# -- the main thread has ended --
+under 60 "mode=report:listen=1" ./goer thread >out 2>err
+grep -qE '^cgc: 1 leak, .* pid [0-9]+  .*goer thread$' err && ok "the main thread ended: the report has the program's name" || bad "main thread: $(cat err)"
 finish
