@@ -54,6 +54,9 @@ says '^possibly lost besides: 6\.8 KiB in 7 blocks: --possible' leaks a.cgc
 says '^suppressed: 77 B in 1 block at 1 site: --show-suppressed' leaks a.cgc
 says 'suppressed: built-in: one-time \?\[31mblocks' leaks --show-suppressed a.cgc
 says '7 blocks  possible  id 0d0000' leaks --possible a.cgc
+# What is not shown gives no rank: of these two, one has possible blocks besides.
+./make both.cgc sites=DE both=1
+says '^#1  .* 100 blocks  reachable' leaks --reachable both.cgc
 says '100 blocks  reachable  id 0e0000' leaks --reachable a.cgc
 says '^and 2 more sites, .*: --limit=0 lists all$' leaks --limit=2 a.cgc
 says '^ +gone::module\(\) +lib\?\[2Jfoo\.so\+0x1fef' leaks a.cgc

@@ -266,6 +266,8 @@ int main(int argc, char **argv)
 		.started_ns = now, .pid = pid ? (uint32_t)atoi(pid) : 4121, .parent = 1, .live_blocks = 1204 * scale, .live_bytes = 3355443 * scale,
 		.heap_bytes = 1 << 22, .rss_bytes = 1 << 23, .cycles = 1, .captures = 2, .program = string("/usr/bin/server"), .command = string("./server --port 80"),
 		.why = string("exit"), .machine = string("x86_64") };
+	if (value(argc, argv, "both"))
+		sites[0].kind[KIND_REACHABLE].blocks = sites[0].kind[KIND_REACHABLE].bytes = 1; /* beside its own kind */
 	if (value(argc, argv, "incomplete"))
 		h.flags = 0;
 	if (value(argc, argv, "sampled")) {

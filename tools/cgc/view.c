@@ -175,9 +175,13 @@ static bool add_growth(struct view *v, uint64_t since_ns)
 
 /* ---- step 4 ---- */
 
+static struct choice order = { .possible = true, .reachable = true }; /* qsort hands nothing on: what is not shown is no reason to stand first */
+
 static int rank(const struct view_site *s)
 {
-	return s->kind[KIND_DEFINITE].blocks ? 0 : s->kind[KIND_POSSIBLE].blocks ? 1 : s->kind[KIND_INDIRECT].blocks ? 2 : 3;
+	if (s->kind[KIND_DEFINITE].blocks)
+		return 0;
+	return s->kind[KIND_POSSIBLE].blocks && choice_has(&order, KIND_POSSIBLE) ? 1 : s->kind[KIND_INDIRECT].blocks ? 2 : 3;
 }
 
 static uint64_t weight(const struct view_site *s)
@@ -206,6 +210,11 @@ static int by_growth(const void *a, const void *b)
 	return x->grown != y->grown ? (x->grown > y->grown ? -1 : 1) : by_importance(a, b);
 }
 
+void view_order(struct view *v, const struct choice *c)
+{
+	order = *c;
+	qsort(v->sites, v->count, sizeof(*v->sites), c->since_ns ? by_growth : by_importance);
+}
 
 /* The sites are in the order of their ids here, which differ: no other shares a longer prefix than a neighbour. */
 static void set_digits(struct view *v)

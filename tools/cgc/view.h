@@ -82,6 +82,8 @@ struct choice {
 
 /* Merges. since_ns: the window of grown and rate, counted from each snapshot's time; 0: all of it. false: no memory, one line was printed. */
 bool view_make(struct view *v, struct view_source *sources, size_t count, uint64_t since_ns);
+/* Most important first, by the kinds that are shown. */
+void view_order(struct view *v, const struct choice *c);
 /* Growth counts whatever leads to a block, so since_ns brings the reachable ones in. */
 static inline bool choice_has(const struct choice *c, int kind)
 {
