@@ -59,7 +59,7 @@ static void put(struct answer *a, const char *text, size_t n)
 static void hello(struct answer *a)
 {
 	static const char *const modes[] = { "collect", "report", "audit", "off" };
-	char line[LINE_MOST], program[400]; /* not of the main thread, which may have ended */
+	char line[LINE_MOST + sizeof options.snapshot_dir], program[400]; /* not of the main thread, which may have ended */
 	struct heap_totals totals;
 	heap_totals(&totals);
 	long n = os_readlink("/proc/thread-self/exe", program, sizeof program - 1);
@@ -67,8 +67,8 @@ static void hello(struct answer *a)
 	for (char *c = program; *c; c++)
 		if (*c == '\n')
 			*c = '?';
-	size_t size = text_format(line, sizeof line, "cgc %s %s %d %s\nlive %zu\n", CGC_VERSION, modes[options.mode & 3], os_pid(),
-	                          program[0] ? program : "?", totals.live);
+	size_t size = text_format(line, sizeof line, "cgc %s %s %d %s\nlive %zu\nreports %s\n", CGC_VERSION, modes[options.mode & 3], os_pid(),
+	                          program[0] ? program : "?", totals.live, options.snapshot_dir);
 	put(a, line, size);
 }
 

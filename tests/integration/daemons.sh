@@ -52,11 +52,12 @@ int main(int argc, char **argv)
 	if (!strcmp(how, "worker")) { if (!fork()) return go_on(); wait(NULL); return 0; }
 	if (!strcmp(how, "user")) { if (!fork()) return setgid(65534) || setuid(65534) ? 9 : go_on(); wait(NULL); return 0; }
 	if (!strcmp(how, "thread")) { after(); scrub(); pthread_create(&t, NULL, last, NULL); pthread_detach(t); pthread_exit(NULL); }
+	if (!strcmp(how, "title")) { if (fork()) return 0; for (char **e = environ; *e; e++) memset(*e, 0, strlen(*e)); return go_on(); }
 	if (!strcmp(how, "left")) { if (!fork()) { setsid(); return go_on(); } return 0; }
 	return 9;
 }
 C
-${CC:-cc} -g -O1 goer.c -o goer -pthread || { bad "the program compiles"; finish; }
+${CC:-cc} -g -O1 -D_GNU_SOURCE goer.c -o goer -pthread || { bad "the program compiles"; finish; }
 chmod 777 .
 
 # begin HOW COMMAND...: starts it in the background; $pid is who goes on.
@@ -105,6 +106,16 @@ if ((EUID == 0)); then
   grep -q '^cgc: [0-9]* leaks\?, .* 2 processes ' err && [[ $(grep -c '^cgc:' err) == 1 ]] && ok "and is in the report of the whole run" || bad "the run's report: $(cat err)"
   [[ -z $(ls tmp | grep report) ]] && ok "whose folder is gone" || bad "folders: $(ls -lR tmp)"
 else skip "another user: only root can"; fi
+
+# -- who is left when a run ends is told of; who writes over its environment, too --
+for how in left title; do
+  begin $how "$cgc" run --mode=report --
+  wait "$job"
+  [[ $(cat err) == *"cgc: process $pid of it runs on and is not in the report: \`cgc leaks $pid\` asks it" ]] && ok "$how: told by the run" || bad "$how ($pid): $(cat err)"
+  asked '^cgc: 2 leaks' && ok "$how: and it answers" || bad "$how, asked: $(head -n 2 answer)"
+  over
+done
+timeout 60 "$cgc" run --mode=report -- true 2>err && [[ $(grep -c ^cgc: err) == 1 ]] && ok "nobody else is told of" || bad "of true: $(cat err)"
 
 # -- the main thread has ended --
 under 60 "mode=report:listen=1" ./goer thread >out 2>err

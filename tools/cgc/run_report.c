@@ -7,13 +7,14 @@
  *   4. cgc ends as the program ended. exitcode=N replaces its exit status when the program itself leaked; its other processes never see
  *      it, so that a child's status is not changed for its parent. With exitcode_children=1 the library does it, in each process.
  *
- * Who is still running when the program ends is not waited for. Of a process that was killed nothing is known; of the program itself that is
+ * Who is still running when the program ends is not waited for, but told of (run_on.c). Of a process that was killed nothing is known; of the program itself that is
  * said.
  */
 #include "run_report.h"
 #include "child.h"
 #include "commands.h"
 #include "leaks.h"
+#include "run_on.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -149,7 +150,7 @@ static void say_silent(const struct options *o, int ended, size_t others)
 	else if (number)
 		complain("the program was ended by signal %d (%s) and left no report: ask it while it runs, by `cgc leaks PID`%s", number, strsignal(number), rest);
 	else
-		complain("the program left no report: it ended where the library could not see it, as daemon(3) does: ask what runs on: `cgc list` shows it%s", rest);
+		complain("the program left no report: it ended where the library could not see it, as daemon(3) does%s", rest);
 }
 
 /* Result: does the program leak, as exitcode= understands it? */
@@ -206,5 +207,6 @@ int run_report(struct plan *plan, char **argv)
 	free(sources);
 	if (ended < 0)
 		return STATUS_NOT_SERVED;
+	run_on_tell(folder);
 	return leaks && o.exitcode && WIFEXITED(ended) ? (int)o.exitcode : child_end_as(ended);
 }
