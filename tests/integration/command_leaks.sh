@@ -161,6 +161,11 @@ PATH=$PATH:$PWD "$cgc" leaks a.cgc >/dev/null
 PATH=$PWD:$PATH "$cgc" leaks --debuginfod other.cgc >/dev/null
 grep -qE '^debuginfo [0-9a-f]{40}$' asked 2>/dev/null && ok "--debuginfod asks by build id" || bad "asked: $(cat asked 2>/dev/null)"
 rm -f debuginfod-find
+mkdir none
+for o in --debuginfod --symbolizer=llvm --symbolizer=addr2line; do
+  PATH=$T/none "$cgc" leaks $o a.cgc >out 2>err
+  (($? == 0)) && grep -q parse_header out && [[ $(cat err) == "cgc: "*" is not installed: "* ]] && ok "$o of what is not installed: one line" || bad "$o: $(cat err)"
+done
 
 # -- formats --
 python=""

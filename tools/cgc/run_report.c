@@ -150,7 +150,7 @@ static void say_silent(const struct options *o, int ended, size_t others)
 	else if (number)
 		complain("the program was ended by signal %d (%s) and left no report: ask it while it runs, by `cgc leaks PID`%s", number, strsignal(number), rest);
 	else
-		complain("the program left no report: it ended where the library could not see it, as daemon(3) does%s", rest);
+		complain("the program left no report: it ended where the library could not see it, as daemon(3) does, or could not write it, as after chroot: lines above tell%s", rest);
 }
 
 /* Result: does the program leak, as exitcode= understands it? */

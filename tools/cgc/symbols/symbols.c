@@ -10,6 +10,7 @@
  * A frame's pc is a return address: the call is the instruction before it, so pc - 1 is what names are asked for.
  */
 #include "symbols.h"
+#include "tool.h"
 #include "progress.h"
 #include "commands.h"
 
@@ -258,9 +259,25 @@ static void make_frames(const struct batch *b, const struct view *v, struct view
 	}
 }
 
+/* What was asked for by name and is not there. */
+static void tell_missing(const struct symbol_choice *how)
+{
+	static const char *const tools[] = { [SYMBOLS_LLVM] = "llvm-symbolizer", [SYMBOLS_ADDR2LINE] = "addr2line", [SYMBOLS_TABLES] = NULL };
+	static bool told;
+	const char *wanted[] = { tools[how->source], how->debuginfod ? "debuginfod-find" : NULL };
+	for (size_t i = 0; i < NELEM(wanted) && !told; i++) {
+		const char *path = wanted[i] ? tool_find(wanted[i]) : NULL;
+		if (wanted[i] && !path)
+			complain("%s is not installed: names are as good as they are without it", wanted[i]);
+		free((void *)(uintptr_t)path);
+	}
+	told = true; /* `cgc diff` comes here twice */
+}
+
 /* Steps 3, 4 and the first half of 5. */
 static void name_all(struct batch *b, const struct symbol_choice *how)
 {
+	tell_missing(how);
 	sort_and_join(b);
 	locate_objects(b, how->debuginfod);
 	lines_ask(b->codes, b->count, how->source);
