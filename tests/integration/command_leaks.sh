@@ -66,6 +66,9 @@ lacks 'd00000' leaks a.cgc
 says '^cgc: no leaks in 3\.2 MiB of live memory \(1,204 blocks\)   pid 4121' leaks none.cgc
 ./make est.cgc sampled=1
 says '^#1  ~31\.0 MiB  8,113 blocks \(± 2\.0 KiB\)  definite' leaks est.cgc
+./make noest.cgc sampled=1 sites=E
+says '^cgc: no leaks in ~3\.2 MiB of live memory' leaks noest.cgc
+grep -qx 'sampled: what is smaller than a few times 512\.0 KiB may be missed' out && ok "no leak among samples is not none" || bad "sampled: $(cat out)"
 
 # -- exit statuses --
 ends 0 leaks a.cgc
@@ -280,6 +283,7 @@ ends 3 diff --fail-on-new dim.cgc dim.cgc
 refuses 2 'no process and no file' leaks
 refuses 2 "can't be read" leaks nowhere.cgc
 refuses 2 'is no file' leaks /dev/null
+mkdir folder; refuses 2 'is a folder: name the snapshot files in it: folder/*.cgc' leaks folder
 mkfifo pipe; refuses 2 'is no file' leaks pipe
 refuses 2 'no snapshot of cgc' leaks "$here/lib.sh"
 : >empty; refuses 2 'no snapshot of cgc' leaks empty

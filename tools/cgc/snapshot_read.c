@@ -192,6 +192,8 @@ bool snapshot_open(struct snapshot *s, const char *path)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		complain("%s can't be read: %s: name a process number or a snapshot file", path, strerror(errno));
+	} else if (S_ISDIR(st.st_mode)) {
+		complain("%s is a folder: name the snapshot files in it: %s/*.cgc", path, path);
 	} else if (!S_ISREG(st.st_mode)) {
 		complain("%s is no file: name a process number or a snapshot file", path);
 	} else {

@@ -143,8 +143,10 @@ static void print_head(const struct page *p, const struct sums *sum)
 		return;
 	}
 	if (!sum->sites) {
-		fprintf(p->to, "%scgc: no %ss%s in %s of live memory (%s)   %s\n", paint(p, BOLD), noun, plain(p), bytes_text(sum->live.bytes),
+		fprintf(p->to, "%scgc: no %ss%s in %s%s of live memory (%s)   %s\n", paint(p, BOLD), noun, plain(p), sign, bytes_text(sum->live.bytes),
 		        blocks_text(sum->live.blocks), format_who(v));
+		if (v->sampled) /* only some blocks were recorded */
+			fprintf(p->to, "sampled: what is smaller than a few times %s may be missed\n", bytes_text(v->sources[0].s.head.sample_bytes));
 		return;
 	}
 	fprintf(p->to, "%scgc: %s %s%s, %s%s in %s%s (", paint(p, BOLD), number_text(sum->sites), noun, sum->sites == 1 ? "" : "s", sign,
