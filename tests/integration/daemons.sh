@@ -74,7 +74,7 @@ over() {
   wait "$job"
   for _ in {1..200}; do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
 }
-preloaded() { echo env "LD_PRELOAD=$LIB" "CGC_OPTIONS=mode=report:listen=1:log_path=$T/log.%p:${1:-}"; }
+preloaded=(env "LD_PRELOAD=$LIB" "CGC_OPTIONS=mode=report:listen=1:log_path=$T/log.%p")
 # asked TEXT [OPTIONS]: the answer of cgc leaks, once the process listens (a child begins 200 ms after its birth).
 asked() {
   for _ in {1..60}; do timeout 30 "$cgc" leaks "$pid" >answer 2>&1 && break; sleep 0.1; done
@@ -83,19 +83,19 @@ asked() {
 
 # -- daemons: what the program had before it became one is lost in the daemon, and nobody else is there to tell --
 for how in daemon twice; do
-  begin $how $(preloaded)
+  begin $how "${preloaded[@]}"
   asked '^cgc: 2 leaks, .* in 105 blocks' && ok "$how, asked: what was made before is told" || bad "$how, asked: $(head -n 2 answer)"
   over
   grep -q '^cgc: 2 leaks, .* in 105 blocks' "log.$pid" && ok "$how, at its end, too" || bad "$how, at its end: $(head -n 2 "log.$pid")"
 done
-begin worker $(preloaded)
+begin worker "${preloaded[@]}"
 asked '^cgc: 2 leaks, .* in 105 blocks' && ok "a worker that is asked tells all that is lost in it" || bad "worker, asked: $(head -n 2 answer)"
 over
 grep -q '^cgc: 1 leak, .* in 5 blocks' "log.$pid" && ok "at its end only what it made: its parent lives" || bad "worker, at its end: $(head -n 2 "log.$pid")"
 
 # -- workers of another user --
 if ((EUID == 0)); then
-  begin user $(preloaded)
+  begin user "${preloaded[@]}"
   asked '^cgc: 2 leaks' && ok "a worker that is another user can be asked" || bad "another user: $(head -n 2 answer)"
   [[ $(stat -c '%u %a' tmp/cgc-65534) == "65534 700" ]] && ok "by a folder of that user" || bad "folders: $(ls -l tmp)"
   "$cgc" list >list.out 2>&1
