@@ -70,7 +70,7 @@ void run_on_tell(const char *folder)
 	for (struct dirent *e; d && (e = readdir(d));) {
 		struct subject s;
 		int pid = name_number(e->d_name);
-		if (!pid || pid == getpid() || !subject_read(pid, &s) || subject_age(pid) > our_age + 1 || !belongs(pid, folder))
+		if (!pid || pid == getpid() || subject_age(pid) > our_age + 1 || !subject_read(pid, &s) || !belongs(pid, folder))
 			continue;
 		first = first ? first : pid;
 		if (count++ < SHOWN)
