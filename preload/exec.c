@@ -21,6 +21,7 @@
  */
 #include "control/control.h"
 #include "os/os.h"
+#include "preload/faults.h"
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "threads/threads.h"
@@ -99,6 +100,8 @@ static bool enter(const char *path, bool search)
 	control_pause();
 	if (UNLIKELY(exec_tell != NULL) && (!path || (search ? findable(path) : os_may_execute(path))))
 		exec_tell();
+	if (faults_wanted())
+		faults_exec();
 	threads_exec_enter();
 	return true;
 }

@@ -9,6 +9,10 @@
  * A signal that was sent (kill, sigqueue, a key at the terminal, a memory error reported later) would not come again by itself: it is sent
  * again, with the same siginfo, and is delivered when the handler returns.
  *
+ * In the middle of malloc no report can be made. A signal that somebody sent (not one of the thread's own doing: a fault, abort) is then taken as
+ * late by a few milliseconds: a timer sends it once more, and the report of an allocating server is not a matter of luck. exec
+ * would lose that timer, so it hands the signal on first.
+ *
  * sigaction and signal run between step_aside and step_back, with the program's action in the kernel, so the program sees and
  * changes its own. An ignored signal is left ignored: exec hands that on. After the program's handler has run once the
  * action is the program's until the next cycle ends (heap_hooks.cycle_ended), or until it calls sigaction for that signal.
@@ -18,12 +22,14 @@
 #include "preload/faults.h"
 #include "cycle/explain.h"
 #include "heap/hooks.h"
+#include "heap/self.h"
 #include "preload/shim.h"
 #include "threads/threads.h"
 #include "base/text.h"
+#include "os/local.h"
 #include "os/os.h"
 
-enum { EXPLAINED = 2, SIGNALS = 9, LINES_MOST = 20, PATIENCE = 1000 };
+enum { EXPLAINED = 2, SIGNALS = 9, LINES_MOST = 20, PATIENCE = 1000, DELAYS_MOST = 50, DELAY_NS = 2000000 };
 
 static const int numbers[SIGNALS] = { SIGSEGV, SIGBUS, /* the explained ones */ SIGFPE, SIGILL, SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM };
 static void (*tell_end)(int number);         /* report_on=signal */
@@ -32,6 +38,8 @@ static bool armed[SIGNALS];                  /* under lock */
 static uint32_t lock;                        /* atomic: no rank, a handler takes it wherever the program was */
 static bool started;
 static uint32_t lines;                       /* atomic: programs that live by faults (a JVM) are not to fill the log */
+static uint32_t delays;                      /* atomic */
+static int delayed;                          /* atomic: the signal that comes once more; 0 none */
 static bool ending;                          /* atomic: the default action was handed on to, once and for all */
 
 static void on_fault(int number, siginfo_t *info, void *context);
@@ -92,10 +100,35 @@ static bool was_sent(const siginfo_t *info)
 	return !is_fault(info->si_signo) || info->si_code <= 0 || (info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO);
 }
 
+/* Comes it again in a moment? A thread whose busy is stale (heap/self.h) never has a better one: so not for ever. */
+static bool later(int number)
+{
+	int timer;
+	if (is_fault(number) || number == SIGABRT || !self.busy || os_is_confined() || !identity_own())
+		return false;
+	if (add_relaxed(&delays, 1) >= DELAYS_MOST || !os_timer_make(number, 0, &timer))
+		return false;
+	store_relaxed(&delayed, number);
+	os_timer_set(timer, DELAY_NS, 0); /* the process is about to end, and its timers with it */
+	return true;
+}
+
+void faults_exec(void)
+{
+	const siginfo_t info = { .si_signo = load_relaxed(&delayed), .si_code = SI_QUEUE };
+	const int i = info.si_signo ? index_of(info.si_signo) : -1;
+	if (i < 0)
+		return;
+	threads_action(info.si_signo, &theirs[i], NULL);
+	threads_resend(&info);
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
 	int i = index_of(number);
 	const bool last = theirs[i].handler == (void *)SIG_DFL;
+	if (last && (options.report_on & REPORT_ON_SIGNAL) && later(number))
+		return;
 	if (options.explain && i < EXPLAINED && !was_sent(info) && add_relaxed(&lines, 1) < LINES_MOST)
 		explain_fault(number == SIGSEGV ? "SIGSEGV" : "SIGBUS", (uintptr_t)info->si_addr, context);
 	if (last && (options.report_on & REPORT_ON_SIGNAL))
@@ -134,7 +167,11 @@ void faults_start(void (*ends)(int number))
 	threads_restore_signals(mask);
 }
 
-void faults_forked(void) { store_relaxed(&lock, 0); }
+void faults_forked(void)
+{
+	store_relaxed(&lock, 0);
+	store_relaxed(&delayed, 0); /* the parent's */
+}
 
 bool faults_step_aside(int number, uint64_t *mask)
 {

@@ -8,6 +8,7 @@ static inline bool faults_wanted(void) { return UNLIKELY(options.explain || (opt
 /* After the heap and the roots have started; only if wanted. ends: the process is about to die of this signal. */
 void faults_start(void (*ends)(int number));
 void faults_forked(void);
+void faults_exec(void); /* before an exec: a signal that was put off ends the process now */
 
 /* Around a call that asks for or sets the action of a signal: in between, the kernel has the program's own. false: the signal is
  * none of ours, and step_back must not be called. */
