@@ -12,7 +12,7 @@
  */
 #include "backtrace/cfi_read.h"
 
-enum { OMIT = 0xff, REMEMBERED = 8 };
+enum { OMIT = 0xff, REMEMBERED = 2 /* compilers do not nest them, and rows stand on the stack of whoever calls malloc */ };
 
 struct cie {
 	uintptr_t instructions, end;

@@ -33,6 +33,8 @@
 #include "os/local.h"
 #include "os/os.h"
 
+#include <errno.h>
+
 enum {
 	STACK = 256 << 10,          /* a report is written on it */
 	QUEUE = 8,                  /* connections that may wait */
@@ -84,6 +86,8 @@ static bool ring(int fd)
 static bool open_socket(void)
 {
 	int fd = folder_bind(folder, owner, name);
+	if ((fd == -EPERM || fd == -EACCES) && !folder_choose_again(folder)) /* another user's now */
+		fd = folder_bind(folder, owner, name);
 	if (fd < 0)
 		return false;
 	fd = os_move_high(fd);

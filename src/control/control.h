@@ -10,7 +10,7 @@
  * PID.N when a process of another PID namespace has that name. The peer's uid must be ours or 0. Protocol: one request, a
  * line of words, at most 256 bytes; then the answer, and the server closes:
  *
- *   hello                          ok SIZE + descriptor   "cgc VERSION mode PID program\n", "live BYTES\n"
+ *   hello                          ok SIZE + descriptor   "cgc VERSION mode PID program\n", "live BYTES\n", "reports FOLDER\n" (snapshot_dir=)
  *   snapshot [blocks] [reachable]  ok SIZE + descriptor   the bytes of snapshot.h
  *   why ADDRESS                    ok SIZE + descriptor   lines
  *   anything else                  error TEXT\n

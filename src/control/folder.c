@@ -1,7 +1,9 @@
 /*
  * Where the socket lies, and who may have put what there.
  *
- *   1. $XDG_RUNTIME_DIR/cgc if that folder is ours alone, else $TMPDIR/cgc-UID, else /tmp/cgc-UID.
+ *   1. $XDG_RUNTIME_DIR/cgc if that folder is ours alone, else $TMPDIR/cgc-UID, else /tmp/cgc-UID. A child that became another user (the
+ *      workers of a server that root started) can't go into its parent's folder: it has the second or third, of that user. Its
+ *      environment may be overwritten by then (programs keep titles there), so $TMPDIR is kept.
  *   2. It is made with mode 0700. In /tmp anybody may have been there before us: it is opened without following a link, and must
  *      belong to us and let nobody else in; else nothing is bound. From then on only we and root can make names in it.
  *   3. The socket's name is our PID. What has it already was left by a process that is gone (nobody accepts), and is removed; or it
@@ -51,20 +53,33 @@ static bool runtime_folder(char *env[], char path[FOLDER_MOST])
 	return fd >= 0;
 }
 
-const char *folder_choose(char *env[], char path[FOLDER_MOST])
+static char temporary[FOLDER_MOST - 32]; /* $TMPDIR; "" none */
+
+static const char *user_folder(char path[FOLDER_MOST])
 {
-	const char *given = variable(env, "TMPDIR");
-	if (runtime_folder(env, path) && make(path) == 0)
-		return NULL;
 	int r = -ENOENT;
-	if (given && given[0] == '/' && text_format(path, FOLDER_MOST, "%s/cgc-%u", given, os_user()) < FOLDER_MOST - 1)
+	if (temporary[0]) {
+		text_format(path, FOLDER_MOST, "%s/cgc-%u", temporary, os_user());
 		r = make(path);
+	}
 	if (r != 0 && r != -EPERM) {
 		text_format(path, FOLDER_MOST, "/tmp/cgc-%u", os_user());
 		r = make(path);
 	}
 	return r == 0 ? NULL : r == -EPERM ? "is a link, or belongs to another user, or lets others in" : "can't be made";
 }
+
+const char *folder_choose(char *env[], char path[FOLDER_MOST])
+{
+	const char *given = variable(env, "TMPDIR");
+	if (given && given[0] == '/' && __builtin_strlen(given) < sizeof temporary)
+		text_format(temporary, sizeof temporary, "%s", given);
+	if (runtime_folder(env, path) && make(path) == 0)
+		return NULL;
+	return user_folder(path);
+}
+
+const char *folder_choose_again(char path[FOLDER_MOST]) { return user_folder(path); }
 
 /* Does somebody accept connections there? Not when the answer is "refused". */
 static bool alive(int folder, const char *name)

@@ -20,6 +20,8 @@ void request_read(const char *line, size_t n, struct request *r);
 enum { FOLDER_MOST = 200, NAME_MOST = 24 };
 /* Chooses and makes the folder. NULL, or why there is none; `path` then names what stands in the way. */
 const char *folder_choose(char *env[], char path[FOLDER_MOST]);
+/* The same for a process that has become another user since. */
+const char *folder_choose_again(char path[FOLDER_MOST]);
 /* A bound socket of process `pid` in it and its name; -errno. What lies there from a process that is gone is replaced. */
 int folder_bind(const char *path, int pid, char name[NAME_MOST]);
 void folder_unbind(const char *path, const char *name);

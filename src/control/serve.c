@@ -59,23 +59,24 @@ static void put(struct answer *a, const char *text, size_t n)
 static void hello(struct answer *a)
 {
 	static const char *const modes[] = { "collect", "report", "audit", "off" };
-	char line[LINE_MOST], program[400];
+	char line[LINE_MOST + sizeof options.snapshot_dir], program[400]; /* not of the main thread, which may have ended */
 	struct heap_totals totals;
 	heap_totals(&totals);
-	long n = os_readlink("/proc/self/exe", program, sizeof program - 1);
+	long n = os_readlink("/proc/thread-self/exe", program, sizeof program - 1);
 	program[n > 0 ? n : 0] = 0;
 	for (char *c = program; *c; c++)
 		if (*c == '\n')
 			*c = '?';
-	size_t size = text_format(line, sizeof line, "cgc %s %s %d %s\nlive %zu\n", CGC_VERSION, modes[options.mode & 3], os_pid(),
-	                          program[0] ? program : "?", totals.live);
+	size_t size = text_format(line, sizeof line, "cgc %s %s %d %s\nlive %zu\nreports %s\n", CGC_VERSION, modes[options.mode & 3], os_pid(),
+	                          program[0] ? program : "?", totals.live, options.snapshot_dir);
 	put(a, line, size);
 }
 
 static void snapshot(struct answer *a, const struct request *r)
 {
 	struct report report;
-	report_take(&report, REPORT_SITES | (r->blocks ? REPORT_BLOCKS : 0u) | (r->reachable ? REPORT_REACHABLE : 0u));
+	/* It is asked about this process alone. */
+	report_take(&report, REPORT_SITES | REPORT_INHERITED | (r->blocks ? REPORT_BLOCKS : 0u) | (r->reachable ? REPORT_REACHABLE : 0u));
 	int error = report_write(&report, a->file, "demand");
 	report_drop(&report);
 	if (error) {

@@ -150,6 +150,7 @@ void os_yield(void) { syscall0(SYS_sched_yield); }
 int os_pid(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_getpid); }
 int os_tid(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_gettid); }
 int os_parent(void) { return os_is_confined() ? 0 : (int)syscall0(SYS_getppid); }
+int os_session(void) { return os_is_confined() ? 0 : (int)syscall1(SYS_getsid, 0); }
 bool os_own_thread(int tid) { return !os_is_confined() && syscall3(SYS_tgkill, os_pid(), tid, 0) == 0; }
 bool os_secure(void) { return getauxval(AT_SECURE) != 0; }
 

@@ -51,6 +51,7 @@ void os_yield(void);
 int os_pid(void);
 int os_tid(void);
 int os_parent(void);
+int os_session(void);
 bool os_own_thread(int tid);       /* a thread of this process has this id */
 bool os_secure(void);              /* AT_SECURE: setuid, setgid or capabilities were gained */
 uintptr_t os_pointer_guard(void);  /* what glibc's setjmp mixes into rbp, rsp and pc; 0: none, or unknown */

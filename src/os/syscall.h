@@ -21,7 +21,7 @@ struct call_failure {
  * The errors are such as the kernel or a seccomp filter gives for a correct call. Not EFAULT for process_vm_readv, nor EIO for
  * reads of /proc/self/mem: those are answers (nothing can be read there), which must not be given for memory that is there.
  *
- * Left out are getpid, getppid, gettid, geteuid, sched_yield, exit_group and timer_delete, which have no failure, close, which closes whatever it answers, and
+ * Left out are getpid, getppid, gettid, geteuid, getsid, sched_yield, exit_group and timer_delete, which have no failure, close, which closes whatever it answers, and
  * execve, which is called before options are read (preload/aside.c).
  */
 static inline __attribute__((always_inline)) struct call_failure call_failure(long n)

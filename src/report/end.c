@@ -6,7 +6,8 @@
  *   neither             text to the log; also when no file could be written, so that nothing is lost
  *
  * A child of fork reports what it allocated itself: whatever its parent made, its parent tells. If it lost nothing of its own it leaves
- * neither a line nor a file, or a script's subshells would fill the log.
+ * neither a line nor a file, or a script's subshells would fill the log. A daemon is another case: the program goes on in a child, in a session
+ * of its own, and whoever forked it has ended and can't tell what is lost later. It tells all.
  *
  * A file grows under a name of its own (random, so that nobody can have put a link or a pipe there) and is renamed when it is complete: a
  * reader sees a whole file or none. What was at PATH is replaced, a link itself and not what it leads to. In DIR nothing is
@@ -33,10 +34,14 @@ enum { PATH_ROOM = 512, SAME_NAME_MOST = 100 };
 
 static uint64_t started_ns; /* atomic */
 static bool copied;         /* by fork: what the parent lost is the parent's to tell */
+static int self, forked_by; /* process numbers */
+static int first_session;   /* of the process that came by exec */
 
 void report_start(void)
 {
 	store_relaxed(&started_ns, os_real_ns());
+	self = os_pid();
+	first_session = os_session();
 	if (options.mode == MODE_AUDIT && options.audit == AUDIT_TOUCH)
 		veil_start();
 	bool wanted = options.mode == MODE_REPORT || options.mode == MODE_AUDIT || (options.mode == MODE_COLLECT && options.sites);
@@ -50,10 +55,19 @@ void report_forked(void)
 {
 	store_relaxed(&started_ns, os_real_ns());
 	copied = true;
+	forked_by = self;
+	self = os_pid();
 	if (options.mode == MODE_REPORT)
 		heap_mark_inherited();
 	names_forked();
 	growth_forked();
+}
+
+/* Parent 0 is in another process namespace: nobody can say whether it lives. */
+static bool is_daemon(void)
+{
+	const int parent = os_parent();
+	return copied && parent && parent != forked_by && os_session() != first_session;
 }
 
 uint64_t report_started_ns(void) { return load_relaxed(&started_ns); }
@@ -159,12 +173,12 @@ static bool save_in_folder(const struct report *r, const char *why)
 uint64_t report_tell(const char *why)
 {
 	struct report r;
-	const bool file = options.snapshot[0], folder = options.snapshot_dir[0];
+	const bool file = options.snapshot[0], folder = options.snapshot_dir[0], whole = !copied || is_daemon();
 	report_suppress_begin();
-	report_take(&r, (file || folder ? REPORT_BLOCKS | REPORT_SITES : options.lsan.objects ? REPORT_BLOCKS : 0u) | (copied ? REPORT_OF_CHILD : 0u));
+	report_take(&r, (file || folder ? REPORT_BLOCKS | REPORT_SITES : options.lsan.objects ? REPORT_BLOCKS : 0u) | (whole ? REPORT_INHERITED : REPORT_OF_CHILD));
 	const uint64_t lost = r.total[KIND_DEFINITE].blocks + r.total[KIND_INDIRECT].blocks;
 	bool saved = file || folder;
-	if (copied && r.complete && !report_has_loss(&r)) {
+	if (!whole && r.complete && !report_has_loss(&r)) {
 		report_drop(&r);
 		return 0;
 	}

@@ -196,7 +196,7 @@ void find_walk(const struct walk *by, struct place from)
 static struct place owner;
 static bool orphans; /* some lost block was put in SET_PLAIN, which is free for them: it hangs off one that is a parent's to tell */
 
-static bool inherited(struct place p) { return heap_is_inherited(p.s->state[p.slot]); }
+static bool inherited(struct place p) { return gather_leaves(p); }
 
 static void meet(struct place to) { find_put(SET_MET, to); }
 static void look_for_met(struct place p) { find_edges(p, find_lost, meet); }

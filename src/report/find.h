@@ -85,6 +85,7 @@ void offsets_judge(void);
 struct site_tally { uint64_t lost, by_offset; };
 struct site_tally *gather_tally(struct place p); /* NULL: no memory */
 bool gather_begin(struct report *r, unsigned flags);
+bool gather_leaves(struct place p); /* a parent made it, and tells */
 /* Counts a block. owner: the block it hangs off, if any; an indirect one is owned by the site of the last definite one. */
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner);
 void gather_owned_by(struct place p); /* indirect ones that follow are owned by p's site */

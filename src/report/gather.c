@@ -151,6 +151,8 @@ static void list_block(struct place p, uint32_t row, enum snapshot_kind kind, en
 		                                               .kind = (uint8_t)kind, .rule = (uint8_t)rule, .owner = owner };
 }
 
+bool gather_leaves(struct place p) { return !(g.flags & REPORT_INHERITED) && heap_is_inherited(p.s->state[p.slot]); }
+
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner)
 {
 	uint64_t bytes = block_bytes(p.s, p.slot);
@@ -162,7 +164,7 @@ void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule ru
 		gather_watched.rule = (uint8_t)rule;
 		gather_watched.owner = owner;
 	}
-	if (kind != KIND_REACHABLE && heap_is_inherited(p.s->state[p.slot])) { /* whoever made it reports it */
+	if (kind != KIND_REACHABLE && gather_leaves(p)) { /* whoever made it reports it */
 		g.r->inherited_blocks += rounded(stands_for);
 		g.r->inherited_bytes += rounded(stands_for * (double)bytes);
 		return;

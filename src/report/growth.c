@@ -29,6 +29,7 @@ struct row {
 	struct growth_point at[GROWTH_POINTS];
 };
 static struct row *rows;     /* under names_lock; [ROWS], open addressing by node without removal */
+static struct growth_looks looks; /* under names_lock */
 static uint32_t ticking;     /* atomic */
 
 /* ---- rows ---- */
@@ -106,8 +107,11 @@ int64_t growth_rate(uint32_t node)
 	return ms ? (int64_t)((double)(last->bytes - first->bytes) * 1000 / (double)ms) : 0;
 }
 
+struct growth_looks growth_looks(void) { return looks; }
+
 void growth_forked(void)
 {
+	looks = (struct growth_looks){ 0 };
 	if (rows)
 		memset(rows, 0, align_up(ROWS * sizeof *rows, OS_PAGE));
 	store_relaxed(&ticking, 0);
@@ -150,6 +154,7 @@ static void note_all(const struct tick *t)
 {
 	const uint64_t now = os_real_ns();
 	names_lock();
+	looks = (struct growth_looks){ looks.count + 1, looks.count ? looks.first_ns : now, now };
 	for (uint32_t i = 0; rows && i < ROWS; i++)
 		if (rows[i].node && rows[i].node < t->nodes) {
 			struct sum *s = &t->sums[rows[i].node];

@@ -17,6 +17,8 @@ void growth_note(uint32_t node, const struct growth_point *p);
 unsigned growth_points(uint32_t node, struct growth_point points[GROWTH_POINTS]);
 /* Bytes a second since the first sample; 0: the same. */
 int64_t growth_rate(uint32_t node);
+struct growth_looks { uint64_t count, first_ns, last_ns; }; /* CLOCK_REALTIME */
+struct growth_looks growth_looks(void); /* report_tick's */
 void growth_forked(void); /* what the parent saw is not ours */
 
 #endif

@@ -1,4 +1,7 @@
-/* The process from outside: /proc/self, without libc. */
+/*
+ * The process from outside, without libc: /proc/self; or /proc/thread-self, because the first tells nothing when the main thread
+ * has ended by pthread_exit.
+ */
 #include "report/program.h"
 #include "os/os.h"
 
@@ -26,6 +29,8 @@ static void make_printable(char *text, size_t n)
 const char *program_path(char *buf, size_t cap)
 {
 	long n = os_readlink("/proc/self/exe", buf, cap - 1);
+	if (n <= 0)
+		n = os_readlink("/proc/thread-self/exe", buf, cap - 1);
 	buf[n > 0 ? n : 0] = 0;
 	return buf;
 }
@@ -33,6 +38,7 @@ const char *program_path(char *buf, size_t cap)
 const char *program_command(char *buf, size_t cap)
 {
 	size_t n = read_file("/proc/self/cmdline", buf, cap);
+	n = n ? n : read_file("/proc/thread-self/cmdline", buf, cap);
 	const bool cut = n == cap;
 	if (!n)
 		return program_path(buf, cap);
@@ -50,6 +56,8 @@ uint64_t program_rss(void)
 {
 	char text[128]; /* statm: size and resident pages first */
 	size_t n = read_file("/proc/self/statm", text, sizeof text - 1), at = 0;
+	if (n < 2 || text[0] == '0')
+		n = read_file("/proc/thread-self/statm", text, sizeof text - 1);
 	uint64_t pages = 0;
 	text[n] = 0;
 	while (text[at] >= '0' && text[at] <= '9')

@@ -43,6 +43,7 @@ enum {
 	REPORT_REACHABLE = 2, /* reachable blocks one by one too */
 	REPORT_SITES = 4,     /* sites without a loss too */
 	REPORT_OF_CHILD = 8,  /* nobody reads it unless something is lost or possible: then it is left at that */
+	REPORT_INHERITED = 16 /* what a parent made, too */
 };
 
 /* After options are read: turns on recording of stacks when the mode needs it. */

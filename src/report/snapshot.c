@@ -13,6 +13,7 @@
 #include "report/program.h"
 #include "report/report.h"
 #include "base/config.h"
+#include "base/options.h"
 #include "heap/sites.h"
 #include "base/stats.h"
 #include "heap/heap.h"
@@ -22,7 +23,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 64 << 10, SECTIONS = 7, PATH_ROOM = 4096, COMMAND_ROOM = 32 << 10 };
+enum { FIRST_ROOM = 64 << 10, SECTIONS = 8, PATH_ROOM = 4096, COMMAND_ROOM = 32 << 10 };
 
 /* ---- memory ---- */
 
@@ -285,6 +286,8 @@ static uint64_t block_count(const struct writer *w)
 static int put_all(struct writer *w, int fd, const char *why)
 {
 	static const uint8_t zeros[8];
+	const struct growth_looks g = growth_looks();
+	const struct snapshot_looks looks = { options.interval * 1000000000ull, g.count, g.first_ns, g.last_ns };
 	struct snapshot_header h = { .sections = SECTIONS };
 	struct snapshot_section table[SECTIONS];
 	fill_header(w, &h, why); /* before the strings are final */
@@ -295,6 +298,7 @@ static int put_all(struct writer *w, int fd, const char *why)
 		{ SECTION_SITES, sizeof(struct snapshot_site), w->sites.at, w->sites.size / sizeof(struct snapshot_site) },
 		{ SECTION_ROOTS, sizeof(struct snapshot_root), w->roots.at, w->roots.size / sizeof(struct snapshot_root) },
 		{ SECTION_GROWTH, sizeof(struct snapshot_growth), w->growth.at, w->growth.size / sizeof(struct snapshot_growth) },
+		{ SECTION_LOOKS, sizeof looks, &looks, 1 },
 		{ SECTION_BLOCKS, sizeof(struct snapshot_block), w->report->blocks, block_count(w) },
 	};
 	h.size = sizeof h + sizeof table;

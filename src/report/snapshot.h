@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SNAPSHOT_MAGIC "CGCSNAP\n"
-enum { SNAPSHOT_MAJOR = 1, SNAPSHOT_MINOR = 0 };
+enum { SNAPSHOT_MAJOR = 1, SNAPSHOT_MINOR = 1 };
 
 struct snapshot_header {
 	char magic[8];
@@ -45,7 +45,8 @@ enum snapshot_section_kind {
 	SECTION_SITES = 4,       /* struct snapshot_site, largest leak first */
 	SECTION_ROOTS = 5,       /* struct snapshot_root: what was scanned */
 	SECTION_GROWTH = 6,      /* struct snapshot_growth */
-	SECTION_BLOCKS = 7       /* struct snapshot_block; lost and possible ones, others on request */
+	SECTION_BLOCKS = 7,      /* struct snapshot_block; lost and possible ones, others on request */
+	SECTION_LOOKS = 8        /* struct snapshot_looks, one record (from 1.1 on) */
 };
 struct snapshot_section {
 	uint32_t kind, record;      /* record: bytes of one (1 for strings) */
@@ -109,6 +110,13 @@ struct snapshot_growth {
 	uint32_t site, unused;      /* index into sites */
 	uint64_t at_ns;             /* CLOCK_REALTIME */
 	uint64_t blocks, bytes;
+};
+
+/* When growth was looked at: tells "nothing grew" from "nobody looked". */
+struct snapshot_looks {
+	uint64_t every_ns;          /* interval=; 0: none */
+	uint64_t count;
+	uint64_t first_ns, last_ns; /* CLOCK_REALTIME; 0: none yet */
 };
 
 struct snapshot_block {

@@ -3,13 +3,16 @@
  *
  *   global `table`+16 of /usr/bin/app+0x4040 (.bss)
  *     .+24 of 0x2f4000010040 (64 bytes, allocated at /usr/bin/app+0x1139)
- *     .+0 of 0x2f4000020080 (320 bytes, allocated at /usr/bin/app+0x1170)
+ *     .+0 of 0x2f4000020080 (320 bytes, allocated at /usr/bin/app+0x1170 < /usr/bin/app+0x1201)
  *     0x2f4000030000 (64 bytes, allocated at /usr/bin/app+0x1139) is reachable
+ *
+ * Two callers are told, too: who calls malloc is a wrapper as a rule. `cgc why` names the places, which it reads by this form.
  *
  * After the resume: what a mapping or a thread is called may have changed since, and is then told as it is now.
  */
 #include "report/variable.h"
 #include "report/why.h"
+#include "backtrace/depot.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
 #include "os/os.h"
@@ -19,7 +22,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { LINE = 640, PLACE = 300 };
+enum { LINE = 1000, PLACE = 300, CALLER = 160, CALLERS = 2, BLOCK = PLACE + CALLERS * CALLER + 64 };
 
 struct out {
 	void (*write)(void *arg, const char *line);
@@ -31,10 +34,15 @@ struct out {
 
 /* ---- names ---- */
 
+static uint32_t caller_of(uint32_t site) { return site && site <= depot_count() ? depot_get(site)->parent : 0; }
+
 static void write_block(char *buf, size_t cap, const struct why_hop *hop)
 {
 	char place[PLACE];
-	text_format(buf, cap, "0x%lx (%lu bytes, allocated at %s)", hop->block, hop->bytes, roots_place(place, sizeof place, sites_address(hop->site)));
+	size_t n = text_format(buf, cap, "0x%lx (%lu bytes, allocated at %s", hop->block, hop->bytes, roots_place(place, sizeof place, sites_address(hop->site)));
+	for (uint32_t i = 0, node = caller_of(hop->site); i < CALLERS && node; i++, node = caller_of(node))
+		n += text_format(buf + n, cap - n, " < %s", roots_place(place, CALLER, sites_address(node)));
+	text_format(buf + n, cap - n, ")");
 }
 
 /* The range and the path of a line of /proc/self/maps. */
@@ -147,7 +155,7 @@ static void say_root(struct out *o, const struct why_root *r)
 
 static void say_hops(struct out *o, const struct why_answer *a)
 {
-	char block[PLACE + 64];
+	char block[BLOCK];
 	for (uint64_t i = 0; i + 1 < a->length && i + 1 < WHY_HOPS; i++) {
 		if (i == WHY_HOPS / 2 && a->length > WHY_HOPS)
 			tell(o, "  .. %lu more blocks, each held by the one before ..", a->length - WHY_HOPS);
@@ -170,7 +178,7 @@ static void say_end(struct out *o, const struct why_answer *a)
 		[RULE_POSSIBLE_OWNER] = "is possibly lost, as is what it hangs off",
 		[RULE_REACHABLE] = "is reachable",
 	};
-	char block[PLACE + 64], owner[PLACE + 64] = "";
+	char block[BLOCK], owner[BLOCK] = "";
 	const char *before = a->rule == RULE_POSSIBLE_OWNER && a->owner.block ? ": " : "";
 	if (a->owner.block)
 		write_block(owner, sizeof owner, &a->owner);

@@ -54,6 +54,9 @@ says '^possibly lost besides: 6\.8 KiB in 7 blocks: --possible' leaks a.cgc
 says '^suppressed: 77 B in 1 block at 1 site: --show-suppressed' leaks a.cgc
 says 'suppressed: built-in: one-time \?\[31mblocks' leaks --show-suppressed a.cgc
 says '7 blocks  possible  id 0d0000' leaks --possible a.cgc
+# What is not shown gives no rank: of these two, one has possible blocks besides.
+./make both.cgc sites=DE both=1
+says '^#1  .* 100 blocks  reachable' leaks --reachable both.cgc
 says '100 blocks  reachable  id 0e0000' leaks --reachable a.cgc
 says '^and 2 more sites, .*: --limit=0 lists all$' leaks --limit=2 a.cgc
 says '^ +gone::module\(\) +lib\?\[2Jfoo\.so\+0x1fef' leaks a.cgc
@@ -63,6 +66,9 @@ lacks 'd00000' leaks a.cgc
 says '^cgc: no leaks in 3\.2 MiB of live memory \(1,204 blocks\)   pid 4121' leaks none.cgc
 ./make est.cgc sampled=1
 says '^#1  ~31\.0 MiB  8,113 blocks \(± 2\.0 KiB\)  definite' leaks est.cgc
+./make noest.cgc sampled=1 sites=E
+says '^cgc: no leaks in ~3\.2 MiB of live memory' leaks noest.cgc
+grep -qx 'sampled: what is smaller than a few times 512\.0 KiB may be missed' out && ok "no leak among samples is not none" || bad "sampled: $(cat out)"
 
 # -- exit statuses --
 ends 0 leaks a.cgc
@@ -71,7 +77,11 @@ ends 0 leaks --fail none.cgc
 ./make dim.cgc sites=E incomplete=1
 ends 3 leaks --fail dim.cgc
 grep -q '^cgc: no cycle completed: what is lost is not known' err && ok "an incomplete snapshot says so" || bad "incomplete: $(cat err)"
-"$cgc" leaks a.cgc >/dev/full 2>err && bad "a full device is success" || ok "a full device is noticed"
+for c in 'leaks a.cgc' 'leaks --format=json a.cgc' 'show a.cgc 7f3a9c0' 'diff a.cgc a.cgc' 'help leaks'; do
+  # shellcheck disable=SC2086 # words without blanks
+  "$cgc" $c >/dev/full 2>err
+  (($? == 2)) && [[ $(cat err) == 'cgc: the output could not be written: is the disk full?' ]] && ok "$c: a full device is noticed" || bad "$c, a full device: $(cat err)"
+done
 
 # -- colours: on a terminal only, and not with NO_COLOR --
 if command -v script >/dev/null; then
@@ -154,6 +164,11 @@ PATH=$PATH:$PWD "$cgc" leaks a.cgc >/dev/null
 PATH=$PWD:$PATH "$cgc" leaks --debuginfod other.cgc >/dev/null
 grep -qE '^debuginfo [0-9a-f]{40}$' asked 2>/dev/null && ok "--debuginfod asks by build id" || bad "asked: $(cat asked 2>/dev/null)"
 rm -f debuginfod-find
+mkdir none
+for o in --debuginfod --symbolizer=llvm --symbolizer=addr2line; do
+  PATH=$T/none "$cgc" leaks $o a.cgc >out 2>err
+  (($? == 0)) && grep -q parse_header out && [[ $(cat err) == "cgc: "*" is not installed: "* ]] && ok "$o of what is not installed: one line" || bad "$o: $(cat err)"
+done
 
 # -- formats --
 python=""
@@ -193,6 +208,15 @@ says '^cgc: 3 growing sites' leaks --since=600s grow.cgc
 says '^  live over time: \+60\.9 MiB, \+52 KiB/s$' show grow.cgc 7f3a9c0
 ends 0 leaks --since=10m a.cgc
 [[ $(cat out) == 'cgc: no growing sites in '* && $(cat err) == *'--interval=60s'* ]] && ok "without samples --since says what it needs" || bad "since: $(cat out err)"
+./make grow.cgc growth=1200 looks=5
+says '^#1  .*\+15\.2 MiB in 5 min  \+52 KiB/s' leaks --since 100s grow.cgc
+./make flat.cgc looks=5
+says '^cgc: no growing sites in 5 looks over 4 min, 3\.2 MiB of live memory \(1,204 blocks\)   pid 4121' leaks --since 10m flat.cgc
+for n in 0 1; do
+  ./make young.cgc looks=$n
+  ends 0 leaks --since 10m young.cgc
+  [[ $(cat err) == "cgc: there was "*"look so far at what grows (--interval=60 s)"* ]] && ok "with $n looks --since says so" || bad "since: $(cat out err)"
+done
 refuses 2 'is no time' leaks --since=tenmin grow.cgc
 
 # -- suppressions --
@@ -206,12 +230,36 @@ lacks 'id (7f3a9c1|000000)' leaks --only=conn_read a.cgc
 says 'id 0b0000' leaks --only=conn_read --only=nothing a.cgc
 printf 'leek:x\n' >s.bad; refuses 2 's.bad, line 1' leaks --suppressions=s.bad a.cgc
 refuses 2 "can't be read" leaks --suppressions=nowhere a.cgc
-for form in leak valgrind; do
-  "$cgc" leaks --gen-suppressions --possible a.cgc >gen.all
-  if [[ $form == leak ]]; then grep '^leak:' gen.all >gen; else grep -vE '^(leak:|#)' gen.all >gen; fi
+for form in lsan text; do
+  "$cgc" leaks --gen-suppressions --format=$form --possible a.cgc >gen
   says '^cgc: [01] leaks?|^cgc: no leaks' leaks --suppressions=gen --possible a.cgc
 done
 [[ -f cxx.cgc ]] && { "$cgc" leaks --gen-suppressions cxx.cgc >gen; grep -q 'fun:_ZN4park' gen && ok "valgrind's form has mangled names" || bad "$(cat gen)"; says '^cgc: no leaks' leaks --suppressions=gen cxx.cgc; }
+# What is written for others, they take: leaks of plain, inlined and templated functions, and of a thread.
+cat >lost.cc <<'C'
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+template <class T> struct Box { __attribute__((noinline)) static void lose() { void *volatile p = malloc(sizeof(T)); p = nullptr; } };
+static inline __attribute__((always_inline)) void inner() { void *volatile p = malloc(100); p = nullptr; }
+static inline __attribute__((always_inline)) void middle(void (*f)()) { f(); }
+__attribute__((noinline)) static void outer() { inner(); __asm__(""); }
+__attribute__((noinline)) static void scrub() { volatile char b[16384]; memset((void *)b, 0, sizeof b); }
+int main() { Box<double[7]>::lose(); middle(outer); std::thread([] { Box<int[50]>::lose(); scrub(); }).join(); scrub(); return 0; }
+C
+if [[ -f cxx.cgc ]] && "$cxx" -O1 -g -fno-optimize-sibling-calls -std=c++11 lost.cc -o lost -pthread; then
+  under 60 "mode=report:snapshot=$T/lost.cgc" ./lost
+  "$cgc" leaks --gen-suppressions lost.cgc >gen
+  grep -q ' 3 leaks' <("$cgc" leaks lost.cgc) && says '^cgc: no leaks' leaks --suppressions=gen lost.cgc
+  if command -v valgrind >/dev/null; then
+    timeout 120 valgrind --leak-check=full --suppressions=gen ./lost >out 2>&1
+    grep -q 'suppressed: [1-9]' out && grep -qE 'definitely lost: 0 bytes|All heap blocks' out && ok "valgrind takes the rules" || bad "valgrind: $(tail -n 20 out) $(cat gen)"
+  else skip "valgrind is not installed"; fi
+  "$cgc" leaks --gen-suppressions --format=lsan lost.cgc >gen
+  if "$cxx" -O1 -g -fno-optimize-sibling-calls -std=c++11 -fsanitize=leak lost.cc -o lost.lsan -pthread 2>/dev/null; then
+    LSAN_OPTIONS=suppressions=$T/gen timeout 60 ./lost.lsan >out 2>&1 && grep -q 'Suppressions used' out && ok "LeakSanitizer takes the rules" || skip "LeakSanitizer: $(head -n 3 out)"
+  fi
+fi
 
 # -- show and diff --
 says '^    0x280000002040 +48 B  definite ' show a.cgc 7f3a9c0
@@ -235,6 +283,7 @@ ends 3 diff --fail-on-new dim.cgc dim.cgc
 refuses 2 'no process and no file' leaks
 refuses 2 "can't be read" leaks nowhere.cgc
 refuses 2 'is no file' leaks /dev/null
+mkdir folder; refuses 2 'is a folder: name the snapshot files in it: folder/*.cgc' leaks folder
 mkfifo pipe; refuses 2 'is no file' leaks pipe
 refuses 2 'no snapshot of cgc' leaks "$here/lib.sh"
 : >empty; refuses 2 'no snapshot of cgc' leaks empty
@@ -290,7 +339,7 @@ patch("bad_strings.cgc", offset + count - 1, b"x")
 row, record, offset, count = sections[2]
 patch("bad_id.cgc", offset + 64, struct.pack("<I", 33))
 P
-refuses 2 'has version 2.0 and this cgc reads 1' leaks major.cgc
+refuses 2 'has version 2.1 and this cgc reads 1' leaks major.cgc
 refuses 2 'no snapshot of cgc' leaks magic.cgc
 refuses 2 'was cut off' leaks cut.cgc
 refuses 2 'was cut off' leaks head.cgc

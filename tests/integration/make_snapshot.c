@@ -266,6 +266,8 @@ int main(int argc, char **argv)
 		.started_ns = now, .pid = pid ? (uint32_t)atoi(pid) : 4121, .parent = 1, .live_blocks = 1204 * scale, .live_bytes = 3355443 * scale,
 		.heap_bytes = 1 << 22, .rss_bytes = 1 << 23, .cycles = 1, .captures = 2, .program = string("/usr/bin/server"), .command = string("./server --port 80"),
 		.why = string("exit"), .machine = string("x86_64") };
+	if (value(argc, argv, "both"))
+		sites[0].kind[KIND_REACHABLE].blocks = sites[0].kind[KIND_REACHABLE].bytes = 1; /* beside its own kind */
 	if (value(argc, argv, "incomplete"))
 		h.flags = 0;
 	if (value(argc, argv, "sampled")) {
@@ -281,6 +283,11 @@ int main(int argc, char **argv)
 	put(SECTION_FRAMES, frames, sizeof(frames[0]), frame_count, extra);
 	put(SECTION_MODULES, modules, sizeof(modules[0]), module_count, extra);
 	put(SECTION_GROWTH, growth, sizeof(growth[0]), growth_count, extra);
+	if (value(argc, argv, "looks")) {
+		uint64_t n = strtoull(value(argc, argv, "looks"), NULL, 10);
+		struct snapshot_looks looks = { 60000000000u, n, n ? now - (n - 1) * 60000000000u : 0, n ? now : 0 };
+		put(SECTION_LOOKS, &looks, sizeof(looks), 1, extra);
+	}
 	put(SECTION_ROOTS, roots, sizeof(roots[0]), root_count, extra);
 	if (newer)
 		put(99, "unknown", 8, 1, 0);

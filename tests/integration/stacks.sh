@@ -2,7 +2,7 @@
 # Call stacks of six real programs and of one that throws, jumps and realigns: libcgc's unwinder against libgcc's, frame by frame, and each
 # capture that knows its rest from the one before against a walk of all frames.
 #
-#   stacks.sh [NAME...]   some of: python git sqlite redis cc1plus bash cpp bounds mutants
+#   stacks.sh [NAME...]   some of: python git sqlite redis cc1plus bash cpp bounds mutants room
 #   EVERY=31              each Nth stack is compared with libgcc's
 #
 # A library of its own (tests/integration/stacks/checker.c) stands for malloc: what is compared is the unwinder, and the program's
@@ -102,5 +102,10 @@ if wanted cpp || wanted bounds || wanted mutants; then
     done
   }
 fi
+# Coroutines have small stacks: what README says of them. Without lazy binding, which takes more than all of this.
+wanted room && ${CC:-cc} -O1 -Wl,-z,now "$here/stacks/room.c" -o "$T/room" && {
+  bare=$(under 20 mode=off "$T/room") recording=$(under 20 mode=report:log_path=/dev/null "$T/room")
+  ((bare > 0 && recording > bare && recording - bare <= 1664)) && ok "a malloc that records its stack takes $((recording - bare)) bytes more of it" || bad "stack: $bare bytes, $recording when recording"
+}
 ((${#names[@]})) || { ((total_compared >= 10000)) && ok "$total_equal of $total_compared stacks equal libgcc's" || bad "only $total_compared stacks compared"; }
 finish

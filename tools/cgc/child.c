@@ -15,9 +15,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,16 +119,45 @@ int child_end_as(int status)
 	return 128 + WTERMSIG(status);
 }
 
+static bool nested;
+
+/*
+ * A server that root starts has workers of other users. In a folder of root's they find one that any user may write to, but whose name is
+ * known from their environment alone: it is random, and nobody else may list the outer folder.
+ */
+static bool open_to_others(char folder[FOLDER_ROOM])
+{
+	uint64_t random;
+	size_t n = strlen(folder);
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random) || chmod(folder, 0711))
+		return false;
+	snprintf(folder + n, FOLDER_ROOM - n, "/%016" PRIx64, random);
+	nested = !mkdir(folder, 0700);
+	return nested && !chmod(folder, 01733);
+}
+
 bool child_make_folder(const char *name, char folder[FOLDER_ROOM])
 {
 	const char *tmp = getenv("TMPDIR");
 	if (!tmp || tmp[0] != '/' || strlen(tmp) > FOLDER_ROOM / 2 || strpbrk(tmp, ":, \t\n%"))
 		tmp = "/tmp";
 	snprintf(folder, FOLDER_ROOM, "%s/%s.XXXXXX", tmp, name);
-	if (mkdtemp(folder))
+	if (mkdtemp(folder) && (geteuid() != 0 || open_to_others(folder)))
 		return true;
 	complain("%s can't be made: %s: nothing was started: set TMPDIR", folder, strerror(errno));
 	return false;
+}
+
+void child_remove_folder(const char *folder)
+{
+	char outer[FOLDER_ROOM];
+	rmdir(folder);
+	snprintf(outer, sizeof(outer), "%s", folder);
+	char *slash = strrchr(outer, '/');
+	if (nested && slash) {
+		*slash = 0;
+		rmdir(outer);
+	}
 }
 
 FILE *child_log(const char *path, long pid)

@@ -16,8 +16,10 @@ void child_hold_signals(sigset_t *mask);
 int child_run(const struct program *program, char **argv, const sigset_t *mask, pid_t *pid);
 /* Ends as it ended: its status is the result, its signal is raised. */
 int child_end_as(int status);
-/* A private folder for what the processes leave, /tmp/NAME.XXXXXX or in TMPDIR. false after one line. */
+/* A private folder for what the processes leave, /tmp/NAME.XXXXXX or in TMPDIR; root's processes may leave files in it when they have become
+ * other users. false after one line. */
 bool child_make_folder(const char *name, char folder[FOLDER_ROOM]);
+void child_remove_folder(const char *folder); /* empty by now */
 /* The user's log_path for one process, opened as the library opens it, at its end; NULL: it is empty or can't be opened. */
 FILE *child_log(const char *path, long pid);
 

@@ -314,8 +314,11 @@ int client_each(void (*fn)(const struct client_process *p, void *arg), void *arg
 	struct found found = { 0 };
 	struct answer a = { .fd = -1 };
 	bool ok = true;
-	folders_of(&f, "", getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), geteuid());
+	const char *tmp = getenv("TMPDIR");
+	folders_of(&f, "", getenv("XDG_RUNTIME_DIR"), tmp, geteuid());
 	if (geteuid() == 0) {
+		if (tmp && tmp[0] == '/')
+			folders_of_all(&f, tmp, "cgc-", "");
 		folders_of_all(&f, "/tmp", "cgc-", "");
 		folders_of_all(&f, "/run/user", "", "/cgc");
 	}

@@ -4,7 +4,7 @@
 
 /* Exit statuses of cgc itself; a program that was started keeps its own. The last three are those of env and timeout. */
 enum {
-	STATUS_USAGE = 2,        /* a bad option or command line; nothing was started */
+	STATUS_USAGE = 2,        /* a bad option or command line; nothing was started; output that can't be written */
 	STATUS_UNKNOWN = 3,      /* asked to judge, but no cycle completed */
 	STATUS_NOT_SERVED = 125, /* cgc can't serve this program, or its library does not load */
 	STATUS_NOT_EXECUTABLE = 126,
@@ -22,6 +22,8 @@ int command_audit(int argc, char **argv);
 int command_help(int argc, char **argv);
 int command_version(void);
 
+/* All of standard output is written: 0; else STATUS_USAGE, after one line. */
+int output_done(void);
 /* One line "cgc: ..." on stderr. */
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -43,6 +43,7 @@ int leaks_view(struct view *v, struct view_source *sources, size_t count, const 
 {
 	if (!view_make(v, sources, count, r->choice.since_ns))
 		return STATUS_USAGE;
+	view_order(v, &r->choice);
 	struct wanted w = { .choice = r->choice };
 	if (!s->count)
 		w.end = end_of_page(v, &r->choice, limit_of(r));

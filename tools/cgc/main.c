@@ -19,6 +19,14 @@ void complain(const char *fmt, ...)
 	fprintf(stderr, "cgc: %s\n", line); /* stderr has no buffer, but one call is one write in glibc */
 }
 
+int output_done(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	complain("the output could not be written: is the disk full?");
+	return STATUS_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";

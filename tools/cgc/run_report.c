@@ -7,13 +7,14 @@
  *   4. cgc ends as the program ended. exitcode=N replaces its exit status when the program itself leaked; its other processes never see
  *      it, so that a child's status is not changed for its parent. With exitcode_children=1 the library does it, in each process.
  *
- * Who is still running when the program ends is not waited for. Of a process that was killed nothing is known; of the program itself that is
+ * Who is still running when the program ends is not waited for, but told of (run_on.c). Of a process that was killed nothing is known; of the program itself that is
  * said.
  */
 #include "run_report.h"
 #include "child.h"
 #include "commands.h"
 #include "leaks.h"
+#include "run_on.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -95,7 +96,7 @@ static size_t gather(const char *folder, pid_t pid, struct view_source **list)
 	}
 	if (d)
 		closedir(d);
-	rmdir(folder);
+	child_remove_folder(folder);
 	first_pid = pid;
 	if (count)
 		qsort(*list, count, sizeof(**list), by_process);
@@ -137,8 +138,23 @@ static void write_report(const struct view *v, const struct leaks_request *r, co
 		complain("the report could not be written: is the disk full?");
 }
 
+/* Why the program itself left nothing. */
+static void say_silent(const struct options *o, int ended, size_t others)
+{
+	const char *rest = others ? ": what its other processes left follows" : "";
+	int number = WIFSIGNALED(ended) ? WTERMSIG(ended) : 0;
+	if (number == SIGKILL)
+		complain("the program was killed and left no report: nothing can report then: ask it while it runs, by `cgc leaks PID`%s", rest);
+	else if (number && !(o->report_on & REPORT_ON_SIGNAL))
+		complain("the program was ended by signal %d (%s) and left no report: --report_on=signal makes one then, too%s", number, strsignal(number), rest);
+	else if (number)
+		complain("the program was ended by signal %d (%s) and left no report: ask it while it runs, by `cgc leaks PID`%s", number, strsignal(number), rest);
+	else
+		complain("the program left no report: it ended where the library could not see it, as daemon(3) does, or could not write it, as after chroot: lines above tell%s", rest);
+}
+
 /* Result: does the program leak, as exitcode= understands it? */
-static bool tell(const struct plan *plan, const struct options *o, const struct suppressions *s, struct view_source *sources, size_t count, pid_t pid)
+static bool tell(const struct plan *plan, const struct options *o, const struct suppressions *s, struct view_source *sources, size_t count, pid_t pid, int ended)
 {
 	struct leaks_request r = { .format = plan->report_format, .whole_stacks = true, .choice.indirect = plan->report_format != FORMAT_TEXT };
 	struct view v;
@@ -146,8 +162,7 @@ static bool tell(const struct plan *plan, const struct options *o, const struct 
 	while (own < count && sources[own].s.head.pid == (uint32_t)pid)
 		own++;
 	if (!own)
-		complain("the program left no report: it was killed, or ended where the library could not see it: what its other processes left %s",
-		         count ? "follows" : "would follow");
+		say_silent(o, ended, count);
 	if (!count || leaks_view(&v, sources, count, &r, s))
 		return false;
 	write_report(&v, &r, s, open_report(plan, o, pid));
@@ -183,14 +198,15 @@ int run_report(struct plan *plan, char **argv)
 		return STATUS_NOT_SERVED;
 	int status = prepare(plan, &o, argv[0], folder, &program);
 	if (status) {
-		rmdir(folder);
+		child_remove_folder(folder);
 		return status;
 	}
 	int ended = child_run(&program, argv, &mask, &pid);
 	size_t count = gather(folder, pid, &sources);
-	bool leaks = ended >= 0 && tell(plan, &o, &s, sources, count, pid);
+	bool leaks = ended >= 0 && tell(plan, &o, &s, sources, count, pid, ended);
 	free(sources);
 	if (ended < 0)
 		return STATUS_NOT_SERVED;
+	run_on_tell(folder);
 	return leaks && o.exitcode && WIFEXITED(ended) ? (int)o.exitcode : child_end_as(ended);
 }

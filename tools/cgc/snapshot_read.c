@@ -23,7 +23,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file is little-endian, and so are all platforms of cgc");
 
-/* Bytes of a record in version 1.0. Later ones grow at their end; these never change. */
+/* Bytes of a record in its first version. Later ones grow at their end; these never change. */
 static const uint32_t first_record[SECTION_KINDS] = {
 	[SECTION_STRINGS] = 1,
 	[SECTION_MODULES] = 72,
@@ -32,6 +32,7 @@ static const uint32_t first_record[SECTION_KINDS] = {
 	[SECTION_ROOTS] = 16,
 	[SECTION_GROWTH] = 32,
 	[SECTION_BLOCKS] = 32,
+	[SECTION_LOOKS] = 32,
 };
 
 static const char damaged[] = "it is damaged: make it again with `cgc snapshot PID -o FILE`";
@@ -191,6 +192,8 @@ bool snapshot_open(struct snapshot *s, const char *path)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		complain("%s can't be read: %s: name a process number or a snapshot file", path, strerror(errno));
+	} else if (S_ISDIR(st.st_mode)) {
+		complain("%s is a folder: name the snapshot files in it: %s/*.cgc", path, path);
 	} else if (!S_ISREG(st.st_mode)) {
 		complain("%s is no file: name a process number or a snapshot file", path);
 	} else {

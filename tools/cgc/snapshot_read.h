@@ -5,7 +5,7 @@
 #include "base/bits.h"
 #include "report/snapshot.h"
 
-enum { SECTION_KINDS = SECTION_BLOCKS + 1 };
+enum { SECTION_KINDS = SECTION_LOOKS + 1 };
 
 struct snapshot {
 	const unsigned char *bytes;

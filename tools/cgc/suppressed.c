@@ -139,8 +139,7 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The first line of a block is "...": valgrind's stacks begin in malloc, ours with who called it, and the block is good for both.
- * A pattern's own characters can't be quoted: they become a star. */
+/* A pattern's own characters can't be quoted: they become a star. */
 static const char *as_pattern(const char *s)
 {
 	char *copy = keep_text(s, strlen(s));
@@ -150,7 +149,42 @@ static const char *as_pattern(const char *s)
 	return copy;
 }
 
-void suppressions_generate(FILE *to, const struct view *v, const struct choice *c)
+/* Valgrind's traces end at main, and below the function that starts a thread they name another one than we do. */
+static bool is_last(const char *function) { return !strcmp(function, "main") || !strcmp(function, "start_thread"); }
+
+/*
+ * valgrind's stacks begin in malloc, ours with who called it: the first line is "...", and the block is good for both. So it is where calls
+ * are inlined: valgrind counts them as frames, if there is debug information.
+ */
+static void write_block(FILE *to, const struct view_site *site)
+{
+	const char *kind = kind_names[gravest(site)];
+	size_t written = 0;
+	bool skipped = true;
+	fprintf(to, "{\n   %s %s\n   Memcheck:Leak\n   match-leak-kinds: %s\n", kind, site_id(site), kind);
+	for (size_t k = 0; k < site->frame_count && written < FRAMES_WRITTEN; k++) {
+		const struct view_frame *f = &site->frames[k];
+		if (f->inlined) {
+			skipped = true;
+			continue;
+		}
+		if (skipped)
+			fputs("   ...\n", to);
+		skipped = false;
+		if (f->linkage[0])
+			fprintf(to, "   fun:%s\n", as_pattern(f->linkage));
+		else if (f->module[0]) /* links are resolved there: libx.so.6 is /usr/lib/libx.so.6.0.30 */
+			fprintf(to, "   obj:*/%s*\n", as_pattern(last_part(f->module)));
+		else
+			fputs("   obj:*\n", to);
+		written++;
+		if (is_last(f->linkage))
+			break;
+	}
+	fputs("}\n", to);
+}
+
+void suppressions_generate(FILE *to, const struct view *v, const struct choice *c, bool lines)
 {
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_site *site = &v->sites[i];
@@ -159,19 +193,9 @@ void suppressions_generate(FILE *to, const struct view *v, const struct choice *
 		const struct view_frame *first = &site->frames[0];
 		struct count shown = site_shown(site, c);
 		fprintf(to, "# %s in %s\n", bytes_text(shown.bytes), blocks_text(shown.blocks));
-		fprintf(to, "leak:%s%s\n", first->function[0] ? "^" : "", as_pattern(first->function[0] ? first->function : last_part(first->module)));
-		fprintf(to, "{\n   %s %s\n   Memcheck:Leak\n   match-leak-kinds: %s\n   ...\n", kind_names[gravest(site)], site_id(site), kind_names[gravest(site)]);
-		size_t written = 0;
-		for (size_t k = 0; k < site->frame_count && written < FRAMES_WRITTEN; k++) {
-			const struct view_frame *f = &site->frames[k];
-			if (f->inlined)
-				continue;
-			if (f->linkage[0])
-				fprintf(to, "   fun:%s\n", as_pattern(f->linkage));
-			else
-				fprintf(to, "   obj:%s\n", f->module[0] ? as_pattern(f->module) : "*");
-			written++;
-		}
-		fputs("}\n", to);
+		if (lines)
+			fprintf(to, "leak:%s%s\n", first->function[0] ? "^" : "", as_pattern(first->function[0] ? first->function : last_part(first->module)));
+		else
+			write_block(to, site);
 	}
 }

@@ -25,7 +25,7 @@ struct suppressions {
 bool suppressions_read(struct suppressions *s, const struct texts *files, const struct texts *only);
 /* Marks the sites that a rule matches. Their frames must be there. */
 void suppressions_apply(const struct suppressions *s, struct view *v, const struct choice *c);
-/* Both forms for every site that is listed. */
-void suppressions_generate(FILE *to, const struct view *v, const struct choice *c);
+/* A rule for every site that is listed: a block that valgrind takes, too, or a line that LeakSanitizer does. */
+void suppressions_generate(FILE *to, const struct view *v, const struct choice *c, bool lines);
 
 #endif

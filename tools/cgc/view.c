@@ -111,12 +111,14 @@ static bool merge(struct view *v)
 static void add_series(struct view_site *site, const struct view_point *p, size_t n, uint64_t from_ns)
 {
 	const struct view_point *last = &p[n - 1], *first = p;
-	while (first < last && first[1].at_ns <= from_ns)
-		first++; /* the newest one that stands at the window's start or before it */
+	while (first + 1 < last && first[1].at_ns <= from_ns)
+		first++; /* the newest one that stands at the window's start or before it, and is not the last */
+	const uint64_t span = last->at_ns > first->at_ns ? last->at_ns - first->at_ns : 0;
 	site->sampled_over_time = true;
+	site->span_ns = span > site->span_ns ? span : site->span_ns;
 	site->grown = (int64_t)((uint64_t)site->grown + last->live.bytes - first->live.bytes); /* damaged files may wrap around */
-	if (last->at_ns > first->at_ns)
-		site->rate += (double)(int64_t)(last->live.bytes - first->live.bytes) / ((double)(last->at_ns - first->at_ns) / 1e9);
+	if (span)
+		site->rate += (double)(int64_t)(last->live.bytes - first->live.bytes) / ((double)span / 1e9);
 }
 
 static bool add_point(struct view_site *site, const struct view_point *p)
@@ -131,6 +133,19 @@ static bool add_point(struct view_site *site, const struct view_point *p)
 	}
 	site->points[site->point_count++] = *p;
 	return true;
+}
+
+static void add_looks(struct view *v, const struct snapshot *s)
+{
+	struct snapshot_looks l;
+	if (!snapshot_count(s, SECTION_LOOKS))
+		return;
+	snapshot_record(s, SECTION_LOOKS, 0, &l, sizeof(l));
+	if (l.count < v->looks || (v->look_every_ns && !l.every_ns))
+		return;
+	v->looks = l.count;
+	v->looked_ns = l.last_ns > l.first_ns ? l.last_ns - l.first_ns : 0;
+	v->look_every_ns = l.every_ns;
 }
 
 static bool add_growth(struct view *v, uint64_t since_ns)
@@ -160,9 +175,13 @@ static bool add_growth(struct view *v, uint64_t since_ns)
 
 /* ---- step 4 ---- */
 
+static struct choice order = { .possible = true, .reachable = true }; /* qsort hands nothing on: what is not shown is no reason to stand first */
+
 static int rank(const struct view_site *s)
 {
-	return s->kind[KIND_DEFINITE].blocks ? 0 : s->kind[KIND_POSSIBLE].blocks ? 1 : s->kind[KIND_INDIRECT].blocks ? 2 : 3;
+	if (s->kind[KIND_DEFINITE].blocks)
+		return 0;
+	return s->kind[KIND_POSSIBLE].blocks && choice_has(&order, KIND_POSSIBLE) ? 1 : s->kind[KIND_INDIRECT].blocks ? 2 : 3;
 }
 
 static uint64_t weight(const struct view_site *s)
@@ -191,6 +210,11 @@ static int by_growth(const void *a, const void *b)
 	return x->grown != y->grown ? (x->grown > y->grown ? -1 : 1) : by_importance(a, b);
 }
 
+void view_order(struct view *v, const struct choice *c)
+{
+	order = *c;
+	qsort(v->sites, v->count, sizeof(*v->sites), c->since_ns ? by_growth : by_importance);
+}
 
 /* The sites are in the order of their ids here, which differ: no other shares a longer prefix than a neighbour. */
 static void set_digits(struct view *v)
@@ -221,6 +245,7 @@ bool view_make(struct view *v, struct view_source *sources, size_t count, uint64
 		v->complete &= (sources[i].s.head.flags & SNAPSHOT_COMPLETE) != 0;
 		v->cut |= (sources[i].s.head.flags & SNAPSHOT_CUT) != 0;
 		v->sampled |= sources[i].s.head.sample_bytes != 0;
+		add_looks(v, &sources[i].s);
 	}
 	if (!merge(v) || !add_growth(v, since_ns)) {
 		complain("no memory for %zu snapshots: name fewer at a time", count);

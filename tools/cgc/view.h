@@ -50,6 +50,7 @@ struct view_site {
 	bool sampled_over_time;  /* the next two are known */
 	int64_t grown;           /* bytes since the first point in the window */
 	double rate;             /* bytes a second in the window */
+	uint64_t span_ns;        /* what the window covers of it: from one look at what grows to the last */
 	struct view_frame *frames; /* by symbols_resolve */
 	size_t frame_count;
 };
@@ -67,6 +68,8 @@ struct view {
 	size_t count;
 	bool complete;           /* in every process a cycle completed */
 	bool cut, sampled;
+	uint64_t looks, looked_ns; /* at what grows: the most that a process took, and the time from its first to its last */
+	uint64_t look_every_ns;  /* interval= of that process; 0: none */
 };
 
 /* What a command was asked to show. */
@@ -79,6 +82,8 @@ struct choice {
 
 /* Merges. since_ns: the window of grown and rate, counted from each snapshot's time; 0: all of it. false: no memory, one line was printed. */
 bool view_make(struct view *v, struct view_source *sources, size_t count, uint64_t since_ns);
+/* Most important first, by the kinds that are shown. */
+void view_order(struct view *v, const struct choice *c);
 /* Growth counts whatever leads to a block, so since_ns brings the reachable ones in. */
 static inline bool choice_has(const struct choice *c, int kind)
 {

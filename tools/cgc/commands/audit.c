@@ -106,7 +106,7 @@ static size_t gather(const char *folder, struct process **list)
 	}
 	if (d)
 		closedir(d);
-	rmdir(folder);
+	child_remove_folder(folder);
 	if (count)
 		qsort(*list, count, sizeof(**list), by_pid);
 	return count;
@@ -166,7 +166,7 @@ static int audit(struct plan *plan, char **argv)
 	snprintf(item, sizeof(item), "mode=audit:exitcode=0:log_path=%s/%%p", folder);
 	int status = plan_append(plan, item) ? plan_prepare(plan, argv[0], &program) : STATUS_NOT_SERVED;
 	if (status) {
-		rmdir(folder);
+		child_remove_folder(folder);
 		return status;
 	}
 	int ended = child_run(&program, argv, &mask, &pid);

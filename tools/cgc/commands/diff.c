@@ -136,7 +136,7 @@ int command_diff(int argc, char **argv)
 	};
 	int status, names = arguments_read(table, NELEM(table), argc, argv, usage, more);
 	if (names == -2)
-		return fflush(stdout) ? 1 : 0;
+		return output_done();
 	if (names >= 0 && names != 2)
 		complain("two snapshots are needed: cgc diff BEFORE AFTER");
 	if (names != 2)
@@ -164,7 +164,7 @@ int command_diff(int argc, char **argv)
 		print_pair(&pairs[i], leaks_colour(stdout));
 	bool found = count && pairs[0].change == NEW;
 	free(pairs);
-	if (fflush(stdout))
+	if (output_done())
 		return STATUS_USAGE;
 	return !fail ? 0 : found ? 1 : v[0].complete && v[1].complete ? 0 : STATUS_UNKNOWN;
 }

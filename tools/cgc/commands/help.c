@@ -95,7 +95,7 @@ int command_help(int argc, char **argv)
 	} else {
 		fputs(usage, stdout);
 	}
-	return fflush(stdout) ? 1 : 0;
+	return output_done();
 }
 
 int command_version(void)
@@ -106,5 +106,5 @@ int command_version(void)
 		printf("library: %s\n", path);
 	else
 		printf("library: not found\n");
-	return fflush(stdout) ? 1 : 0;
+	return output_done();
 }

@@ -4,6 +4,7 @@
  */
 #include "commands.h"
 #include "leaks.h"
+#include "numbers.h"
 #include "source.h"
 
 #include <string.h>
@@ -25,6 +26,18 @@ static bool has_growth(const struct view *v)
 	return false;
 }
 
+/* Why there is nothing to show of growth, if it is not that nothing grew. */
+static void growth_caution(const struct view *v)
+{
+	if (v->looks > 1 || has_growth(v))
+		return;
+	if (v->look_every_ns)
+		complain("%s so far at what grows (--interval=%s), and growth shows from the second on: ask again later", v->looks ? "there was one look" : "there was no look",
+		         age_text(v->look_every_ns));
+	else
+		complain("nobody looked at what grows: start the program with --interval=60s or the like, or compare snapshots by `cgc diff`");
+}
+
 static int report(struct leaks_request *r, char **names, size_t count, bool generate, bool fail)
 {
 	struct view v;
@@ -36,16 +49,14 @@ static int report(struct leaks_request *r, char **names, size_t count, bool gene
 	if (!sources || (status = leaks_view(&v, sources, count, r, &s)))
 		return status;
 	leaks_caution(&v);
-	if (r->choice.since_ns && !has_growth(&v)) /* nothing grew, or nobody looked: the file does not tell */
-		complain("no site is known to have grown: that is seen only in a program that was started with --interval=60s or the like");
+	if (r->choice.since_ns)
+		growth_caution(&v);
 	if (generate)
-		suppressions_generate(stdout, &v, &r->choice);
+		suppressions_generate(stdout, &v, &r->choice, r->format == FORMAT_LSAN);
 	else
 		leaks_write(stdout, &v, r, &s);
-	if (fflush(stdout)) {
-		complain("the report could not be written: is the disk full?");
+	if (output_done())
 		return STATUS_USAGE;
-	}
 	if (!fail)
 		return 0;
 	return view_sums(&v, &r->choice).sites ? 1 : v.complete ? 0 : STATUS_UNKNOWN;
@@ -65,7 +76,7 @@ int command_leaks(int argc, char **argv)
 		{ "suppressions", ARGUMENT_TEXTS, &r.suppressions, "FILE", "leave out what its leak: lines or valgrind blocks match" },
 		{ "only", ARGUMENT_TEXTS, &r.only, "PATTERN", "only leaks with a frame in this library, file or function" },
 		{ "show-suppressed", ARGUMENT_SWITCH, &r.choice.suppressed, "", "what suppressions leave out, too" },
-		{ "gen-suppressions", ARGUMENT_SWITCH, &generate, "", "print rules for all that would be listed" },
+		{ "gen-suppressions", ARGUMENT_SWITCH, &generate, "", "print rules for all that would be listed, as valgrind's, or with --format=lsan" },
 		{ "limit", ARGUMENT_NUMBER, &limit, "N", "sites listed; 0 is all (default: 50 as text, else all)" },
 		{ "fail", ARGUMENT_SWITCH, &fail, "", "exit status 1 when something is listed" },
 		{ "symbolizer", ARGUMENT_CHOICE, &r.symbols.source, SYMBOLIZER_NAMES, "who names functions; auto is the first that is installed" },
@@ -73,7 +84,7 @@ int command_leaks(int argc, char **argv)
 	};
 	int names = arguments_read(table, NELEM(table), argc, argv, usage, more);
 	if (names == -2)
-		return fflush(stdout) ? 1 : 0;
+		return output_done();
 	if (names < 0)
 		return STATUS_USAGE;
 	if (!names) {

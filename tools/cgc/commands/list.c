@@ -60,7 +60,7 @@ int command_list(int argc, char **argv)
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		puts("cgc list: the programs under libcgc.so that can be asked (listen=1): PID, mode, age, live bytes, program.\n"
 		     "Root sees everybody's. Sockets of programs that are gone are removed. Ends with 1 when there is none.");
-		return fflush(stdout) ? 1 : 0;
+		return output_done();
 	}
 	if (argc > 1) {
 		complain("`cgc list` takes no argument, and \"%s\" is one: `cgc list --help`", argv[1]);
@@ -73,5 +73,5 @@ int command_list(int argc, char **argv)
 	}
 	if (n == 0)
 		fprintf(stderr, "cgc: no program listens: start one by `cgc run --mode=report` or `cgc run --listen=1`\n");
-	return fflush(stdout) || n == 0 ? 1 : 0;
+	return n == 0 ? 1 : output_done();
 }

@@ -61,7 +61,7 @@ int command_show(int argc, char **argv)
 	};
 	int names = arguments_read(table, NELEM(table), argc, argv, usage, "");
 	if (names == -2)
-		return fflush(stdout) ? 1 : 0;
+		return output_done();
 	if (names == 0 || names == 1)
 		complain("a process or file and a site are needed: cgc show PID|FILE SITE");
 	if (names < 2)
@@ -80,5 +80,5 @@ int command_show(int argc, char **argv)
 	struct page p = { .to = stdout, .view = &v, .choice = { .possible = true, .reachable = true, .suppressed = true }, .colour = leaks_colour(stdout) };
 	format_text_site(&p, site);
 	print_blocks(&v, site, limit);
-	return fflush(stdout) ? 1 : 0;
+	return output_done();
 }

@@ -77,7 +77,7 @@ int command_snapshot(int argc, char **argv)
 			argv[i] = (char *)"--output";
 	int names = arguments_read(table, NELEM(table), argc, argv, usage, "");
 	if (names == -2)
-		return fflush(stdout) ? 1 : 0;
+		return output_done();
 	if (names >= 0 && (names != 1 || !output))
 		complain("a process and a file are needed: cgc snapshot PID -o FILE");
 	else if (names == 1 && !source_is_process(argv[1], &pid))

@@ -87,7 +87,11 @@ static void put_process(FILE *to, const struct snapshot *s)
 		put_text(to, "kind", snapshot_string(s, r.kind));
 		fprintf(to, ", \"bytes\": %" PRIu64 "}", r.bytes);
 	}
-	fputs("]}", to);
+	struct snapshot_looks l = { 0 };
+	if (snapshot_count(s, SECTION_LOOKS))
+		snapshot_record(s, SECTION_LOOKS, 0, &l, sizeof(l));
+	fprintf(to, "], \"looks\": {\"count\": %" PRIu64 ", \"interval_ms\": %" PRIu64 ", \"first_ms\": %" PRIu64 ", \"last_ms\": %" PRIu64 "}}", l.count, l.every_ns / 1000000,
+	        l.first_ns / 1000000, l.last_ns / 1000000);
 }
 
 static void put_frame(FILE *to, const struct view_frame *f)

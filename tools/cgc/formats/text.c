@@ -109,7 +109,7 @@ static void print_line(const struct page *p, const struct view_site *site, size_
 	if (site->error > 0)
 		fprintf(p->to, " (± %s)", bytes_text((uint64_t)site->error));
 	if (p->choice.since_ns)
-		fprintf(p->to, "  %s in %s", change_text(site->grown), age_text(p->choice.since_ns));
+		fprintf(p->to, "  %s in %s", change_text(site->grown), age_text(site->span_ns));
 	if (site->sampled_over_time && site->grown > 0 && site->rate > 0)
 		fprintf(p->to, "  %s", rate_text(site->rate));
 	print_kinds(p, site);
@@ -137,9 +137,16 @@ static void print_head(const struct page *p, const struct sums *sum)
 {
 	const struct view *v = p->view;
 	const char *noun = p->choice.since_ns ? "growing site" : p->choice.reachable ? "site" : "leak", *sign = v->sampled ? "~" : "";
+	if (!sum->sites && p->choice.since_ns && v->looks > 1) {
+		fprintf(p->to, "%scgc: no growing sites%s in %s looks over %s, %s of live memory (%s)   %s\n", paint(p, BOLD), plain(p), number_text(v->looks),
+		        age_text(v->looked_ns), bytes_text(sum->live.bytes), blocks_text(sum->live.blocks), format_who(v));
+		return;
+	}
 	if (!sum->sites) {
-		fprintf(p->to, "%scgc: no %ss%s in %s of live memory (%s)   %s\n", paint(p, BOLD), noun, plain(p), bytes_text(sum->live.bytes),
+		fprintf(p->to, "%scgc: no %ss%s in %s%s of live memory (%s)   %s\n", paint(p, BOLD), noun, plain(p), sign, bytes_text(sum->live.bytes),
 		        blocks_text(sum->live.blocks), format_who(v));
+		if (v->sampled) /* only some blocks were recorded */
+			fprintf(p->to, "sampled: what is smaller than a few times %s may be missed\n", bytes_text(v->sources[0].s.head.sample_bytes));
 		return;
 	}
 	fprintf(p->to, "%scgc: %s %s%s, %s%s in %s%s (", paint(p, BOLD), number_text(sum->sites), noun, sum->sites == 1 ? "" : "s", sign,

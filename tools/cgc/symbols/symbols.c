@@ -10,6 +10,7 @@
  * A frame's pc is a return address: the call is the instruction before it, so pc - 1 is what names are asked for.
  */
 #include "symbols.h"
+#include "tool.h"
 #include "progress.h"
 #include "commands.h"
 
@@ -94,23 +95,37 @@ static bool next_frame(const struct snapshot *s, uint32_t *at, struct snapshot_f
 	return true;
 }
 
+static bool add_code(struct batch *b, struct code c)
+{
+	if (b->count == b->room) {
+		size_t room = b->room ? 2 * b->room : 1024;
+		struct code *more = realloc(b->codes, room * sizeof(*more));
+		if (!more) {
+			b->short_of_memory = true;
+			return false;
+		}
+		b->codes = more;
+		b->room = room;
+	}
+	b->codes[b->count++] = c;
+	return true;
+}
+
 static void gather(struct batch *b, const struct view *v, const struct view_site *site)
 {
 	struct snapshot_frame f;
 	uint32_t at = site->frame;
-	for (int depth = 0; depth < STACK_MOST && next_frame(&v->sources[site->source].s, &at, &f); depth++) {
-		if (b->count == b->room) {
-			size_t room = b->room ? 2 * b->room : 1024;
-			struct code *more = realloc(b->codes, room * sizeof(*more));
-			if (!more) {
-				b->short_of_memory = true;
-				return;
-			}
-			b->codes = more;
-			b->room = room;
-		}
-		b->codes[b->count++] = code_of(b, v, site, &f);
-	}
+	bool room = true;
+	for (int depth = 0; depth < STACK_MOST && room && next_frame(&v->sources[site->source].s, &at, &f); depth++)
+		room = add_code(b, code_of(b, v, site, &f));
+}
+
+static struct object *object_named(const struct batch *b, const char *path)
+{
+	for (size_t i = 0; i < b->object_count; i++)
+		if (!strcmp(b->objects[i]->path, path))
+			return b->objects[i];
+	return NULL;
 }
 
 static int by_object(const void *a, const void *b)
@@ -244,6 +259,65 @@ static void make_frames(const struct batch *b, const struct view *v, struct view
 	}
 }
 
+/* What was asked for by name and is not there. */
+static void tell_missing(const struct symbol_choice *how)
+{
+	static const char *const tools[] = { [SYMBOLS_LLVM] = "llvm-symbolizer", [SYMBOLS_ADDR2LINE] = "addr2line", [SYMBOLS_TABLES] = NULL };
+	static bool told;
+	const char *wanted[] = { tools[how->source], how->debuginfod ? "debuginfod-find" : NULL };
+	for (size_t i = 0; i < NELEM(wanted) && !told; i++) {
+		const char *path = wanted[i] ? tool_find(wanted[i]) : NULL;
+		if (wanted[i] && !path)
+			complain("%s is not installed: names are as good as they are without it", wanted[i]);
+		free((void *)(uintptr_t)path);
+	}
+	told = true; /* `cgc diff` comes here twice */
+}
+
+/* Steps 3, 4 and the first half of 5. */
+static void name_all(struct batch *b, const struct symbol_choice *how)
+{
+	tell_missing(how);
+	sort_and_join(b);
+	locate_objects(b, how->debuginfod);
+	lines_ask(b->codes, b->count, how->source);
+	for (size_t i = 0; i < b->count; i++)
+		name_by_tables(&b->codes[i]);
+	lines_demangle(b->codes, b->count);
+}
+
+/* Objects, their symbols and their names are part of what was named from here on. */
+static void drop(struct batch *b, const struct view *v)
+{
+	free(b->codes);
+	for (size_t i = 0; b->object_of && i < v->source_count; i++)
+		free((void *)b->object_of[i]);
+	free((void *)b->object_of);
+	free((void *)b->objects);
+}
+
+void symbols_name(struct view *v, struct place *places, size_t count, const struct symbol_choice *how)
+{
+	struct batch b = { 0 };
+	bool room = list_objects(&b, v);
+	for (size_t i = 0; i < count; i++) {
+		struct object *o = room ? object_named(&b, places[i].module) : NULL;
+		places[i].function = places[i].file = "";
+		room = room && (!o || add_code(&b, (struct code){ .object = o, .address = places[i].address, .symbol = "" }));
+	}
+	name_all(&b, how);
+	for (size_t i = 0; i < count; i++) {
+		struct code key = { .object = object_named(&b, places[i].module), .address = places[i].address };
+		const struct code *c = key.object && b.count ? bsearch(&key, b.codes, b.count, sizeof(key), by_object) : NULL;
+		if (!c || !c->call_count)
+			continue;
+		places[i].function = plain_name(c->calls[0].function);
+		places[i].file = c->calls[0].file;
+		places[i].line = c->calls[0].line;
+	}
+	drop(&b, v);
+}
+
 void symbols_resolve(struct view *v, bool (*chosen)(const struct view_site *site, const void *arg), const void *arg, const struct symbol_choice *how)
 {
 	struct batch b = { 0 };
@@ -252,12 +326,7 @@ void symbols_resolve(struct view *v, bool (*chosen)(const struct view_site *site
 		for (size_t i = 0; i < v->count; i++)
 			if (!v->sites[i].frames && chosen(&v->sites[i], arg))
 				gather(&b, v, &v->sites[i]);
-		sort_and_join(&b);
-		locate_objects(&b, how->debuginfod);
-		lines_ask(b.codes, b.count, how->source);
-		for (size_t i = 0; i < b.count; i++)
-			name_by_tables(&b.codes[i]);
-		lines_demangle(b.codes, b.count);
+		name_all(&b, how);
 		for (size_t i = 0; i < v->count; i++)
 			if (!v->sites[i].frames && chosen(&v->sites[i], arg))
 				make_frames(&b, v, &v->sites[i]);
@@ -267,10 +336,5 @@ void symbols_resolve(struct view *v, bool (*chosen)(const struct view_site *site
 	progress_end();
 	if (b.short_of_memory)
 		complain("no memory for all stacks: some are shown in part");
-	/* Objects, their symbols and their names are part of the frames from here on. */
-	free(b.codes);
-	for (size_t i = 0; b.object_of && i < v->source_count; i++)
-		free((void *)b.object_of[i]);
-	free((void *)b.object_of);
-	free((void *)b.objects);
+	drop(&b, v);
 }

@@ -24,6 +24,16 @@ struct symbol_choice {
 /* Fills frames of every site for which chosen(site, arg) holds. */
 void symbols_resolve(struct view *v, bool (*chosen)(const struct view_site *site, const void *arg), const void *arg, const struct symbol_choice *how);
 
+/* A place in the code that a process named by itself, as module+offset. */
+struct place {
+	const char *module;        /* path */
+	uint64_t address;          /* in the file, of the call */
+	const char *function, *file; /* filled in; "" unknown. Of inlined calls the innermost */
+	unsigned line;
+};
+/* The modules are those of the view's snapshots; places elsewhere stay without a name. */
+void symbols_name(struct view *v, struct place *places, size_t count, const struct symbol_choice *how);
+
 /* ---- between the files of this folder ---- */
 
 struct call { const char *function, *file; unsigned line, column; };
