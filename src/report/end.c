@@ -34,13 +34,13 @@ enum { PATH_ROOM = 512, SAME_NAME_MOST = 100 };
 
 static uint64_t started_ns; /* atomic */
 static bool copied;         /* by fork: what the parent lost is the parent's to tell */
-static int self, forked_by; /* process numbers */
+static int own_pid, forked_by;
 static int first_session;   /* of the process that came by exec */
 
 void report_start(void)
 {
 	store_relaxed(&started_ns, os_real_ns());
-	self = os_pid();
+	own_pid = os_pid();
 	first_session = os_session();
 	if (options.mode == MODE_AUDIT && options.audit == AUDIT_TOUCH)
 		veil_start();
@@ -55,8 +55,8 @@ void report_forked(void)
 {
 	store_relaxed(&started_ns, os_real_ns());
 	copied = true;
-	forked_by = self;
-	self = os_pid();
+	forked_by = own_pid;
+	own_pid = os_pid();
 	if (options.mode == MODE_REPORT)
 		heap_mark_inherited();
 	names_forked();
