@@ -67,7 +67,6 @@ struct thread_stack {
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
 	struct own_paths paths;
 	struct known known[KNOWN];
-	struct edge edges[EDGES];
 	struct kept kept[KEPT];
 	struct kept fresh[KEPT];
 };
@@ -281,7 +280,7 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 	for (const struct kept *from = &t->fresh[n]; from-- > t->fresh; to++) {
 		const struct known *k = &t->known[from->node];
 		*to = *from;
-		to->node = edge_child(t->edges, parent, from->pc);
+		to->node = depot_child_quick(parent, from->pc);
 		if (UNLIKELY(!to->node))
 			return 0;
 		parent = to->node;
