@@ -30,6 +30,11 @@ static inline __attribute__((always_inline)) void machine_here(uintptr_t *pc, ui
 	                 : "=&r"(*pc), "=&r"(*sp) : "r"(saved) : "memory");
 }
 
+static inline __attribute__((always_inline)) void machine_place(uintptr_t *sp, uintptr_t *fp)
+{
+	__asm__ volatile("mov %0, sp\n\tmov %1, x29" : "=&r"(*sp), "=r"(*fp));
+}
+
 /* A return address may carry an authentication code; xpaclri takes it off, and does nothing where there is none (it is a hint). */
 static inline uintptr_t machine_strip(uintptr_t pc)
 {

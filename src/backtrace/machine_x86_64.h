@@ -42,6 +42,12 @@ static inline __attribute__((always_inline)) void machine_here(uintptr_t *pc, ui
 	                 : "=&r"(*pc), "=&r"(*sp) : "r"(saved) : "memory");
 }
 
+/* Stack and frame pointer there. */
+static inline __attribute__((always_inline)) void machine_place(uintptr_t *sp, uintptr_t *fp)
+{
+	__asm__ volatile("mov %%rsp, %0\n\tmov %%rbp, %1" : "=&r"(*sp), "=r"(*fp));
+}
+
 static inline uintptr_t machine_strip(uintptr_t pc) { return pc; }
 
 /* Does an instruction that calls end at `pc`? Needs MACHINE_CALL readable bytes before it. */

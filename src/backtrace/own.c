@@ -3,7 +3,7 @@
 #include "backtrace/capture.h"
 
 /* The way from here to the frame that `caller` lies in, noted if frames of ours are as usual. false: it is not found. */
-BARE bool own_walk(struct own_paths *t, struct walk *w, struct frame *f, const void *caller)
+BARE bool own_walk(struct own_paths *t, struct walk *w, struct frame *f, const void *caller, const struct own_path **way)
 {
 	uintptr_t sp = f->reg[RULE_SP];
 	struct own_path p = { .generation = w->generation, .here = f->pc };
@@ -33,6 +33,7 @@ BARE bool own_walk(struct own_paths *t, struct walk *w, struct frame *f, const v
 			*to = p;
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);
 			to->frames = frames;
+			*way = to;
 		}
 		return true;
 	}

@@ -1,5 +1,5 @@
 /*
- * Our own frames, between backtrace_here and the program, skipped: which way malloc was entered is told by the
+ * Our own frames, between the capture and the program, skipped: which way malloc was entered is told by the
  * chain of their return addresses. Our frames count from the stack pointer (own_walk looks at
  * the rules), so each return address stands at a fixed distance, and the rule of each says where the next one is: if all are as they were,
  * it is the same chain, and what was saved stands where it stood.
@@ -18,7 +18,7 @@ struct own_path {
 	uint32_t fp;                   /* its frame pointer is saved there; 0: still in the register */
 	uint32_t at[OWN_PATH_FRAMES];  /* of the return addresses; the last is the program's */
 	uintptr_t pc[OWN_PATH_FRAMES]; /* the last is not compared */
-	uintptr_t here;                /* pc of backtrace_here */
+	uintptr_t here;                /* pc in the function that it begins in */
 };
 
 /* The calling thread's; empty when zero. An entry is empty while it is written: a handler may leave for good between any two stores. */
@@ -27,8 +27,8 @@ struct own_paths {
 	struct own_path at[OWN_PATHS];
 };
 
-/* Undoes frame by frame until the one that `caller` lies in, and notes the way. false: it is not found. */
-BARE bool own_walk(struct own_paths *t, struct walk *w, struct frame *f, const void *caller);
+/* Undoes frame by frame until the one that `caller` lies in, and notes the way if it is as usual, else *way stays NULL. false: it is not found. */
+BARE bool own_walk(struct own_paths *t, struct walk *w, struct frame *f, const void *caller, const struct own_path **way);
 
 BARE static inline __attribute__((always_inline)) bool own_fits(const struct own_path *p, const struct walk *w, uintptr_t here, uintptr_t sp, const void *caller)
 {
@@ -41,9 +41,10 @@ BARE static inline __attribute__((always_inline)) bool own_fits(const struct own
 	return p->here == here && p->generation == w->generation;
 }
 
-/* From backtrace_here's frame *f to the program's, of which the stack and frame pointer are given. false: it is not found. */
+/* From the frame *f of ours to the program's, of which the stack and frame pointer are given. *way: how, from there; NULL: by frames that are not
+ * as usual. false: it is not found. */
 BARE static inline __attribute__((always_inline)) bool own_skip(struct own_paths *t, struct walk *w, struct frame *f, const void *caller,
-                                                                uintptr_t *program_sp, uintptr_t *program_fp)
+                                                                uintptr_t *program_sp, uintptr_t *program_fp, const struct own_path **way)
 {
 	uintptr_t sp = f->reg[RULE_SP];
 	const struct own_path *p = &t->at[t->last];
@@ -52,7 +53,7 @@ BARE static inline __attribute__((always_inline)) bool own_skip(struct own_paths
 		while (i < OWN_PATHS && !own_fits(&t->at[i], w, f->pc, sp, caller))
 			i++;
 		if (i == OWN_PATHS) {
-			bool found = own_walk(t, w, f, caller);
+			bool found = own_walk(t, w, f, caller, way);
 			*program_sp = f->reg[RULE_SP];
 			*program_fp = f->reg[MACHINE_FP];
 			return found;
@@ -60,6 +61,7 @@ BARE static inline __attribute__((always_inline)) bool own_skip(struct own_paths
 		t->last = i;
 		p = &t->at[i];
 	}
+	*way = p;
 	*program_sp = sp + p->cfa;
 	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): registers are set by the assembly of capture_here */
 	*program_fp = p->fp ? *(const word_t *)(sp + p->fp) : f->reg[MACHINE_FP];

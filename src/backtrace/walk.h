@@ -47,10 +47,11 @@ static inline void walk_window_own(struct walk *w, uintptr_t sp)
 	w->high = w->limit = align_down(self.stack_high, sizeof sp);
 }
 void walk_window_unknown(struct walk *w, uintptr_t sp);
+static inline __attribute__((always_inline)) uint32_t walk_generation(void) { return fault(FAULT_no_generation) ? 1 : modules_generation(); }
 /* For the calling thread, whose stack pointer is sp. */
 static inline __attribute__((always_inline)) void walk_start(struct walk *w, uintptr_t sp)
 {
-	*w = (struct walk){ .generation = fault(FAULT_no_generation) ? 1 : modules_generation() };
+	*w = (struct walk){ .generation = walk_generation() };
 	if (LIKELY(walk_on_own_stack(sp)))
 		walk_window_own(w, sp);
 	else

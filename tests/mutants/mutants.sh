@@ -69,6 +69,7 @@ law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..
 law8_partial_root  | zoo_altstack_kernel        | $zoo:fault=sigaltstack@1..
 no_link_check      | unit harden_test links/of_remote_frees_are_checked_too |
 no_suffix_check    | unit backtrace_test backtrace/a_change_further_out_is_seen |
+no_tail_check      | unit backtrace_test backtrace/a_change_further_out_is_seen |
 no_least           | unit backtrace_test backtrace/recursion_by_another_way_is_another_stack |
 no_generation      | unit backtrace_test backtrace/another_module_at_an_address_has_its_own_rules |
 law9_no_evidence   | zoo_evidence               | $zoo

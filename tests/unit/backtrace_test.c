@@ -451,6 +451,7 @@ static unsigned differ_with(const char *fault)
 }
 Test(backtrace, a_change_further_out_is_seen) { cr_assert_eq(differ_with(NULL), 0u); }
 Test(backtrace, without_the_comparison_of_words_it_would_not_be) { cr_assert_gt(differ_with("no_suffix_check"), 0u); }
+Test(backtrace, nor_without_that_of_tails) { cr_assert_gt(differ_with("no_tail_check"), 0u); }
 
 /* Two libraries, one after the other at one address: the same function at the same offset, frames of different sizes. */
 Test(backtrace, another_module_at_an_address_has_its_own_rules)
