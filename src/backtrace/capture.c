@@ -2,7 +2,8 @@
  * A call stack as depot node, cheaply. Loops allocate from the same stacks again, and other captures share most of their frames with
  * the one before. So each thread remembers what it met (thread_stack.h):
  *
- *   1. a tail noted for this stack pointer and caller: are its words as they were, our own frames' too, and does it still join the kept stack?
+ *   1. a tail noted for this stack pointer and caller: do our own frames lead to its innermost one, are its words as they were, and does it still
+ *      join the kept stack?
  *   2. and the words of the kept stack, from there on? Then its node is this capture's: nothing was walked, nothing changes
  *   3. else follow.c walks until it meets the kept stack, keeps the new one and notes the tail
  *
@@ -78,18 +79,16 @@ static inline struct tail *tail_of(struct thread_stack *t, uintptr_t sp, const v
 }
 _Static_assert(TAILS == 1 << (64 - 58), "the shift of tail_of()");
 
-/* Steps 1 and 2. */
+/* Steps 1 and 2, for the program's innermost frame with that stack and frame pointer. */
 BARE static inline __attribute__((always_inline)) bool tail_holds(const struct thread_stack *t, const struct tail *e, uintptr_t sp, uintptr_t fp, const void *caller)
 {
 	const struct kept *joined = &t->kept[e->join - 1];
-	if (e->sp != sp || e->caller != caller || !e->node || (e->fp != fp && e->fp_counts))
-		return false;
-	if (t->generation != walk_generation() || !walk_on_own_stack(sp) || t->top > self.stack_high)
+	if (e->sp != sp || e->pc != (uintptr_t)caller || !e->node || (e->fp != fp && e->need))
 		return false;
 	if (e->join > t->count || e->join <= t->least || joined->sp != e->join_sp || joined->node != e->join_node || (joined->fp != e->join_fp && joined->need))
 		return false;
 	const struct read *end = e->read + e->count, *kept_end = t->reads + joined->reads;
-	if (!fault(FAULT_no_tail_check) && reads_differ(e->read, end) != end)
+	if (t->top > self.stack_high || (!fault(FAULT_no_tail_check) && reads_differ(e->read, end) != end))
 		return false;
 	return fault(FAULT_no_suffix_check) || reads_differ(t->reads + reads_from(t, e->join), kept_end) == kept_end;
 }
@@ -109,8 +108,18 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter(sp)))
 		return brief_node(caller);
 	struct tail *e = tail_of(t, sp, caller);
-	uint32_t node;
-	if (tail_holds(t, e, sp, fp, caller)) {
+	const struct own_path *path = &t->paths.at[e->path];
+	uint32_t node, generation = walk_generation();
+	struct kept first = { .pc = (uintptr_t)caller };
+	if (UNLIKELY(t->generation != generation || !walk_on_own_stack(sp)))
+		path = NULL;
+	else if (UNLIKELY(!own_fits(path, generation, self.stack_high, sp, caller)))
+		path = own_way(&t->paths, generation, self.stack_high, sp, caller);
+	if (LIKELY(path)) {
+		first.sp = sp + path->cfa;
+		first.fp = own_program_fp(path, sp, fp);
+	}
+	if (path && tail_holds(t, e, first.sp, first.fp, caller)) {
 		struct backtrace_totals *c = &t->totals;
 		node = e->node;
 		thread_stack_count(&c->captures, 1);
@@ -119,7 +128,7 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 		if (UNLIKELY(t->cut))
 			thread_stack_count(&c->cut, 1);
 	} else {
-		node = follow(t, e, sp, fp, caller);
+		node = follow(t, e, sp, path, &first);
 	}
 	leave(t);
 	return node;

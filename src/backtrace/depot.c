@@ -50,10 +50,10 @@ static uint32_t number(void)
 
 uint32_t depot_child(uint32_t parent, uintptr_t pc)
 {
-	if (UNLIKELY(!load_acquire(&depot_chunks[0]) || !pc))
+	if (UNLIKELY(!depot_started() || !pc))
 		return 0;
 	uint32_t *link = &node_at(parent)->child, fresh = 0;
-	uint32_t digits = (uint32_t)(pc * 0x9E3779B97F4A7C15ull >> 32);
+	uint32_t digits = depot_digits(pc);
 	for (;;) {
 		uint32_t at = load_acquire(link);
 		if (!at) {
@@ -72,9 +72,7 @@ uint32_t depot_child(uint32_t parent, uintptr_t pc)
 				store_relaxed(&node_at(fresh)->pc, 0);
 			return at;
 		}
-		uint64_t three = (uint64_t)digits * 3; /* a fraction: its next digit is what comes before the point */
-		link = &n->sibling[three >> 32];
-		digits = (uint32_t)three;
+		link = &n->sibling[depot_digit(&digits)];
 	}
 }
 

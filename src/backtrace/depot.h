@@ -40,11 +40,28 @@ static inline __attribute__((always_inline)) const struct depot_node *depot_get(
 {
 	return &load_acquire(&depot_chunks[node >> DEPOT_CHUNK_BITS])[node & (DEPOT_CHUNK - 1)];
 }
-/* depot_child, in line where the child is the first one of its parent. */
-static inline __attribute__((always_inline)) uint32_t depot_child_quick(uint32_t parent, uintptr_t pc)
+static inline bool depot_started(void) { return load_acquire(&depot_chunks[0]) != NULL; }
+/* A hash of pc as a fraction, whose digits to the base three lead from sibling to sibling. */
+static inline __attribute__((always_inline)) uint32_t depot_digits(uintptr_t pc) { return (uint32_t)(pc * 0x9E3779B97F4A7C15ull >> 32); }
+static inline __attribute__((always_inline)) unsigned depot_digit(uint32_t *digits)
 {
-	uint32_t first = parent ? load_acquire(&depot_get(parent)->child) : 0;
-	return LIKELY(first && depot_get(first)->pc == pc) ? first : depot_child(parent, pc);
+	uint64_t three = (uint64_t)*digits * 3;
+	*digits = (uint32_t)three;
+	return (unsigned)(three >> 32);
+}
+/* The child of **at with this pc, and then *at is that; 0: none was made yet. The depot is started; **at may be node 0. */
+static inline __attribute__((always_inline)) uint32_t depot_find(const struct depot_node **at, uintptr_t pc)
+{
+	uint32_t node = load_acquire(&(*at)->child);
+	const struct depot_node *n = depot_get(node);
+	if (UNLIKELY(node && n->pc != pc)) {
+		uint32_t digits = depot_digits(pc);
+		do
+			n = depot_get(node = load_acquire(&n->sibling[depot_digit(&digits)]));
+		while (node && n->pc != pc);
+	}
+	*at = n;
+	return node;
 }
 /* The stack of `node`, innermost first. Result: frames written. */
 size_t depot_stack(uint32_t node, uintptr_t *pcs, size_t most);

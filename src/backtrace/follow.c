@@ -1,7 +1,7 @@
 /*
  * The capture that walks, as far as the stack differs from the one before:
  *
- *   1. skip our own frames: their chain of return addresses was met before, so where it leads is known (own.h)
+ *   1. skip our own frames, by the rules if their chain of return addresses was not met before (own.h)
  *   2. walk the new stack, innermost frame first, beside the old one
  *   3. a frame that equals an old one: compare the words that undoing the old frames from there on read
  *   4. all the same: the rest is the old rest, and so is its depot node. Only the new frames are children to be looked up
@@ -59,7 +59,7 @@ BARE static inline __attribute__((always_inline)) bool verified(const struct thr
 /* A frame that is not everyday's. *f goes on to its caller; *to: what was read. */
 BARE static __attribute__((noinline)) int climb_odd(struct walk *w, struct fresh *f, const struct known *k, struct fresh *to)
 {
-	to->pc_at = to->fp_at = 0;
+	to->flags |= FRESH_UNREAD;
 	if (k->flags & KNOWN_OUTERMOST)
 		return STEP_END;
 	uintptr_t cfa = (k->flags & KNOWN_BY_FP ? f->fp : f->sp) + (uintptr_t)(intptr_t)k->cfa;
@@ -73,6 +73,7 @@ BARE static __attribute__((noinline)) int climb_odd(struct walk *w, struct fresh
 	w->refused = false;
 	enum step step = walk_step(w, &g);
 	if (f->fp >= f->sp && f->fp && !w->refused) {
+		to->flags = k->flags;
 		to->pc_at = f->fp + 8;
 		to->pc_word = *(const word_t *)to->pc_at;
 		to->fp_at = f->fp;
@@ -113,7 +114,7 @@ BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct threa
 		to->sp = sp;
 		to->pc = pc;
 		to->fp = fp;
-		to->known = (uint32_t)(rule - t->known);
+		to->flags = rule->flags;
 		uintptr_t cfa = (rule->flags & KNOWN_BY_FP ? fp : sp) + (uintptr_t)(intptr_t)rule->cfa;
 		uintptr_t pc_at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)rule->ra) * 8), fp_at = cfa + (uintptr_t)((intptr_t)rule->fp * 8);
 		if (UNLIKELY(rule->flags & ~(KNOWN_BY_FP | KNOWN_SAVES_FP) || cfa > w->high || cfa <= sp || cfa & (sizeof cfa - 1)
@@ -181,26 +182,36 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 	} else {
 		const struct fresh *outermost = &t->fresh[n - 1];
 		t->top = (outermost->pc_at > outermost->fp_at ? outermost->pc_at : outermost->fp_at) + sizeof(uintptr_t);
-		if (!outermost->pc_at)
+		if (outermost->flags & FRESH_UNREAD)
 			t->top = n > 1 ? outermost->sp : 0;
 	}
+	if (UNLIKELY(!depot_started()))
+		return 0;
+	const struct depot_node *at = depot_get(parent);
 	struct kept *to = &t->kept[*matched];
 	struct read *read = &t->reads[reads];
 	for (const struct fresh *from = &t->fresh[n]; from-- > t->fresh; to++) {
-		const struct known *k = &t->known[from->known];
+		const uint32_t flags = from->flags;
 		to->sp = from->sp;
 		to->pc = from->pc;
 		to->fp = from->fp;
-		to->node = parent = depot_child_quick(parent, from->pc);
-		if (UNLIKELY(!parent))
-			return 0;
-		/* A place that another call site has taken meanwhile tells nothing: then both are needed. */
-		unsigned flags = LIKELY(k->pc == from->pc) ? k->flags : KNOWN_BY_FP | KNOWN_SAVES_FP | KNOWN_NO_RULE;
-		*read = (struct read){ from->pc_at, from->pc_word };
-		read += from->pc_at != 0;
-		*read = (struct read){ from->fp_at, from->fp_word };
-		read += from->fp_at && (flags & KNOWN_NO_RULE || (need && flags & KNOWN_SAVES_FP));
-		need = flags & (KNOWN_BY_FP | KNOWN_NO_RULE) || (need && !(flags & KNOWN_SAVES_FP));
+		uint32_t node = depot_find(&at, from->pc);
+		if (UNLIKELY(!node)) {
+			if (!(node = depot_child(parent, from->pc)))
+				return 0;
+			at = depot_get(node);
+		}
+		to->node = parent = node;
+		read[0] = (struct read){ from->pc_at, from->pc_word };
+		read[1] = (struct read){ from->fp_at, from->fp_word };
+		const uint32_t saves = flags / KNOWN_SAVES_FP & 1, by_fp = flags & KNOWN_BY_FP;
+		if (LIKELY(flags <= (KNOWN_BY_FP | KNOWN_SAVES_FP))) {
+			read += 1 + (need & saves);
+			need = by_fp | (need & !saves);
+		} else { /* both are needed, where there are any */
+			read += flags & FRESH_UNREAD ? 0 : 2;
+			need = flags & (KNOWN_BY_FP | KNOWN_NO_RULE) || need;
+		}
 		to->need = (uint16_t)need;
 		to->reads = (uint16_t)(read - t->reads);
 	}
@@ -209,35 +220,29 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 
 /* ---- step 6 ---- */
 
-/* The kept stack ends in n frames behind the first `join`; *p is the way to them from `here`, a frame below that of the function with stack
- * pointer sp. No room: the tail stays empty. */
-static inline __attribute__((always_inline)) void remember(struct thread_stack *t, struct tail *to, const struct own_path *p, uintptr_t here, uintptr_t sp,
-                                                           uintptr_t fp, const void *caller, uint32_t join, uint32_t n)
+/* The kept stack ends in n frames behind the first `join`. No room for their words: the tail stays empty. */
+static inline __attribute__((always_inline)) void remember(struct thread_stack *t, struct tail *to, const struct kept *first, const struct own_path *path, uint32_t join, uint32_t n)
 {
 	const struct kept *last = &t->kept[join + n - 1], *joined = &t->kept[join - 1];
-	uint32_t count = 0, words = (uint32_t)(last->reads - joined->reads);
+	const struct read *read = &t->reads[joined->reads];
+	uint32_t count = (uint32_t)(last->reads - joined->reads);
 	to->node = 0;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (p->frames + 1 + words > TAIL_READS)
+	if (count > TAIL_READS)
 		return;
-	for (uint32_t i = 0; i < p->frames; i++)
-		if (here + p->at[i] >= sp)
-			to->read[count++] = (struct read){ here + p->at[i], i == p->frames - 1 ? (uintptr_t)caller : p->pc[i] };
-	to->fp_counts = 0;
-	to->fp = fp;
-	if (last->need && p->fp && here + p->fp >= sp)
-		to->read[count++] = (struct read){ here + p->fp, last->fp };
-	else if (last->need)
-		to->fp_counts = 1;
-	memcpy(to->read + count, t->reads + joined->reads, words * sizeof *to->read);
-	to->count = (uint16_t)(count + words);
-	to->frames = (uint16_t)n;
-	to->sp = sp;
-	to->caller = caller;
+	to->sp = first->sp;
+	to->pc = first->pc;
+	to->fp = first->fp;
+	to->need = last->need;
+	to->path = (uint16_t)(path - t->paths.at);
 	to->join = join;
 	to->join_sp = joined->sp;
 	to->join_fp = joined->fp;
 	to->join_node = joined->node;
+	to->frames = (uint16_t)n;
+	to->count = (uint16_t)count;
+	for (uint32_t i = 0; i < count; i++)
+		to->read[i] = read[i];
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	to->node = last->node;
 }
@@ -270,30 +275,36 @@ static __attribute__((noinline)) void begin_anew(struct thread_stack *t, uint32_
 	t->generation = generation;
 }
 
-BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, uintptr_t fp, const void *caller)
+BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, const struct own_path *path, struct kept *first)
 {
 	struct walk w;
 	struct frame f;
-	capture_here(&w, &f); /* no __builtin_frame_address here: a frame that counts from fp has no path */
-	uintptr_t here = f.reg[RULE_SP];
-	struct kept first = { .pc = (uintptr_t)caller };
-	const struct own_path *path = NULL;
 	uint32_t matched = 0, n = 0;
 	int end = STEP_ON;
-	if (UNLIKELY(t->generation != w.generation))
+	bool found = path != NULL;
+	walk_start(&w, sp);
+	if (UNLIKELY(t->generation != w.generation)) {
 		begin_anew(t, w.generation);
-	if (LIKELY(own_skip(&t->paths, &w, &f, caller, &first.sp, &first.fp, &path)))
-		n = walk_new(t, &w, &first, &matched, &end);
+		found = false;
+	}
+	if (UNLIKELY(!found)) {
+		capture_here(&w, &f); /* no __builtin_frame_address here: a frame that counts from fp has no path */
+		found = own_walk(&t->paths, &w, &f, sp, (const void *)first->pc, &path);
+		first->sp = f.reg[RULE_SP];
+		first->fp = f.reg[MACHINE_FP];
+	}
+	if (LIKELY(found))
+		n = walk_new(t, &w, first, &matched, &end);
 	if (UNLIKELY(!(n + matched) || end == ODD)) {
 		t->count = 0; /* so `kept` is free */
-		return follow_plainly(caller, (uintptr_t *)t->kept, BACKTRACE_MOST);
+		return follow_plainly((const void *)first->pc, (uintptr_t *)t->kept, BACKTRACE_MOST);
 	}
 	t->count = 0;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	uint32_t frames = n + matched, node = keep(t, &matched, n);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (LIKELY(matched && node && path && end == STEP_ON))
-		remember(t, tail, path, here, sp, fp, caller, matched, n);
+		remember(t, tail, first, path, matched, n);
 	if (!matched) {
 		t->cut = end == STEP_CUT;
 		t->least = n == KEPT ? BACKTRACE_MOST : 0;
@@ -310,5 +321,5 @@ BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct ta
 		thread_stack_count(&c->frame_pointer, w.by_frame_pointer);
 		thread_stack_count(&c->cut, t->cut);
 	}
-	return LIKELY(node) ? node : depot_child(0, (uintptr_t)caller);
+	return LIKELY(node) ? node : depot_child(0, first->pc);
 }

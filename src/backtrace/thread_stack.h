@@ -3,10 +3,11 @@
  *
  *   kept    the previous stack that was walked, outermost frame first: each frame as it was found, and its node of the depot
  *   reads   the words that undoing these frames read, in the same order: a frame has those behind its predecessor's
- *   tails   the innermost frames of some captures, down to a frame of `kept` that they joined, with our own frames below them
+ *   tails   the innermost frames of some captures, down to a frame of `kept` that they joined
+ *   paths   the ways from our own frames to the program's (own.h)
  *
  *      kept   [0] outermost ── [1] ── ... ── [join-1] ── ...
- *                                               └── tail: frames of the program, then ours; all of its words are to be as they were
+ *                                               └── tail: frames of the program, then a path: all words are to be as they were
  *
  * Undoing a frame is a function of its registers and of the words that it reads. So where a stack pointer, a frame pointer that is needed,
  * and all words from there on are as they were, the rest of the stack is.
@@ -22,7 +23,7 @@ enum {
 	KEPT = 2048,
 	BELIEVED = 2 * BACKTRACE_MOST, /* words further out are not compared again: nobody sees those frames */
 	TAILS = 64,                    /* as good as 256 for loops (sqlite3 and perl 99 % of captures, python3 80), a tenth worse for cc1plus and git */
-	TAIL_READS = 20                /* six for our own frames, and then ten frames or so */
+	TAIL_READS = 16                /* ten frames or so */
 };
 
 struct read {
@@ -40,20 +41,20 @@ _Static_assert(2 * KEPT <= UINT16_MAX, "kept.reads");
 /* A new frame, and what undoing it read. */
 struct fresh {
 	uintptr_t sp, pc, fp;
-	uintptr_t pc_at, pc_word;      /* the return address was read here; pc_at 0: nothing was read */
+	uintptr_t pc_at, pc_word;      /* the return address was read here */
 	uintptr_t fp_at, fp_word;      /* the caller's fp */
-	uint32_t known;                /* its place there */
+	uint32_t flags;                /* of its rule (known.h), and FRESH_UNREAD */
 };
+enum { FRESH_UNREAD = 32 };        /* undoing it read nothing */
 
 struct tail {
-	uintptr_t sp;                  /* of backtrace_here; with it stand our own frames' words */
-	const void *caller;
-	uintptr_t fp;                  /* the frame pointer in backtrace_here, where fp_counts */
+	uintptr_t sp, pc, fp;          /* of the innermost frame */
 	uintptr_t join_sp, join_fp;    /* of kept[join-1] */
 	uint32_t join_node, join;
 	uint32_t node;                 /* of the whole stack; 0: empty */
-	uint16_t count, frames;        /* of read; frames of the program */
-	uint32_t fp_counts;
+	uint16_t count, frames;        /* of read; of the tail */
+	uint16_t need;                 /* fp counts */
+	uint16_t path;                 /* the one that led there last */
 	struct read read[TAIL_READS];
 };
 
@@ -77,9 +78,9 @@ struct thread_stack {
 	struct fresh fresh[KEPT];
 };
 
-/* The capture that walks, of the thread that t belongs to, below the function with that stack and frame pointer. Keeps its stack, and the
- * tail in *tail. Result: its node; 0: no memory in the depot. */
-uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, uintptr_t fp, const void *caller);
+/* The capture that walks, of the thread that t belongs to, called by a function of ours whose stack pointer is sp. *first: the program's
+ * innermost frame, that `path` led to; NULL: only pc is set. Keeps its stack, and the tail in *tail. Result: its node; 0: no memory in the depot. */
+uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, const struct own_path *path, struct kept *first);
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
 
