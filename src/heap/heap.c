@@ -135,13 +135,15 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 	}
 }
 
-void *heap_malloc_slow(size_t size, const void *caller)
+/* Each of these three without a frame of its own where there is a slot: a capture compares what stands between it and the program. */
+static __attribute__((noinline)) void *malloc_recorded(size_t size, const void *caller)
 {
-	if (UNLIKELY(load_relaxed(&recorded_each))) {
-		void *p = recorded_quick(size, NULL, caller);
-		if (LIKELY(p != NULL))
-			return p;
-	}
+	void *p = LIKELY(size < TABLE_MAX) ? recorded_pop(self.cache, class_table[size >> 4], NULL) : NULL;
+	return LIKELY(p != NULL) ? sites_record(p, size, caller) : malloc_retry(size, 16, NULL, caller);
+}
+
+static __attribute__((noinline)) void *malloc_unrecorded(size_t size, const void *caller)
+{
 	/* The common case, short: the slots that this thread freed come round again. */
 	if (LIKELY(size < TABLE_MAX) && !sites_on()) {
 		unsigned k = class_table[size >> 4];
@@ -155,6 +157,11 @@ void *heap_malloc_slow(size_t size, const void *caller)
 		}
 	}
 	return malloc_retry(size, 16, NULL, caller);
+}
+
+void *heap_malloc_slow(size_t size, const void *caller)
+{
+	return UNLIKELY(load_relaxed(&recorded_each)) ? malloc_recorded(size, caller) : malloc_unrecorded(size, caller);
 }
 void *heap_malloc(size_t size) { return heap_malloc_fast(size); }
 

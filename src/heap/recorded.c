@@ -119,18 +119,6 @@ bool recorded_large(struct cache *c, uint64_t bytes)
 
 /* -- the stash -- */
 
-static inline void *stash_pop(struct cache *c, unsigned k, bool *zero)
-{
-	struct slot *s = c->stash[k];
-	if (UNLIKELY(!s))
-		return NULL;
-	c->stash[k] = s->next;
-	if (zero)
-		*zero = (s->key ^ arena.key) >> KEY_ZERO_BIT;
-	*(slot_words *)s = (slot_words){ 0, 0 };
-	return s;
-}
-
 void recorded_begin(void)
 {
 	recorded_update();
@@ -143,17 +131,6 @@ void recorded_begin(void)
 		split(c, k);
 	}
 	busy_leave();
-}
-
-/* As the fast path of malloc, this may be stopped at any instruction: the slot is on a list of the cache or in a register. */
-void *recorded_quick(size_t size, bool *zero, const void *caller)
-{
-	if (UNLIKELY(size >= TABLE_MAX))
-		return NULL;
-	void *p = stash_pop(self.cache, class_table[size >> 4], zero);
-	if (LIKELY(p != NULL))
-		sites_record(p, size, caller);
-	return p;
 }
 
 void *recorded_take(struct cache *c, unsigned k, bool *zero, bool *record)
@@ -171,7 +148,7 @@ void *recorded_take(struct cache *c, unsigned k, bool *zero, bool *record)
 	*record = !b->alloc;
 	if (b->alloc)
 		return cache_pop(k, zero);
-	void *p = stash_pop(c, k, zero);
+	void *p = recorded_pop(c, k, zero);
 	split(c, k);
 	return p;
 }

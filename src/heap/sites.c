@@ -81,20 +81,21 @@ static __attribute__((noinline)) uint32_t *table_make(struct span *s)
 
 uint32_t sites_here(const void *caller) { return LIKELY(stacks) ? backtrace_here(caller) : depot_child(0, (uintptr_t)caller); }
 
-void sites_record(void *p, size_t size, const void *caller)
+void *sites_record(void *p, size_t size, const void *caller)
 {
 	struct span *s = arena_span((uintptr_t)p);
 	uint32_t site = ignored_mark(sites_here(caller));
 	if (UNLIKELY(s->kind == SPAN_LARGE)) {
 		store_relaxed(&s->site, site);
 		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));
-		return;
+		return p;
 	}
 	uint32_t *table = load_acquire(&s->sites), slot = span_slot(s, (uintptr_t)p);
 	if (UNLIKELY(!table) && !(table = table_make(s)))
-		return;
+		return p;
 	store_relaxed(&table[slot], site);
 	spare_put(table, s, slot, size);
+	return p;
 }
 
 void sites_resized(void *p, size_t size)

@@ -23,8 +23,9 @@ struct site {
 bool sites_start(size_t sample);
 extern bool sites_recording; /* atomic, set once */
 static inline bool sites_on(void) { return load_relaxed(&sites_recording); }
-/* By the thread that just allocated p: notes the stack above `caller`, and that `size` bytes were asked for. Busy or not. */
-void sites_record(void *p, size_t size, const void *caller);
+/* By the thread that just allocated p: notes the stack above `caller`, and that `size` bytes were asked for. Busy or not. Result: p, so that who
+ * calls last has no frame of its own in the way (backtrace/own.h). */
+void *sites_record(void *p, size_t size, const void *caller);
 /* The stack above `caller` as a site, for evidence. */
 uint32_t sites_here(const void *caller);
 /* p was resized where it is. */
