@@ -2,10 +2,10 @@
  * A call stack as depot node, cheaply. Loops allocate from the same stacks again, and other captures share most of their frames with
  * the one before. So each thread remembers what it met (thread_stack.h):
  *
- *   1. a tail noted for this stack pointer and caller: do our own frames lead to its innermost one, are its words as they were, and does it still
- *      join the kept stack?
- *   2. and the words of the kept stack, from there on? Then its node is this capture's: nothing was walked, nothing changes
- *   3. else follow.c walks until it meets the kept stack, keeps the new one and notes the tail
+ *   1. where do our own frames lead to (own.h)?
+ *   2. a tail noted for that frame: are its words as they were, and does it still join the kept stack?
+ *   3. and the words of the kept stack, from there on? Then its node is this capture's: nothing was walked, nothing changes
+ *   4. else follow.c walks until it meets the kept stack, keeps the new one and notes the tail
  *
  * Must hold: what follow.c says. Tails are looked at on the thread's ordinary stack alone, whose end is known.
  *
@@ -73,13 +73,37 @@ static inline void leave(struct thread_stack *t)
 	t->in_use = 0;
 }
 
-static inline struct tail *tail_of(struct thread_stack *t, uintptr_t sp, const void *caller)
+/* The way through our own frames that fits; NULL: none that was noted. */
+BARE static inline __attribute__((always_inline)) const struct own_path *way_of(struct thread_stack *t, uint32_t generation, uintptr_t sp, const void *caller)
 {
-	return &t->tails[(((uintptr_t)caller ^ sp << 20) * 0x9E3779B97F4A7C15ull) >> 58];
+	uint8_t *way = &t->way[((uintptr_t)caller * 0x9E3779B97F4A7C15ull) >> 58];
+	const struct own_path *path = &t->paths.at[*way];
+	if (UNLIKELY(!own_fits(path, generation, self.stack_high, sp, caller))) {
+		path = own_way(&t->paths, generation, self.stack_high, sp, caller);
+		*way = path ? (uint8_t)(path - t->paths.at) : *way;
+	}
+	return path;
 }
-_Static_assert(TAILS == 1 << (64 - 58), "the shift of tail_of()");
+_Static_assert(WAYS == 1 << (64 - 58), "the shift of way_of()");
 
-/* Steps 1 and 2, for the program's innermost frame with that stack and frame pointer. */
+/* Where the tail would be: by the innermost frames, as far as their rules are at hand and simple. */
+BARE static inline __attribute__((always_inline)) struct tail *tail_of(struct thread_stack *t, uintptr_t sp, uintptr_t pc)
+{
+	uintptr_t key = pc ^ sp << 20;
+	for (unsigned i = 0; i < TAIL_FRAMES; i++) {
+		const struct known *k = known_place(t->known, pc);
+		uintptr_t cfa = sp + (uintptr_t)(intptr_t)k->cfa, at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)k->ra) * 8);
+		if (k->pc != pc || k->flags & ~KNOWN_SAVES_FP || at < sp || cfa > self.stack_high)
+			break;
+		sp = cfa;
+		pc = machine_strip(*(const word_t *)at);
+		key = (key << 13 | key >> 51) ^ pc;
+	}
+	return &t->tails[(key * 0x9E3779B97F4A7C15ull) >> 56];
+}
+_Static_assert(TAILS == 1 << (64 - 56), "the shift of tail_of()");
+
+/* Steps 2 and 3, for the program's innermost frame with that stack and frame pointer. */
 BARE static inline __attribute__((always_inline)) bool tail_holds(const struct thread_stack *t, const struct tail *e, uintptr_t sp, uintptr_t fp, const void *caller)
 {
 	const struct kept *joined = &t->kept[e->join - 1];
@@ -107,17 +131,14 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	machine_place(&sp, &fp);
 	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter(sp)))
 		return brief_node(caller);
-	struct tail *e = tail_of(t, sp, caller);
-	const struct own_path *path = &t->paths.at[e->path];
 	uint32_t node, generation = walk_generation();
+	const struct own_path *path = NULL;
 	struct kept first = { .pc = (uintptr_t)caller };
-	if (UNLIKELY(t->generation != generation || !walk_on_own_stack(sp)))
-		path = NULL;
-	else if (UNLIKELY(!own_fits(path, generation, self.stack_high, sp, caller)))
-		path = own_way(&t->paths, generation, self.stack_high, sp, caller);
-	if (LIKELY(path)) {
+	struct tail *e = t->tails;
+	if (LIKELY(t->generation == generation && walk_on_own_stack(sp) && (path = way_of(t, generation, sp, caller)))) {
 		first.sp = sp + path->cfa;
 		first.fp = own_program_fp(path, sp, fp);
+		e = tail_of(t, first.sp, first.pc);
 	}
 	if (path && tail_holds(t, e, first.sp, first.fp, caller)) {
 		struct backtrace_totals *c = &t->totals;

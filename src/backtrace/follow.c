@@ -221,7 +221,7 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 /* ---- step 6 ---- */
 
 /* The kept stack ends in n frames behind the first `join`. No room for their words: the tail stays empty. */
-static inline __attribute__((always_inline)) void remember(struct thread_stack *t, struct tail *to, const struct kept *first, const struct own_path *path, uint32_t join, uint32_t n)
+static inline __attribute__((always_inline)) void remember(struct thread_stack *t, struct tail *to, const struct kept *first, uint32_t join, uint32_t n)
 {
 	const struct kept *last = &t->kept[join + n - 1], *joined = &t->kept[join - 1];
 	const struct read *read = &t->reads[joined->reads];
@@ -234,7 +234,6 @@ static inline __attribute__((always_inline)) void remember(struct thread_stack *
 	to->pc = first->pc;
 	to->fp = first->fp;
 	to->need = last->need;
-	to->path = (uint16_t)(path - t->paths.at);
 	to->join = join;
 	to->join_sp = joined->sp;
 	to->join_fp = joined->fp;
@@ -303,8 +302,8 @@ BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct ta
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	uint32_t frames = n + matched, node = keep(t, &matched, n);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (LIKELY(matched && node && path && end == STEP_ON))
-		remember(t, tail, first, path, matched, n);
+	if (LIKELY(matched && node && end == STEP_ON))
+		remember(t, tail, first, matched, n);
 	if (!matched) {
 		t->cut = end == STEP_CUT;
 		t->least = n == KEPT ? BACKTRACE_MOST : 0;

@@ -29,13 +29,18 @@ struct known {
 /* Reads the rule of the return address pc into *k. */
 void known_read(struct known *k, struct walk *w, uintptr_t pc);
 
+static inline __attribute__((always_inline)) struct known *known_place(struct known *places, uintptr_t pc)
+{
+	return &places[(pc * 0x9E3779B97F4A7C15ull) >> 54];
+}
+_Static_assert(KNOWN == 1 << (64 - 54), "the shift of known_place()");
+
 static inline __attribute__((always_inline)) struct known *known_at(struct known *places, struct walk *w, uintptr_t pc)
 {
-	struct known *k = &places[(pc * 0x9E3779B97F4A7C15ull) >> 54];
+	struct known *k = known_place(places, pc);
 	if (UNLIKELY(k->pc != pc))
 		known_read(k, w, pc);
 	return k;
 }
-_Static_assert(KNOWN == 1 << (64 - 54), "the shift of known_at()");
 
 #endif

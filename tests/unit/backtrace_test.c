@@ -429,15 +429,17 @@ Test(backtrace, a_handler_on_top_of_a_capture_disturbs_nothing)
 	cr_assert_eq(wrong_plain, 0u);
 }
 
-/* The word that changes is a return address far out, of a frame that no new frame has to do with. */
-NOINLINE static void shared_inner(void)
+/* The word that changes is a return address far out, of a frame that no new frame has to do with, and behind those that tell tails apart. */
+NOINLINE static void shared_inner(int depth)
 {
-	for (int i = 0; i < 4; i++)
+	if (depth)
+		shared_inner(depth - 1);
+	for (int i = 0; i < 4 && !depth; i++)
 		look();
 	STAY();
 }
-NOINLINE static void by_one_way(void) { shared_inner(); STAY(); }
-NOINLINE static void by_another_way(void) { shared_inner(); STAY(); }
+NOINLINE static void by_one_way(void) { shared_inner(5); STAY(); }
+NOINLINE static void by_another_way(void) { shared_inner(5); STAY(); }
 
 static unsigned differ_with(const char *fault)
 {
