@@ -455,6 +455,50 @@ Test(backtrace, a_change_further_out_is_seen) { cr_assert_eq(differ_with(NULL), 
 Test(backtrace, without_the_comparison_of_words_it_would_not_be) { cr_assert_gt(differ_with("no_suffix_check"), 0u); }
 Test(backtrace, nor_without_that_of_tails) { cr_assert_gt(differ_with("no_tail_check"), 0u); }
 
+/*
+ * A frame that counts from the frame pointer, at the same stack pointer with another one: what is between its words and the stack pointer is
+ * old memory, where a return address of before still stands.
+ */
+NOINLINE static void leaf_x(void) { look(); STAY(); }
+NOINLINE static void leaf_y(void) { look(); STAY(); }
+NOINLINE static void middle(int leaves)
+{
+	if (leaves & 1)
+		leaf_x();
+	if (leaves & 2)
+		leaf_y();
+	STAY();
+}
+NOINLINE static void lower(size_t room, int leaves)
+{
+	char *p = alloca(room);
+	__asm__ volatile("" : : "r"(p) : "memory");
+	middle(leaves);
+	STAY();
+}
+NOINLINE static void upper(size_t room, int leaves, bool other)
+{
+	char *p = alloca(256 - room);
+	__asm__ volatile("" : : "r"(p) : "memory");
+	if (other) {
+		lower(room, leaves);
+		__asm__ volatile("nop" : : : "memory"); /* another call, not the same one */
+	} else {
+		lower(room, leaves);
+	}
+	STAY();
+}
+Test(backtrace, the_frame_pointer_counts_where_a_tail_joins)
+{
+	begin();
+	static const struct { size_t room; int leaves; bool other; } calls[] = { { 96, 3, false }, { 16, 1, false }, { 96, 2, true } };
+	for (unsigned i = 0; i < 12; i++) {
+		upper(calls[i % 3].room, calls[i % 3].leaves, calls[i % 3].other);
+		STAY();
+	}
+	end(16);
+}
+
 /* Two libraries, one after the other at one address: the same function at the same offset, frames of different sizes. */
 Test(backtrace, another_module_at_an_address_has_its_own_rules)
 {
