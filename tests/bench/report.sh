@@ -104,7 +104,7 @@ f() { local i a=(); for ((i = 0; i < 3000; i++)); do a+=("$i$1"); done; echo "${
 for j in 1 2 3; do f $j; for i in $(seq 1 150); do x=$(echo "$i" | tr 0-9 a-j); done; echo "$x"; done
 L
 git init -q repo && cd repo && for i in $(seq 1 400); do seq "$i" $((i + 300)) >"f$i"; done && git add . && git -c user.name=a -c user.email=a@b commit -qm one &&
-  for i in $(seq 1 2 400); do seq "$i" $((i + 400)) >"f$i"; done && git -c user.name=a -c user.email=a@b commit -qam two && cd .. || exit 1
+  for j in $(seq $((n * n))); do for i in $(seq "$j" 2 400); do seq "$i" $((i + 400 + j)) >"f$i"; done && git -c user.name=a -c user.email=a@b commit -qam "$j"; done && cd .. || exit 1
 cc1plus=$(g++ -print-prog-name=cc1plus) && g++ -E cpp.cc -o cpp.ii || exit 1
 
 run() { # CASE TOOL
