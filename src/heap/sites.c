@@ -83,8 +83,8 @@ uint32_t sites_here(const void *caller) { return LIKELY(stacks) ? backtrace_here
 
 void *sites_record(void *p, size_t size, const void *caller)
 {
-	struct span *s = arena_span((uintptr_t)p);
 	uint32_t site = ignored_mark(sites_here(caller));
+	struct span *s = arena_span((uintptr_t)p);
 	if (UNLIKELY(s->kind == SPAN_LARGE)) {
 		store_relaxed(&s->site, site);
 		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));
