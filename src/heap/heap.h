@@ -208,6 +208,9 @@ bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot));
 uint8_t heap_advance_stamp(void);
 /* In a child of fork, before it has a second thread: blocks that are there now are told from those that it will make. */
 void heap_mark_inherited(void);
+extern bool heap_inherits;
+/* A block that this process took after it, on a list that was there before. */
+static inline void heap_make_own(struct span *s, uint32_t slot) { store_relaxed(&s->state[slot], STATE_ALLOCATED | load_relaxed(&arena.stamp)); }
 /* Does a block with this state byte come from before heap_mark_inherited? Inside a stop. */
 bool heap_is_inherited(uint8_t state);
 /* Inside a stop: caches of threads that ended without heap_thread_exit (raw exit, or malloc after the last destructor) are

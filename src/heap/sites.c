@@ -91,6 +91,8 @@ void *sites_record(void *p, size_t size, const void *caller)
 		return p;
 	}
 	uint32_t *table = load_acquire(&s->sites), slot = span_slot(s, (uintptr_t)p);
+	if (UNLIKELY(heap_inherits))
+		heap_make_own(s, slot);
 	if (UNLIKELY(!table) && !(table = table_make(s)))
 		return p;
 	store_relaxed(&table[slot], site);

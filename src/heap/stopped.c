@@ -10,6 +10,7 @@
  */
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
+#include "heap/sites.h"
 #include "base/fault.h"
 #include "base/stats.h"
 #include "os/os.h"
@@ -63,27 +64,30 @@ uint8_t heap_advance_stamp(void)
 }
 
 static uint32_t inherited_before; /* stamps_made at the fork */
-static bool inherits;
+bool heap_inherits;
 
 static bool restamp(struct span *s, uint32_t slot)
 {
-	store_relaxed(&s->state[slot], STATE_ALLOCATED | arena.stamp);
+	heap_make_own(s, slot);
 	return true;
 }
 
+/* What is ready to be handed out will be a block of this process. Where each block is recorded it is stamped then: most children of a shell
+ * take few and exec, and the slots at hand are a page to be copied for each class. */
 void heap_mark_inherited(void)
 {
-	inherits = true;
+	heap_inherits = true;
 	inherited_before = stamps_made;
 	heap_advance_stamp();
-	heap_each_cached(restamp); /* what is ready to be handed out will be a block of this process */
+	if (!sites_on() || sites_sampled())
+		heap_each_cached(restamp);
 }
 
 /* The age of a stamp is known up to 62; after as many cycles all count as made here. */
 bool heap_is_inherited(uint8_t state)
 {
 	const uint32_t since = stamps_made - inherited_before, age = (arena.stamp + STATE_STAMP - (state & STATE_STAMP)) % STATE_STAMP;
-	return inherits && since < STATE_STAMP && age >= since;
+	return heap_inherits && since < STATE_STAMP && age >= since;
 }
 
 void heap_reap(bool (*exists)(int tid))
