@@ -199,7 +199,12 @@ static bool orphans; /* some lost block was put in SET_PLAIN, which is free for 
 static bool inherited(struct place p) { return gather_leaves(p); }
 
 static void meet(struct place to) { find_put(SET_MET, to); }
-static void look_for_met(struct place p) { find_edges(p, find_lost, meet); }
+static bool any_lost;
+static void look_for_met(struct place p)
+{
+	any_lost = true;
+	find_edges(p, find_lost, meet);
+}
 
 static bool enter_indirect(struct place p)
 {
@@ -288,8 +293,10 @@ static void tell_orphans(void)
 
 static void sort_out_lost(void)
 {
-	orphans = heads_of_parent = false;
+	any_lost = orphans = heads_of_parent = false;
 	find_each(LOST, place_lost, look_for_met);
+	if (!any_lost)
+		return;
 	find_each(LOST, nobody_met, definite_of_own);
 	if (heads_of_parent)
 		find_each(LOST, nobody_met, definite_alone);
