@@ -27,6 +27,20 @@ const char *const abort_names[ABORT_REASONS] = {
 	[ABORT_SHARED] = "another process runs in this memory (clone with CLONE_VM)",
 };
 
+const char *const abort_hints[ABORT_REASONS] = {
+	[ABORT_NONE] = "run again",
+	[ABORT_THREAD_SILENT] = "a thread in uninterruptible sleep, or a machine with too much to do: run again",
+	[ABORT_TASK_LIST] = "is /proc mounted where the program is now?",
+	[ABORT_SIGNAL] = "does a filter of system calls forbid it?",
+	[ABORT_ROOT_UNREADABLE] = "is /proc mounted where the program is now?",
+	[ABORT_TABLE_FULL] = "name fewer roots",
+	[ABORT_NO_MEMORY] = "give it more memory",
+	[ABORT_CORRUPT_LIST] = "the program wrote past a block: look with audit or valgrind",
+	[ABORT_UNSEEN] = "only rings that are set up by wrapped calls can be seen",
+	[ABORT_EXEC] = "run again",
+	[ABORT_SHARED] = "ask when it has ended",
+};
+
 const char *const abort_keys[ABORT_REASONS] = {
 	[ABORT_NONE] = "none",
 	[ABORT_THREAD_SILENT] = "thread_silent",

@@ -20,6 +20,7 @@ enum abort_reason {
 	ABORT_REASONS
 };
 extern const char *const abort_names[ABORT_REASONS]; /* for people */
+extern const char *const abort_hints[ABORT_REASONS]; /* what they can do */
 extern const char *const abort_keys[ABORT_REASONS];  /* for the statistics block: one word each */
 
 enum { PAUSE_BUCKETS = 128 }; /* log-linear histogram of pauses: 4 buckets per doubling of nanoseconds */

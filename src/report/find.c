@@ -19,6 +19,7 @@
 #include "report/suppress.h"
 #include "cycle/cycle_parts.h"
 #include "base/fault.h"
+#include "heap/self.h"
 #include "os/os.h"
 #include "roots/roots.h"
 
@@ -387,7 +388,10 @@ void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watch
 		if (attempt)
 			os_sleep_ns(PAUSE_NS);
 		enum abort_reason reason = cycle_look(&look);
-		r->reason = reason == ABORT_NONE ? r->reason : abort_names[reason];
+		if (reason == ABORT_NONE)
+			continue;
+		r->reason = self.busy ? "the thread was in the middle of malloc" : abort_names[reason];
+		r->hint = self.busy ? "ask another thread, or run again" : abort_hints[reason];
 	}
 }
 

@@ -297,6 +297,7 @@ void gather_end(void)
 		gather_drop();
 		r->complete = false;
 		r->reason = "no memory";
+		r->hint = "give it more";
 		return;
 	}
 	for (uint32_t i = 0; i < r->count; i++)

@@ -27,7 +27,7 @@ struct report_site {
 struct report {
 	bool complete;              /* false: no cycle completed; `reason` says why, kinds are unknown */
 	bool cut;                   /* memory ran out: numbers are low, nothing is wrong */
-	const char *reason;
+	const char *reason, *hint;
 	struct { uint64_t blocks, bytes; } total[KINDS]; /* suppressed sites excluded */
 	uint64_t suppressed_blocks, suppressed_bytes;
 	uint64_t inherited_blocks, inherited_bytes; /* lost or possible, made by a parent before it forked: in no total and no site */

@@ -207,7 +207,7 @@ void report_print(const struct report *r, const char *why)
 	char command[COMMAND_SHOWN + 8], all[32], definite[32], indirect[32], blocks[40], moment[96] = "";
 	uint32_t leaks = 0;
 	if (!r->complete) {
-		say("the leak report could not be made: %s: run again", r->reason ? r->reason : "no cycle completed");
+		say("the leak report could not be made: %s: %s", r->reason ? r->reason : "no cycle completed", r->hint ? r->hint : "run again");
 		return;
 	}
 	for (uint32_t i = 0; i < r->count; i++)

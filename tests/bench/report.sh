@@ -123,8 +123,8 @@ run() { # CASE TOOL
   case $2 in
     plain) ;;
     off) words=(env LD_PRELOAD="$lib" CGC_OPTIONS=mode=off "${words[@]}") ;;
-    cgc) words=(env LD_PRELOAD="$lib" CGC_OPTIONS="mode=report:log_path=$T/log.%p${REPORT_OPTIONS:+:$REPORT_OPTIONS}" "${words[@]}") ;;
-    sample) words=(env LD_PRELOAD="$lib" CGC_OPTIONS="mode=report:sample=512k:log_path=$T/log.%p" "${words[@]}") ;;
+    cgc) words=(env LD_PRELOAD="$lib" CGC_OPTIONS="mode=report:log_path=$T/log${REPORT_OPTIONS:+:$REPORT_OPTIONS}" "${words[@]}") ;;
+    sample) words=(env LD_PRELOAD="$lib" CGC_OPTIONS="mode=report:sample=512k:log_path=$T/log" "${words[@]}") ;;
     heaptrack) words=(heaptrack -o "$T/ht" "${words[@]}") ;;
     lsan) words=(env LD_PRELOAD="$lsan" LSAN_OPTIONS="log_path=$T/log:exitcode=0" "${words[@]}") ;;
     lsan-slow) words=(env LD_PRELOAD="$lsan" LSAN_OPTIONS="fast_unwind_on_malloc=0:log_path=$T/log:exitcode=0" "${words[@]}") ;;

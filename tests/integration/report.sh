@@ -160,4 +160,12 @@ printf 'leek:x\n' >bad.supp
 run supp "suppressions=$T/bad.supp+$T/missing.supp" return
 [[ $(sed -n 1p supp.err) == "cgc: suppressions $T/bad.supp, line 1: \"leek:x\" is no rule: "* && $(sed -n 2p supp.err) == "cgc: suppressions: $T/missing.supp is not there: "* ]] &&
   [[ $(tail -n +3 supp.err >rest.err; plainly rest.err) == "$(expected "" return)" ]] && ok "bad suppressions: a line each, and the report" || bad "bad suppressions: $(head -n 3 supp.err | tr '\n' '|')"
+
+# -- no report --
+if ((UID == 0)) && command -v perl >/dev/null; then
+  mkdir empty
+  CGC_OPTIONS=mode=report LD_PRELOAD=$LIB perl -e 'chroot "empty" and chdir "/"; exit 3' 2>chroot.err
+  [[ $? == 3 && $(cat chroot.err) == "cgc: the leak report could not be made: the list of threads could not be read: is /proc mounted where the program is now?" ]] &&
+    ok "where there is no /proc the line says so" || bad "chroot: $(head -n 2 chroot.err)"
+else skip "only root can chroot"; fi
 finish
