@@ -120,7 +120,9 @@ static bool before(const void *one, const void *other, const void *unused)
 	const struct symbol *a = one, *b = other;
 	if (a->address != b->address)
 		return a->address < b->address;
-	return a->worth != b->worth ? a->worth > b->worth : a->name < b->name;
+	if (a->worth != b->worth)
+		return a->worth > b->worth;
+	return a->name != b->name ? a->name < b->name : a->size > b->size;
 }
 
 /* Record i; false: it names no code. */

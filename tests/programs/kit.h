@@ -54,6 +54,8 @@ static inline void kit_fill(void *p, size_t from, size_t bytes, uint64_t id)
 {
 	for (size_t i = from; i < bytes / 8; i++)
 		((kit_word *)p)[i] = kit_pattern(id, i);
+	for (size_t i = bytes / 8 * 8; i < bytes; i++) /* six bytes of an old pointer are one again with the zeros behind them */
+		((unsigned char *)p)[i] = 0;
 }
 /* Is the pattern still whole from word `from` on? */
 static inline bool kit_intact(const void *p, size_t from, size_t bytes, uint64_t id)
