@@ -128,7 +128,7 @@ run() { # CASE TOOL
     heaptrack) words=(heaptrack -o "$T/ht" "${words[@]}") ;;
     lsan) words=(env LD_PRELOAD="$lsan" LSAN_OPTIONS="log_path=$T/log:exitcode=0" "${words[@]}") ;;
     lsan-slow) words=(env LD_PRELOAD="$lsan" LSAN_OPTIONS="fast_unwind_on_malloc=0:log_path=$T/log:exitcode=0" "${words[@]}") ;;
-    memcheck) words=(valgrind --leak-check=full --num-callers=30 --log-file="$T/log.%p" "${words[@]}") ;;
+    memcheck) words=(valgrind --leak-check=full --trace-children=yes --num-callers=30 --log-file="$T/log.%p" "${words[@]}") ;;
   esac
   timeout -k 5 600 ./measure "${words[@]}" "${load[@]}"
   rm -f "$T"/log* "$T"/ht*
