@@ -1,7 +1,7 @@
 #!/bin/bash
 # What finding leaks costs: CPU time and memory of real programs under cgc's report mode and its peers, as ratios to plain glibc.
 #
-#   report.sh [--rounds=N] [--small] [CASE...]     of redis sqlite3 git shell python perl cc1plus; TOOLS="cgc sample heaptrack lsan lsan-slow memcheck off"
+#   report.sh [--rounds=N] [--small] [CASE...]     of redis sqlite3 git script shell python perl cc1plus; TOOLS="cgc sample heaptrack lsan lsan-slow memcheck off"
 #
 # All tools take turns within a round; of N rounds (5) the least CPU time and the median of the memory are taken. memcheck runs once. Full
 # stacks: cgc records every block, lsan-slow is LeakSanitizer with fast_unwind_on_malloc=0, lsan its default (frame pointers),
@@ -15,11 +15,11 @@ for a in "$@"; do
     --small) small=1 ;;
     -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "report.sh: option $a is unknown: --help lists them" >&2; exit 2 ;;
-    redis | sqlite3 | git | shell | python | perl | cc1plus) cases+=("$a") ;;
+    redis | sqlite3 | git | script | shell | python | perl | cc1plus) cases+=("$a") ;;
     *) echo "report.sh: there is no case $a: --help lists them" >&2; exit 2 ;;
   esac
 done
-((${#cases[@]})) || cases=(redis sqlite3 git shell python perl cc1plus)
+((${#cases[@]})) || cases=(redis sqlite3 git script shell python perl cc1plus)
 lib=$(realpath "${LIB:-$here/build/libcgc.so}") || exit 2
 T=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$T"' EXIT
@@ -99,6 +99,15 @@ create table t(a integer primary key,b text,c real);
 with recursive n(i) as (select 1 union all select i+1 from n where i<$((n * 80000))) insert into t select i,hex(i*7919),i*0.5 from n;
 create index x on t(b); select count(*),sum(c),max(b) from t where b like '%7%'; select group_concat(b) from (select b from t order by b limit 5);
 L
+# A script that works, by pipelines over text and a few loops; and one that does nothing but fork.
+cat >script.sh <<'L'
+total() { local s=0 n; while read -r n _; do ((s += n)); done; echo "$s"; }
+seq 1 $(($1 * 70000)) | awk '{ print ($1 * 7919) % 10007, "user" $1 % 97, "/path/" $1 % 31 }' >data
+sort -n data | uniq -c | sort -rn | head -3
+grep -c user13 data; sed 's/path/dir/; s/user/u/' data | cut -d' ' -f2 | sort | uniq -c | total
+for i in $(seq 1 20); do grep -c "user$i " data; done | total
+declare -A seen; while read -r n u p; do seen[$u]=$((${seen[$u]:-0} + n)); done < <(head -n $(($1 * 7000)) data); for u in "${!seen[@]}"; do echo "$u ${seen[$u]}"; done | sort | md5sum
+L
 cat >shell.sh <<'L'
 f() { local i a=(); for ((i = 0; i < 3000; i++)); do a+=("$i$1"); done; echo "${#a[@]} ${a[-1]}"; }
 for j in 1 2 3; do f $j; for i in $(seq 1 150); do x=$(echo "$i" | tr 0-9 a-j); done; echo "$x"; done
@@ -113,6 +122,7 @@ run() { # CASE TOOL
     redis) words=(redis-server --port "$port" --bind 127.0.0.1 --dir "$T" --save "" --daemonize no) ;;
     sqlite3) words=(sqlite3 :memory: ".read sql.sql") ;;
     git) words=(git -C repo log --stat -p -M) ;;
+    script) words=(bash script.sh "$n") ;;
     shell) words=(bash shell.sh) ;;
     python) words=(env PYTHONMALLOC=malloc /usr/bin/python3 py.py "$n") ;;
     perl) words=(perl perl.pl "$n") ;;
