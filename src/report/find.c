@@ -197,8 +197,6 @@ void find_walk(const struct walk *by, struct place from)
 static struct place owner;
 static bool orphans; /* some lost block was put in SET_PLAIN, which is free for them: it hangs off one that is a parent's to tell */
 
-static bool inherited(struct place p) { return gather_leaves(p); }
-
 static void meet(struct place to) { find_put(SET_MET, to); }
 static bool any_lost;
 static void look_for_met(struct place p)
@@ -211,7 +209,7 @@ static bool enter_indirect(struct place p)
 {
 	if (!find_put(SET_SEEN, p))
 		return false;
-	if (inherited(owner) && !inherited(p))
+	if (gather_leaves(owner) && !gather_leaves(p))
 		orphans = find_put(SET_PLAIN, p) || orphans;
 	else
 		gather_block(p, KIND_INDIRECT, RULE_LOST_OWNER, owner);
@@ -232,7 +230,7 @@ static bool nobody_met(struct place p) { return place_lost(p) && !find_has(SET_M
 static bool heads_of_parent; /* they come after all others, so that what hangs off one of those, too, is theirs */
 static void definite_of_own(struct place p)
 {
-	if (inherited(p))
+	if (gather_leaves(p))
 		heads_of_parent = true;
 	else
 		definite(p, RULE_NO_POINTER);
@@ -263,7 +261,7 @@ static void adopt(struct place p)
 	take_out(SET_PLAIN, p);
 	gather_block(p, KIND_DEFINITE, RULE_LOST_OWNER, parents);
 }
-static bool parents_lost(struct place p) { return place_lost(p) && inherited(p); }
+static bool parents_lost(struct place p) { return place_lost(p) && gather_leaves(p); }
 static void adopt_from(struct place p)
 {
 	parents = p;
