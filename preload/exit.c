@@ -78,6 +78,7 @@ static int end_process(void)
 	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;
+	os_ending();
 	control_end();
 	if (options.mode == MODE_REPORT && lsan_reports_at_exit()) {
 		roots_list_segments_again();

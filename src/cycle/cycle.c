@@ -36,7 +36,7 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { STACK = 256 << 10, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 500 };
+enum { STACK = 256 << 10, STACK_USED = 12 << 10 /* by most cycles */, COLLECT_TRIES = 20, WAIT_NS = 200000, WAIT_SLICES = 500 };
 
 static struct lock collect_lock = LOCK_INIT(RANK_COLLECT);
 static void *stack_base;       /* mapped once; its lowest page is a guard */
@@ -184,6 +184,7 @@ static bool stack_ready(void)
 		if (!stack_base)
 			return false;
 		os_guard(stack_base, OS_PAGE);
+		os_fill((uintptr_t)stack_base + STACK - STACK_USED, STACK_USED, true);
 		roots_exclude((uintptr_t)stack_base, (uintptr_t)stack_base + STACK);
 	}
 	return true;
@@ -227,6 +228,8 @@ static enum abort_reason run_locked(const struct cycle_look *look)
 	struct attempt a = { .look = look };
 	if (!load_relaxed(&running)) /* since before the lock was taken, see cycle_confine */
 		return ABORT_EXEC;
+	if (!stack_base) /* the first: a page each for its tables (tasks, maps, ranges, marker), and for those of a report */
+		os_map_soon((look ? 16 : 9) * OS_PAGE);
 	if (!stack_ready()) {
 		a.reason = ABORT_NO_MEMORY;
 		cycle_end(&a);

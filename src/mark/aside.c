@@ -16,7 +16,7 @@
 #include "mark/extra.h"
 #include "os/os.h"
 
-enum { FIRST_BYTES = 64 * 1024, FOLLOWED = 1024 };
+enum { FIRST_BYTES = 4096, FOLLOWED = 1024 };
 
 static struct {
 	bool (*as_good)(uintptr_t w, const struct span *s, uint32_t slot);

@@ -19,7 +19,7 @@
 
 enum { RANGES = 64 };
 
-static struct wide ranges[RANGES];
+static STEADY struct wide ranges[RANGES];
 static unsigned count;
 static uintptr_t hull_low, hull_high;
 static int mem_fd = -1; /* of this mark only: an inherited one would show the parent after fork */

@@ -15,7 +15,7 @@ enum {
 	PIECE = MARK_PIECE,             /* a block is scanned in pieces of this many bytes: what bounds one scan's pushes */
 	PIECE_WORDS = PIECE / 8,
 	EDGE_BYTES = 1 << 20,           /* first size of the edge stack: 64 pieces of nothing but pointers */
-	WIDE_BYTES = 64 * 1024          /* first size of the stack of ranges */
+	WIDE_BYTES = 4096               /* first size of the stack of ranges */
 };
 
 struct wide { /* the rest of a block above PIECE bytes; low and high lie in the same block */

@@ -35,8 +35,43 @@ static long map(uintptr_t addr, size_t size, int prot, int flags)
 	return syscall6(SYS_mmap, (long)addr, (long)size, prot, flags, -1, 0);
 }
 
+/* Pages that wait for small maps: [waiting, waiting_end). No address comes twice, as they are never given back, so a CAS on the lower end tells
+ * that the upper one belongs to it. */
+static uintptr_t waiting, waiting_end; /* atomic */
+static bool ending;                    /* atomic */
+enum { SMALL_MAP = 16 * 1024, NOT_WORTH_IT = 64 * 1024 };
+
+void os_map_soon(size_t size)
+{
+	if (os_is_confined() || fault_armed) /* each map is to be seen to fail */
+		return;
+	const uintptr_t old = load_relaxed(&waiting);
+	if (old && load_relaxed(&waiting_end) - old >= size)
+		return;
+	const long r = map(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE);
+	if (failed(r))
+		return;
+	store_relaxed(&waiting, 0);
+	store_release(&waiting_end, (uintptr_t)r + size);
+	store_release(&waiting, (uintptr_t)r);
+}
+
+static void *cut(size_t size)
+{
+	uintptr_t at = load_acquire(&waiting);
+	while (at && at + size <= load_acquire(&waiting_end))
+		if (cas(&waiting, &at, at + size))
+			return (void *)at;
+	return NULL;
+}
+
+void os_ending(void) { store_relaxed(&ending, true); }
+
 void *os_map(size_t size)
 {
+	void *p = size <= SMALL_MAP ? cut(size) : NULL;
+	if (p)
+		return p;
 	long r = map(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
 	return failed(r) ? NULL : (void *)r;
 }
@@ -83,7 +118,8 @@ bool os_commit(uintptr_t addr, size_t size)
 
 void os_unmap(void *p, size_t size)
 {
-	syscall2(SYS_munmap, (long)p, (long)size);
+	if (size > NOT_WORTH_IT || !load_relaxed(&ending))
+		syscall2(SYS_munmap, (long)p, (long)size);
 }
 
 void *os_remap(void *p, size_t old, size_t size)
@@ -112,25 +148,39 @@ bool os_wipeonfork(void *p, size_t size)
 {
 	return !os_is_confined() && syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */) == 0;
 }
+FORKED void os_fill(uintptr_t at, size_t size, bool written)
+{
+	if (!os_is_confined())
+		syscall3(SYS_madvise, (long)at, (long)size, written ? 23 /* MADV_POPULATE_WRITE */ : 22 /* MADV_POPULATE_READ */);
+}
+
 bool os_guard(void *p, size_t size)
 {
 	return !os_is_confined() && syscall3(SYS_mprotect, (long)p, (long)size, PROT_NONE) == 0;
 }
 
-/* clock_gettime goes through the vdso: it takes no lock. Where it fails after all (a filter, an emulator), time goes on by a
- * millisecond a look: whoever waits for an answer until some time must come to an end. */
+static bool by_call(clockid_t clock, struct timespec *t) { return syscall2(SYS_clock_gettime, clock, (long)t) == 0; }
+static bool by_vdso(clockid_t clock, struct timespec *t)
+{
+	const int saved = errno;
+	const bool ok = clock_gettime(clock, t) == 0;
+	errno = saved;
+	return ok;
+}
+
+/* Only the coarse clock, which malloc looks at, goes through the vdso (it takes no lock): a short process asks for the others a few times, and
+ * touches four pages of libc and the vdso for nothing else. Where a clock fails after all (a filter, an emulator), time goes on by a millisecond a
+ * look: whoever waits for an answer until some time must come to an end. */
 static uint64_t clock_ns(clockid_t clock)
 {
 	static uint64_t last[8]; /* atomic; by clock */
 	uint64_t *seen = &last[clock & 7];
 	struct timespec t;
-	int saved = errno;
-	if (LIKELY(!fault(FAULT_clock) && clock_gettime(clock, &t) == 0)) {
+	if (LIKELY(!fault(FAULT_clock) && (clock == CLOCK_MONOTONIC_COARSE || os_is_confined() ? by_vdso(clock, &t) : by_call(clock, &t)))) {
 		uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 		store_relaxed(seen, now);
 		return now;
 	}
-	errno = saved;
 	return 1000000 + add_relaxed(seen, 1000000);
 }
 

@@ -23,6 +23,10 @@ const char *os_filter_forbids(void);
 
 /* -- memory. Sizes and addresses are multiples of 4 KiB. -- */
 void *os_map(size_t size);                          /* private, zeroed, read/write, anywhere; NULL: no memory */
+/* A hint: small maps are to come, up to `size` in all. They are cut from pages that one call maps and fills; a page fault each takes longer. */
+void os_map_soon(size_t size);
+/* The process ends: small maps are not worth the call that gives them back. */
+void os_ending(void);
 int os_map_at_errno(uintptr_t addr, size_t size);   /* exactly there, replacing nothing; 0, -EEXIST or -ENOMEM */
 void *os_reserve(size_t size);                      /* address space without access; commit by os_commit */
 bool os_commit(uintptr_t addr, size_t size);        /* makes reserved pages read/write */
@@ -36,6 +40,7 @@ bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads a
 bool os_map_file_over(uintptr_t addr, size_t size, int fd, uint64_t at);
 bool os_pages_mapped(uintptr_t addr, size_t size);  /* every page of it is mapped */
 bool os_wipeonfork(void *p, size_t size);           /* false: children of fork see the contents */
+void os_fill(uintptr_t at, size_t size, bool written); /* a hint: all pages of it will be read or written soon (Linux 5.14) */
 bool os_guard(void *p, size_t size);                /* no access; false: still accessible */
 
 /* -- time -- */

@@ -23,14 +23,13 @@
 #include "os/os.h"
 #include "roots/roots.h"
 
-enum { ATTEMPTS = 10, RING = 16, PAUSE_NS = 2000000, STACK_BYTES = 64 * 1024, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
+enum { ATTEMPTS = 10, RING = 16, PAUSE_NS = 2000000, STACK_BYTES = 4096, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
 
 static struct {
 	struct report *r;
+	uint64_t *first;           /* [span index]: where its bits begin, in words; the sets lie behind it */
 	uint64_t *bits[SETS];
-	size_t set_bytes;
-	uint64_t *first;           /* [span index]: where its bits begin, in words */
-	size_t first_bytes;
+	size_t set_bytes, sets_bytes; /* of one, of all with `first` */
 	uint32_t spans;
 	uintptr_t *edges;          /* of the piece that is being looked at */
 	uintptr_t *stack;          /* blocks that a walk has entered and not looked at */
@@ -61,20 +60,24 @@ static bool make_sets(void)
 {
 	uint64_t words = 0;
 	f.spans = span_count();
-	f.first_bytes = align_up(f.spans * sizeof *f.first, OS_PAGE);
-	if (!(f.first = os_map(f.first_bytes)))
+	for (uint32_t i = 0; i < f.spans; i++)
+		words += find_holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
+	f.set_bytes = align_up(words * 8 + 8, CACHE_LINE);
+	const size_t first_bytes = align_up(f.spans * sizeof *f.first, CACHE_LINE);
+	f.sets_bytes = align_up(first_bytes + SETS * f.set_bytes, OS_PAGE);
+	if (!(f.first = os_map(f.sets_bytes)))
 		return false;
+	for (uint32_t i = 0; i < SETS; i++)
+		f.bits[i] = f.first + (first_bytes + i * f.set_bytes) / sizeof *f.first;
+	words = 0;
 	for (uint32_t i = 0; i < f.spans; i++) {
 		f.first[i] = words;
 		words += find_holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
 	}
-	f.set_bytes = align_up(words * 8 + 8, OS_PAGE);
 	f.room = STACK_BYTES / sizeof *f.stack;
-	for (unsigned i = 0; i < SETS; i++)
-		f.bits[i] = os_map(f.set_bytes);
 	f.edges = os_map(align_down(EDGES_BYTES, OS_PAGE));
 	f.stack = os_map(STACK_BYTES);
-	return f.bits[SET_FIRM] && f.bits[SET_MET] && f.bits[SET_PLAIN] && f.bits[SET_SEEN] && f.edges && f.stack;
+	return f.edges && f.stack;
 }
 
 static void unmap(void *p, size_t bytes)
@@ -92,12 +95,9 @@ static void drop_stack(void)
 static void drop_sets(void)
 {
 	drop_stack();
-	unmap(f.first, f.first_bytes);
-	for (unsigned i = 0; i < SETS; i++)
-		unmap(f.bits[i], f.set_bytes);
+	unmap(f.first, f.sets_bytes);
 	unmap(f.edges, align_down(EDGES_BYTES, OS_PAGE));
-	f.first = NULL;
-	f.bits[SET_FIRM] = f.bits[SET_MET] = f.bits[SET_PLAIN] = f.bits[SET_SEEN] = f.edges = NULL;
+	f.first = f.edges = NULL;
 	if (!f.complete)
 		gather_drop();
 }

@@ -11,7 +11,7 @@
 #include "roots/roots.h"
 #include "base/sort.h"
 
-enum { FIRST_BYTES = 64 * 1024, NO_ROW = UINT32_MAX };
+enum { FIRST_BYTES = 4096, NO_ROW = UINT32_MAX };
 
 struct row {
 	uint32_t site;

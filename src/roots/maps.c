@@ -16,7 +16,7 @@
 #include <string.h>
 
 enum {
-	FIRST_ROOM = 2048,       /* mappings */
+	FIRST_ROOM = 170,        /* mappings; 8 KiB */
 	TRIES = 4,               /* enlarging the table once is enough unless neighbours split */
 	LINE_MAX = 32 * 1024     /* a path of 4095 bytes, each escaped to four, fits with room to spare */
 };

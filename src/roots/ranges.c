@@ -3,7 +3,7 @@
 #include "base/sort.h"
 #include "os/os.h"
 
-enum { FIRST_ROOM = 1024 };
+enum { FIRST_ROOM = 256 };
 
 void ranges_clear(struct ranges *r)
 {

@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
-enum { FIRST_CHUNK = 64, CHUNKS = 17, FIRST_TABLE = 512, STAT_ROOM = 512 };
+enum { FIRST_CHUNK = 8, CHUNKS = 20, FIRST_TABLE = 256, STAT_ROOM = 512 };
 
 struct entry_table {
 	uint64_t size;      /* bytes of this mapping */
@@ -31,10 +31,10 @@ struct entry_table {
 
 static LARGE struct record *chunks[CHUNKS];
 static uint32_t record_top;            /* records ever used */
-static uint32_t record_free[256];      /* a few indices to use again; what does not fit is found by a scan */
+static STEADY uint32_t record_free[256];      /* a few indices to use again; what does not fit is found by a scan */
 static uint32_t record_free_count;
 static struct entry_table *table;      /* atomic: released after its contents, read by handlers */
-static struct { void *p; size_t size; } outgrown[24];
+static STEADY struct { void *p; size_t size; } outgrown[24];
 static unsigned outgrown_count;
 static uint32_t used_slots;
 static size_t active_room;
