@@ -20,6 +20,7 @@
  * where nothing may allocate. They end in our own execve and execvp.
  */
 #include "control/control.h"
+#include "heap/heap.h"
 #include "os/os.h"
 #include "preload/faults.h"
 #include "preload/real.h"
@@ -32,42 +33,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct identity {
-	int pid; /* atomic; 0 after fork */
-};
-static struct identity *identity; /* atomic; set once */
+static int *identity; /* atomic, set once: our process's number, atomic, 0 after fork */
 
 bool identity_own(void)
 {
-	struct identity *id = load_acquire(&identity);
 	const int pid = os_pid();
 	if (pid == 0) /* confined by a filter of system calls: nothing of ours is left to do */
 		return false;
-	if (UNLIKELY(!id)) {
-		struct identity *none = NULL, *fresh = os_map(4096);
-		if (!fresh)
-			return true; /* exec would rather wait than be killed */
-		os_wipeonfork(fresh, 4096);
-		store_relaxed(&fresh->pid, pid);
-		if (cas(&identity, &none, fresh))
-			return true;
-		os_unmap(fresh, 4096);
-		id = load_acquire(&identity);
-	}
-	int known = load_relaxed(&id->pid);
-	if (known == 0) {
-		store_relaxed(&id->pid, pid); /* a fork child has one thread here: nobody else writes */
-		return true;
-	}
-	return known == pid;
+	int *id = load_acquire(&identity), known = 0;
+	if (UNLIKELY(!id))
+		store_release(&identity, id = heap_wiped_word());
+	return cas(id, &known, pid) || known == pid;
 }
 
 /* After fork in the child: where the kernel could not wipe the page, it still says the parent's number. */
 void identity_forked(void)
 {
-	struct identity *id = load_acquire(&identity);
+	int *id = load_acquire(&identity);
 	if (id)
-		store_relaxed(&id->pid, os_pid());
+		store_relaxed(id, os_pid());
 }
 
 /* The first call must come from the process itself, not from a vfork child of it. */

@@ -33,7 +33,7 @@ enum { EXPLAINED = 2, SIGNALS = 9, LINES_MOST = 20, PATIENCE = 1000, DELAYS_MOST
 
 static const int numbers[SIGNALS] = { SIGSEGV, SIGBUS, /* the explained ones */ SIGFPE, SIGILL, SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM };
 static void (*tell_end)(int number);         /* report_on=signal */
-static struct kernel_action theirs[SIGNALS]; /* under lock, all signals blocked: the program's action where ours is armed */
+static STEADY struct kernel_action theirs[SIGNALS]; /* under lock, all signals blocked: the program's action where ours is armed */
 static bool armed[SIGNALS];                  /* under lock */
 static uint32_t lock;                        /* atomic: no rank, a handler takes it wherever the program was */
 static bool started;

@@ -80,7 +80,7 @@ bool kin_replaced(const char *name, const void *own)
 /* The file whose malloc the program calls instead of ours. */
 static const char *malloc_elsewhere(void)
 {
-	static char path[256];
+	static STEADY char path[256];
 	Dl_info info;
 	if (!kin_replaced("malloc", (void *)own_malloc))
 		return NULL;

@@ -9,7 +9,7 @@
 #include "preload/real.h"
 #include <errno.h>
 
-struct real real_functions;
+STEADY struct real real_functions;
 __attribute__((visibility("hidden"))) void *real_dlopen;      /* read by the jump in dl.c */
 __attribute__((visibility("hidden"))) void *real_makecontext; /* read by the jump in context.c */
 

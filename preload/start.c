@@ -35,12 +35,44 @@
 #include "os/os.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 static pthread_key_t key;
 static bool keyed;
+
+/* ---- our own pages ---- */
+
+/*
+ * Much of the code runs once in each process, a bit here and a bit there, and the first touch of a page is a fault, hundreds of times what
+ * the code there takes. So they are asked for at once: the code at start and in a child, which finds none of it in its page tables; and the
+ * small variables in a child, as all pages of them are written there (bits.h: LARGE and STEADY ones lie behind).
+ */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+static __attribute__((section(".bss.edge"))) uint8_t small_end[1];
+static uint8_t small_start[1] __attribute__((section(".data"))) = { 1 };
+
+static uintptr_t code, code_bytes;
+
+static void find_code(void)
+{
+	const ElfW(Phdr) *ph = (const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
+	for (unsigned i = 0; i < __ehdr_start.e_phnum; i++)
+		if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X) {
+			code = align_down((uintptr_t)&__ehdr_start + ph[i].p_vaddr, OS_PAGE);
+			code_bytes = align_up((uintptr_t)&__ehdr_start + ph[i].p_vaddr + ph[i].p_memsz, OS_PAGE) - code;
+		}
+}
+
+FORKED static void fill_small(void)
+{
+	enum { SMALL = 64 * 1024 }; /* a linker that sorts otherwise puts the ends anywhere */
+	const uintptr_t low = align_down((uintptr_t)small_start, OS_PAGE), high = align_up((uintptr_t)small_end + 1, OS_PAGE);
+	if (high - low <= SMALL)
+		os_fill(low, high - low, true);
+}
 
 /* ---- threads ---- */
 
@@ -62,8 +94,10 @@ static void fork_prepare(void)
 	roots_fork_prepare();
 }
 
-static void fork_child(void)
+FORKED static void fork_child(void)
 {
+	os_fill(code, code_bytes, false);
+	fill_small();
 	identity_forked();
 	roots_forked(); /* first: the heap's locks rank below the one that fork_prepare took here */
 	heap_fork_child();
@@ -177,6 +211,8 @@ static void off(const char *why, bool aloud)
 __attribute__((constructor)) static void start(int argc, char **argv, char **env)
 {
 	env = env ? env : environ;
+	find_code();
+	os_fill(code, code_bytes, false);
 	console_start();
 	read_options(env);
 	if (!children_serves(argv, env)) {

@@ -65,7 +65,7 @@ static bool changed, vdso_met;
 
 /* -- memory -- */
 
-static struct { uintptr_t low, high; } memories[MEMORIES];
+static STEADY struct { uintptr_t low, high; } memories[MEMORIES];
 static uint32_t memory_count;      /* atomic: released after its entry */
 static uintptr_t memory_at;        /* free from here on, in the last one */
 

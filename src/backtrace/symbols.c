@@ -59,11 +59,19 @@ static void let_go(struct kept *k)
 
 void symbols_drop(void)
 {
+	if (!clock) /* nobody asked, and the pages of `kept` are untouched */
+		return;
 	for (int i = 0; i < KEPT; i++)
 		let_go(&kept[i]);
+	clock = 0;
 }
 
-void symbols_forked(void) { memset(kept, 0, sizeof kept); }
+void symbols_forked(void)
+{
+	if (clock)
+		memset(kept, 0, sizeof kept);
+	clock = 0;
+}
 
 struct source {
 	int fd;

@@ -12,6 +12,9 @@
 /* Arrays apart from small variables (the linker sorts .bss by name): fork leaves copying a page to whoever writes there first, on both sides, and the
  * small ones lie on a few pages then. */
 #define LARGE __attribute__((section(".bss.large")))
+#define STEADY __attribute__((section(".bss.kept"))) /* written at start, or seldom: apart from what every fork's two sides write */
+/* Code that a child of fork runs first, before it asks for the rest of ours (preload/start.c): all on one page. */
+#define FORKED __attribute__((section(".text.forked"), noinline))
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Reads of memory that belongs to the program (stacks, data, blocks): any byte may change under us and was never

@@ -15,7 +15,7 @@ static const char *const names[FAULT_COUNT] = {
 #undef X
 };
 
-static struct {
+static STEADY struct {
 	uint64_t from, to; /* visits that fail; from 0: none */
 	uint64_t visits;   /* atomic */
 } points[FAULT_COUNT];

@@ -58,7 +58,7 @@ const struct option_row option_table[] = {
 };
 const size_t option_count = NELEM(option_table);
 
-struct options options;
+STEADY struct options options;
 
 enum { NAME_ROOM = 32, VALUE_ROOM = 256, SHOWN = 48, LINE_ROOM = 512 };
 

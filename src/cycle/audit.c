@@ -218,7 +218,7 @@ void audit_print(void)
 
 void audit_forked(void)
 {
-	if (load_relaxed(&rows[0].key))
+	if (options.mode != MODE_OFF && options.mode != MODE_REPORT && load_relaxed(&rows[0].key)) /* they have no rows, and their page is untouched */
 		memset(rows, 0, sizeof rows);
 	row_count = lines = later_count = 0;
 	told = false;

@@ -225,6 +225,17 @@ bool cache_stressed(void) { return stress; }
 /* Most threads need a few blocks of most sizes: the first batch, whose slots are all written to, is one page of memory, not two. */
 static bool first_of_class(const struct bin *b, const struct span *s) { return !s->virgin && !s->next && !b->full; }
 
+static uint32_t batch_of(struct cache *c, unsigned k, const struct span *s)
+{
+	const uint32_t batch = class_info[k].batch, block = (uint32_t)class_info[k].block;
+	const bool young = UNLIKELY(c->young);
+	c->young -= young;
+	if (!young && !first_of_class(&c->bins[k], s))
+		return batch;
+	const uint32_t left = OS_PAGE - (uint32_t)(span_address(s, s->virgin) & (OS_PAGE - 1)), n = (left + block - 1) / block;
+	return n < batch ? n : batch;
+}
+
 /* Fills the alloc list of class k, which is empty. false: no memory. */
 bool cache_refill(struct cache *c, unsigned k)
 {
@@ -239,7 +250,7 @@ bool cache_refill(struct cache *c, unsigned k)
 		while (b->avail) {
 			struct span *s = &arena.spans[b->avail];
 			uint32_t got;
-			struct slot *list = span_hand_out(s, first_of_class(b, s) ? (class_info[k].batch + 1) / 2 : class_info[k].batch, &got);
+			struct slot *list = span_hand_out(s, batch_of(c, k, s), &got);
 			if (!got || !span_has_slots(s))
 				span_list_move(s, c, LIST_FULL);
 			if (!got)

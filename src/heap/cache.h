@@ -35,6 +35,7 @@ struct cache {
 	uint64_t refills;     /* owner */
 	bool live;            /* under caches lock: belongs to a thread */
 	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
+	uint8_t young;        /* owner: so many refills are small ones, in a child of fork: each page that they write to is copied */
 	struct slot *stash[CLASSES]; /* like the alloc lists, for the slow path alone: slots that are recorded (recorded.c) */
 	int64_t sample_left;  /* owner: bytes to the next sample; 0: not drawn yet */
 	uint64_t sample_seed; /* owner */

@@ -14,8 +14,8 @@
  */
 #include "heap/classes.h"
 
-struct class_info class_info[CLASSES];
-uint8_t class_table[TABLE_MAX / 16];
+STEADY struct class_info class_info[CLASSES];
+STEADY uint8_t class_table[TABLE_MAX / 16];
 
 /* By octave: sizes in (2^o, 2^(o+1)]. */
 enum { OCTAVE_FIRST = 7, OCTAVES = 16 };

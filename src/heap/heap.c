@@ -29,6 +29,7 @@ struct heap_hooks heap_hooks;
 /* On a page that the kernel wipes in every child made by fork or clone without CLONE_VM, so that raw system calls show too. */
 static struct identity {
 	uint32_t same_process;
+	int word __attribute__((aligned(CACHE_LINE)));
 } *identity;
 
 static uint32_t start_state; /* atomic: 0 no, 1 somebody is at it, 2 done */
@@ -53,6 +54,12 @@ void heap_start(void)
 	}
 	while (load_acquire(&start_state) != 2)
 		os_yield();
+}
+
+int *heap_wiped_word(void)
+{
+	heap_start();
+	return &identity->word;
 }
 
 /* Steps 1 and 2, less the cache: a free after the thread's end must not leave one behind that nobody gives back. */

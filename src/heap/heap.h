@@ -192,6 +192,8 @@ void heap_thread_exit(void);      /* calling thread: return cached slots, abando
  * the heap: glibc takes locks of its own after its handlers ran, whose holders may be in malloc. What a thread was changing at
  * that moment is dropped instead. */
 void heap_fork_child(void);
+/* For whoever wants to know it too: a word that is 0 in every child that has its own memory, however it was made, where the kernel can wipe pages. */
+int *heap_wiped_word(void);
 
 /* -- for the collector -- */
 struct heap_totals {

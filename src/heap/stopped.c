@@ -227,10 +227,13 @@ static bool was_busy(const struct cache *c)
 void cache_fork_child(void)
 {
 	released = 0;
-	if (self.cache != &empty_cache)
+	if (self.cache != &empty_cache) {
 		self.cache->tid = os_tid();
+		self.cache->young = CLASSES;
+	}
 	for (struct cache *c = cache_all; c; c = c->next)
-		c->inbox = 0;
+		if (c->inbox)
+			c->inbox = 0;
 	for (struct cache *c = cache_all; c; c = c->next)
 		if (c->live && c != self.cache && was_busy(c)) {
 			forget_torn(c);
@@ -243,7 +246,8 @@ void cache_fork_child(void)
 	uint32_t count = span_count();
 	for (uint32_t i = SPAN_FIRST; i < count; i++) {
 		struct span *s = &arena.spans[i];
-		s->queued = 0;
+		if (s->queued) /* most of their pages stay the parent's */
+			s->queued = 0;
 		if (s->kind != SPAN_SMALL || s->owner)
 			continue;
 		if (s->list == LIST_NONE)

@@ -198,7 +198,7 @@ uint64_t report_tell(const char *why)
  * Not in a handler on top of malloc or free that calls exit: their locks may be held below it. */
 uint64_t report_at_exit(void)
 {
-	if (!self.busy)
+	if (!self.busy && !copied) /* a child would copy its parent's pages to that end */
 		heap_purge(true);
 	return report_tell("exit");
 }

@@ -118,7 +118,7 @@ static void up(uint32_t *n) { *n += *n != UINT32_MAX; }
 /* Calls fn for each word of p that has the form of an offset, with the block to whose start it leads, if any (s NULL: none). */
 static void each_offset(struct place p, void (*fn)(struct place holder, size_t at, struct place to))
 {
-	static uintptr_t buffer[BUFFER_WORDS];
+	static LARGE uintptr_t buffer[BUFFER_WORDS];
 	uintptr_t start = place_address(p);
 	for (size_t from = 0, words = (mark_block_end(p.s, p.slot) - start) / 8, n; from < words; from += n) {
 		n = words - from < BUFFER_WORDS ? words - from : BUFFER_WORDS;

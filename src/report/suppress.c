@@ -29,7 +29,7 @@ static const char builtin[] =
 	"{\n GLib's fundamental types\n Memcheck:Leak\n match-leak-kinds: possible\n ...\n obj:*/libgobject-2.0.so*\n obj:*/libgobject-2.0.so*\n"
 	" ...\n obj:*/ld-linux*.so*\n ...\n}\n";
 
-static struct set {
+static STEADY struct set {
 	struct suppress rules;
 	size_t room;                 /* of the mapping of rules.rules */
 } sets[TEXTS];
@@ -100,7 +100,7 @@ static void add_file(const char *path)
 
 void report_suppress_start(void)
 {
-	static char paths[sizeof options.suppressions]; /* names stay: rules are told by them */
+	static STEADY char paths[sizeof options.suppressions]; /* names stay: rules are told by them */
 	memcpy(paths, options.suppressions, sizeof paths);
 	for (char *at = paths, *end; *at; at = end) {
 		end = at + strcspn(at, "+");

@@ -50,7 +50,6 @@ static LARGE union {
 	uint64_t entries[ENTRIES];
 	uint8_t resident[8 * ENTRIES];
 } room;
-static LARGE uint8_t probe[2 * OS_PAGE]; /* a page of ours that is surely written */
 
 typedef bool page_fn(const struct mapping *m, uintptr_t low, uintptr_t high, bool present);
 
@@ -177,8 +176,8 @@ static bool pagemap_proves(uintptr_t page)
 
 enum pages_source pages_begin(void)
 {
-	uintptr_t page = align_up((uintptr_t)probe, OS_PAGE);
-	*(volatile uint8_t *)page += 1;
+	volatile uint8_t written = 1; /* so its page surely is */
+	uintptr_t page = align_down((uintptr_t)&written, OS_PAGE);
 	fd = os_open_proc("pagemap");
 	if (fd < 0)
 		return source = PAGES_SMAPS;

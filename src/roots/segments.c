@@ -45,7 +45,7 @@ static uint32_t listing;       /* atomic: 0 nobody, 1 under way, 2 once more */
 /* The loader gives the program itself no name. */
 static const char *program_path(void)
 {
-	static char path[512];
+	static STEADY char path[512];
 	if (!path[0]) {
 		long n = os_readlink("/proc/self/exe", path, sizeof path - 1);
 		if (n <= 0)
