@@ -12,6 +12,7 @@
  * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
  */
 #include "api/lsan.h"
+#include "backtrace/backtrace.h"
 #include "cycle/audit.h"
 #include "cycle/cycle.h"
 #include "heap/harden.h"
@@ -90,6 +91,7 @@ static void thread_seen(void)
 
 static void fork_prepare(void)
 {
+	backtrace_fork_prepare();
 	cycle_fork_prepare();
 	roots_fork_prepare();
 }

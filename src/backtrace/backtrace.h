@@ -42,6 +42,8 @@ void backtrace_totals(struct backtrace_totals *t);
 
 void backtrace_thread_exit(void);
 void backtrace_forked(void);
+/* By who forks, before. */
+void backtrace_fork_prepare(void);
 /* Mappings of rules and threads that must not be scanned as roots (modules.h and depot.h tell their own). */
 void backtrace_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 

@@ -23,6 +23,8 @@ static struct thread_stack *all;       /* atomic: only ever grows; those of dead
 static _Thread_local struct thread_stack *own __attribute__((tls_model("initial-exec")));
 static struct thread_stack *const GONE = (struct thread_stack *)1; /* the thread is ending */
 
+bool capture_copied;
+
 enum { BRIEF_MOST = 48 };
 
 static size_t mapped_size(void) { return align_up(sizeof(struct thread_stack), 4096); }
@@ -42,6 +44,7 @@ static __attribute__((noinline)) struct thread_stack *take(void)
 	struct thread_stack *t = os_map(mapped_size());
 	if (!t)
 		return NULL;
+	os_wipeonfork((uint8_t *)t + offsetof(struct thread_stack, generation), mapped_size() - offsetof(struct thread_stack, generation));
 	t->owned = 1;
 	t->next = load_acquire(&all);
 	while (!cas(&all, &t->next, t))
@@ -112,9 +115,9 @@ BARE static inline __attribute__((always_inline)) bool tail_holds(const struct t
 	if (e->join > t->count || e->join <= t->least || joined->sp != e->join_sp || joined->node != e->join_node || (joined->fp != e->join_fp && joined->need))
 		return false;
 	const struct read *end = e->read + e->count, *kept_end = t->reads + joined->reads;
-	if (t->top > self.stack_high || (!fault(FAULT_no_tail_check) && reads_differ(e->read, end) != end))
+	if (t->top > self.stack_high || (!fault(FAULT_no_tail_check) && reads_differ(t, e->read, end) != end))
 		return false;
-	return fault(FAULT_no_suffix_check) || reads_differ(t->reads + reads_from(t, e->join), kept_end) == kept_end;
+	return fault(FAULT_no_suffix_check) || reads_differ(t, t->reads + reads_from(t, e->join), kept_end) == kept_end;
 }
 
 /* On top of a capture, or without a thread's memory: with so many frames as a small stack has room for. */
@@ -175,8 +178,16 @@ void backtrace_thread_exit(void)
 		store_release(&t->owned, 0);
 }
 
+void backtrace_fork_prepare(void)
+{
+	struct thread_stack *t = own;
+	if ((uintptr_t)t > (uintptr_t)GONE && UNLIKELY(t->in_use) && !t->kept_by_fork)
+		t->kept_by_fork = os_keeponfork((uint8_t *)t + offsetof(struct thread_stack, generation), mapped_size() - offsetof(struct thread_stack, generation));
+}
+
 void backtrace_forked(void)
 {
+	capture_copied = true;
 	for (struct thread_stack *t = load_acquire(&all); t; t = t->next)
 		if (t != own)
 			store_relaxed(&t->owned, 0);

@@ -27,6 +27,7 @@
 #include "backtrace/capture.h"
 #include "backtrace/depot.h"
 #include "base/fault.h"
+#include "os/os.h"
 
 #include <string.h>
 
@@ -48,7 +49,7 @@ BARE static inline __attribute__((always_inline)) bool verified(const struct thr
 	from = *good > from ? *good : from;
 	if (from >= end)
 		return true;
-	*good = (uint32_t)(reads_differ(t->reads + from, t->reads + end) - t->reads);
+	*good = (uint32_t)(reads_differ(t, t->reads + from, t->reads + end) - t->reads);
 	if (LIKELY(*good == end))
 		return true;
 	while (*frames && t->kept[*frames - 1].reads > *good)
@@ -202,8 +203,8 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 			at = depot_get(node);
 		}
 		to->node = parent = node;
-		read[0] = (struct read){ from->pc_at, from->pc_word };
-		read[1] = (struct read){ from->fp_at, from->fp_word };
+		read[0] = (struct read){ from->pc_at - (uintptr_t)t, from->pc_word };
+		read[1] = (struct read){ from->fp_at - (uintptr_t)t, from->fp_word };
 		const uint32_t saves = flags / KNOWN_SAVES_FP & 1, by_fp = flags & KNOWN_BY_FP;
 		if (LIKELY(flags <= (KNOWN_BY_FP | KNOWN_SAVES_FP))) {
 			read += 1 + (need & saves);
@@ -268,9 +269,13 @@ BARE __attribute__((noinline)) uint32_t follow_plainly(const void *caller, uintp
 static __attribute__((noinline)) void begin_anew(struct thread_stack *t, uint32_t generation)
 {
 	t->count = 0;
-	for (unsigned i = 0; i < TAILS; i++)
-		t->tails[i].node = 0;
-	memset(t->known, 0, sizeof t->known);
+	if (t->generation) {
+		for (unsigned i = 0; i < TAILS; i++)
+			t->tails[i].node = 0;
+		memset(t->known, 0, sizeof t->known);
+	} else if (capture_copied) {
+		os_fill((uintptr_t)&t->generation, align_down(THREAD_STACK_USUAL, 4096), true);
+	}
 	t->generation = generation;
 }
 

@@ -5,7 +5,7 @@
  *   2. the row reduced to a rule; what does not fit is marked RULE_ROW and evaluated each time
  *   3. no row: a signal frame is known by its restorer's code; anything else may have a frame pointer
  *
- * The table starts at 512 places and grows fourfold when addresses push each other out. Old ones stay mapped, because a reader
+ * The table starts at 1,024 places and grows fourfold when addresses push each other out. Old ones stay mapped, because a reader
  * may stand in them; together they are a third of the present one. What the new one lacks is read again.
  */
 #include "backtrace/rules.h"
@@ -13,7 +13,7 @@
 #include "backtrace/modules.h"
 #include "os/os.h"
 
-enum { FIRST = 512, MOST = 1 << 18 };
+enum { FIRST = 1024, MOST = 1 << 18 };
 enum { PAGE = 4096 };
 
 _Static_assert(sizeof(struct rule_place) <= CACHE_LINE, "a set is one or two lines");
@@ -178,22 +178,23 @@ static bool image_of_new(uintptr_t at, struct cfi_image *image)
 	return true;
 }
 
-static bool image_of(uintptr_t at, struct cfi_image *image, bool *text)
+/* *text: bytes of the module's code from `at` on; 0: it is no code of a listed module. */
+static bool image_of(uintptr_t at, struct cfi_image *image, uintptr_t *text)
 {
 	uint32_t row = modules_find(at);
-	*text = false;
+	*text = 0;
 	if (row == MODULE_NONE || load_relaxed(&modules_get(row)->closed)) /* its name outlives its memory */
 		return image_of_new(at, image);
 	const struct module *m = modules_get(row);
 	*image = (struct cfi_image){ m->low, m->high, m->eh_frame_hdr, m->eh_frame_hdr_size };
-	*text = at >= m->text_low && at < m->text_high;
+	*text = at >= m->text_low && at < m->text_high ? m->text_high - at : 0;
 	/* libc closes modules of its own (iconv's) without telling, and generated code may take their place. */
 	return m->eh_frame_hdr && os_readable(m->eh_frame_hdr);
 }
 
 bool rules_row(uintptr_t at, struct cfi_row *row, struct cfi_image *image)
 {
-	bool text;
+	uintptr_t text;
 	return image_of(at, image, &text) && cfi_find(image, at, row);
 }
 
@@ -201,13 +202,14 @@ void rules_read(uintptr_t at, uint32_t generation, struct rule *r)
 {
 	struct cfi_image image;
 	struct cfi_row row;
-	bool text, found = image_of(at, &image, &text) && cfi_find(&image, at, &row);
+	uintptr_t text;
+	const bool found = image_of(at, &image, &text) && cfi_find(&image, at, &row);
 	*r = (struct rule){ .generation = generation };
 	uintptr_t behind = at + 1;
 	if ((found && text) || readable(behind - MACHINE_CALL, behind))
 		r->flags |= machine_after_call((const uint8_t *)behind) ? RULE_CALLED : 0;
 	/* Asked first: behind a restorer without rules of its own, the address less one belongs to somebody else. */
-	if (readable(behind, behind + MACHINE_RESTORER) && machine_is_restorer((const uint8_t *)behind)) {
+	if (((found && text > MACHINE_RESTORER) || readable(behind, behind + MACHINE_RESTORER)) && machine_is_restorer((const uint8_t *)behind)) {
 		signal_rule(r);
 	} else if (!found) {
 		r->flags |= RULE_NONE;

@@ -9,6 +9,10 @@
  *      kept   [0] outermost ── [1] ── ... ── [join-1] ── ...
  *                                               └── tail: frames of the program, then a path: all words are to be as they were
  *
+ * A child of fork begins with the first page alone, the kernel wipes the rest (zero is empty): it would copy most of the pages one by one, and so would
+ * its parent afterwards. Where a handler on top of a capture forks, nothing is wiped, as the child may go on with that capture.
+ * Should a raw clone do so, all words at hand are zero: places of words count from the memory itself, so that zero can be read.
+ *
  * Undoing a frame is a function of its registers and of the words that it reads. So where a stack pointer, a frame pointer that is needed,
  * and all words from there on are as they were, the rest of the stack is.
  */
@@ -29,7 +33,7 @@ enum {
 };
 
 struct read {
-	uintptr_t at, word;
+	uintptr_t at, word;            /* at: from the thread_stack on */
 };
 
 struct kept {
@@ -65,14 +69,16 @@ struct thread_stack {
 	uint32_t owned;                /* atomic */
 	uint32_t in_use;               /* own thread and its handlers */
 	uintptr_t in_use_sp;
-	uint32_t count;                /* of kept; 0: nothing is remembered */
-	uint32_t generation;           /* of kept, tails and known */
-	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
-	bool cut;                      /* the kept stack was */
-	uintptr_t top;                 /* above all words that undoing the kept ones read */
+	bool kept_by_fork;             /* the rest is not wiped any more */
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
 	struct own_paths paths;
 	uint8_t way[WAYS];             /* by caller: the path that fitted last */
+	/* From here on a child's is wiped. */
+	uint32_t generation __attribute__((aligned(4096))); /* of kept, tails and known; 0: they are empty */
+	uint32_t count;                /* of kept; 0: nothing is remembered */
+	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
+	bool cut;                      /* the kept stack was */
+	uintptr_t top;                 /* above all words that undoing the kept ones read */
 	struct tail tails[TAILS];
 	struct known known[KNOWN];
 	struct kept kept[KEPT];
@@ -86,20 +92,25 @@ uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, const s
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
 
+extern bool capture_copied; /* this process is a child of fork */
+/* What such a child uses of the wiped part, more or less: asked for at once, as it seldom runs for long. */
+enum { THREAD_STACK_USUAL = offsetof(struct thread_stack, kept) - offsetof(struct thread_stack, generation) + sizeof(struct kept) * 64 };
+
 static inline void thread_stack_count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
 
 /* The first of [r, end) whose word is another one now; end: none. */
-BARE static inline __attribute__((always_inline)) const struct read *reads_differ(const struct read *r, const struct read *end)
+BARE static inline __attribute__((always_inline)) const struct read *reads_differ(const struct thread_stack *t, const struct read *r, const struct read *end)
 {
+	const uintptr_t base = (uintptr_t)t;
 	for (; end - r >= 4; r += 4) { /* no branch a word */
-		uintptr_t differ = *(const word_t *)r[0].at ^ r[0].word;
-		differ |= *(const word_t *)r[1].at ^ r[1].word;
-		differ |= *(const word_t *)r[2].at ^ r[2].word;
-		differ |= *(const word_t *)r[3].at ^ r[3].word;
+		uintptr_t differ = *(const word_t *)(base + r[0].at) ^ r[0].word;
+		differ |= *(const word_t *)(base + r[1].at) ^ r[1].word;
+		differ |= *(const word_t *)(base + r[2].at) ^ r[2].word;
+		differ |= *(const word_t *)(base + r[3].at) ^ r[3].word;
 		if (UNLIKELY(differ))
 			break;
 	}
-	while (r < end && *(const word_t *)r->at == r->word)
+	while (r < end && *(const word_t *)(base + r->at) == r->word)
 		r++;
 	return r;
 }

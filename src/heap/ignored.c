@@ -7,6 +7,7 @@
  */
 #include "heap/ignored.h"
 #include "heap/heap.h"
+#include "heap/sites.h"
 
 bool ignored_any;
 
@@ -16,7 +17,7 @@ static uint32_t *entry_of(struct span *s, uint32_t slot)
 	if (s->kind == SPAN_LARGE)
 		return &s->site;
 	uint32_t *table = load_acquire(&s->sites);
-	return table && slot < load_relaxed(&s->slots) ? &table[slot] : NULL;
+	return table && slot < load_relaxed(&s->slots) ? sites_word(s, table, slot) : NULL;
 }
 
 bool ignored_add(uintptr_t address)

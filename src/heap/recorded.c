@@ -77,7 +77,7 @@ static void forget_site(const struct slot *slot)
 	struct span *s = arena_span((uintptr_t)slot);
 	uint32_t *table = load_acquire(&s->sites);
 	if (table)
-		store_relaxed(&table[span_slot(s, (uintptr_t)slot)], 0);
+		store_relaxed(sites_word(s, table, span_slot(s, (uintptr_t)slot)), 0);
 }
 
 /* The stash of class k, of which no slot was looked at: slots before the next event go to the alloc list, which is empty. */

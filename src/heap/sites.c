@@ -1,11 +1,12 @@
 /*
  * Sites by slot, and what is kept by site.
  *
- *   span.sites ──▶ u32 site[slots] | u8 or u16 spare[slots]     made when the first block of a span is recorded, kept with its state bytes
- *   large span ──▶ span.site, span.spare                        in the descriptor
+ *   span.sites ──▶ lines of 64 bytes, made when the first block of a span is recorded, kept with its state bytes
+ *                    u32 site[12], u8 spare[12]      of twelve slots, where every spare fits into a byte (blocks below 256)
+ *                    u32 site[10], u16 spare[10]     else of ten
+ *   large span ──▶ span.site, span.spare             in the descriptor
  *
- * spare: bytes of the slot that were not asked for, plus one; 0: not known. So the size as the program gave it costs one byte a slot
- * where every spare fits (blocks below 256), else two.
+ * spare: bytes of the slot that were not asked for, plus one; 0: not known. Both in one line: recording a block writes to one line and one page.
  *
  * What is counted by site lies in tables of CHUNK sites, mapped when a site of theirs is first counted: few nodes of the depot are
  * the stack of a block, and fewer of one that was recycled.
@@ -55,24 +56,48 @@ static inline uint32_t spare_of(const struct span *s, size_t size, size_t most)
 	return s->block - size < most ? (uint32_t)(s->block - size) + 1 : 0;
 }
 
-static inline void spare_put(uint32_t *table, const struct span *s, uint32_t slot, size_t size)
+/* Where a slot's entries are. */
+struct entries {
+	uint32_t *site;
+	uint8_t *narrow;
+	uint16_t *wide;  /* one of both */
+};
+
+enum { LINE_WORDS = CACHE_LINE / sizeof(uint32_t), NARROW = 12, WIDE = 10 };
+
+static inline __attribute__((always_inline)) struct entries entries(const struct span *s, uint32_t *table, uint32_t slot)
 {
-	if (is_narrow(s))
-		store_relaxed(&((uint8_t *)(table + s->slots))[slot], (uint8_t)spare_of(s, size, UINT8_MAX));
-	else
-		store_relaxed(&((uint16_t *)(table + s->slots))[slot], (uint16_t)spare_of(s, size, UINT16_MAX));
+	if (is_narrow(s)) {
+		uint32_t *line = table + slot / NARROW * LINE_WORDS, at = slot % NARROW;
+		return (struct entries){ line + at, (uint8_t *)(line + NARROW) + at, NULL };
+	}
+	uint32_t *line = table + slot / WIDE * LINE_WORDS, at = slot % WIDE;
+	return (struct entries){ line + at, NULL, (uint16_t *)(line + WIDE) + at };
 }
 
-static uint32_t spare_get(const uint32_t *table, const struct span *s, uint32_t slot)
+static size_t table_bytes(const struct span *s)
 {
-	return is_narrow(s) ? load_relaxed(&((const uint8_t *)(table + s->slots))[slot]) : load_relaxed(&((const uint16_t *)(table + s->slots))[slot]);
+	const uint32_t most = is_narrow(s) ? NARROW : WIDE;
+	return (s->slots + most - 1) / most * CACHE_LINE;
 }
+
+uint32_t *sites_word(const struct span *s, uint32_t *table, uint32_t slot) { return entries(s, table, slot).site; }
+
+static inline __attribute__((always_inline)) void spare_put(struct entries e, const struct span *s, size_t size)
+{
+	if (e.narrow)
+		store_relaxed(e.narrow, (uint8_t)spare_of(s, size, UINT8_MAX));
+	else
+		store_relaxed(e.wide, (uint16_t)spare_of(s, size, UINT16_MAX));
+}
+
+static inline uint32_t spare_get(struct entries e) { return e.narrow ? load_relaxed(e.narrow) : load_relaxed(e.wide); }
 
 /* The span's table, made if need be: another thread may be at it too, when a stop took the span from its owner. NULL: no memory. */
 static __attribute__((noinline)) uint32_t *table_make(struct span *s)
 {
 	busy_enter();
-	uint32_t *table = meta_take(s->slots * (sizeof *table + (is_narrow(s) ? 1 : 2)), CACHE_LINE), *seen = NULL;
+	uint32_t *table = meta_take(table_bytes(s), CACHE_LINE), *seen = NULL;
 	if (table && !cas(&s->sites, &seen, table))
 		table = seen;
 	busy_leave();
@@ -95,8 +120,9 @@ void *sites_record(void *p, size_t size, const void *caller)
 		heap_make_own(s, slot);
 	if (UNLIKELY(!table) && !(table = table_make(s)))
 		return p;
-	store_relaxed(&table[slot], site);
-	spare_put(table, s, slot, size);
+	const struct entries e = entries(s, table, slot);
+	store_relaxed(e.site, site);
+	spare_put(e, s, size);
 	return p;
 }
 
@@ -107,15 +133,15 @@ void sites_resized(void *p, size_t size)
 	if (s->kind == SPAN_LARGE)
 		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));
 	else if (table)
-		spare_put(table, s, span_slot(s, (uintptr_t)p), size);
+		spare_put(entries(s, table, span_slot(s, (uintptr_t)p)), s, size);
 }
 
 uint32_t sites_of(const struct span *s, uint32_t slot)
 {
 	if (s->kind == SPAN_LARGE)
 		return load_relaxed(&s->site) & ~IGNORED_BIT;
-	const uint32_t *table = load_acquire(&s->sites);
-	return table && slot < load_relaxed(&s->slots) ? load_relaxed(&table[slot]) & ~IGNORED_BIT : 0;
+	uint32_t *table = load_acquire(&s->sites);
+	return table && slot < load_relaxed(&s->slots) ? load_relaxed(sites_word(s, table, slot)) & ~IGNORED_BIT : 0;
 }
 
 size_t sites_bytes(const struct span *s, uint32_t slot)
@@ -124,7 +150,7 @@ size_t sites_bytes(const struct span *s, uint32_t slot)
 	if (s->kind == SPAN_LARGE)
 		spare = sites_on() ? load_relaxed(&s->spare) : 0;
 	else if (table && slot < load_relaxed(&s->slots))
-		spare = spare_get(table, s, slot);
+		spare = spare_get(entries(s, table, slot));
 	if (spare && spare - 1 <= s->block)
 		return s->block - (spare - 1);
 	return s->block - !s->exact;
@@ -139,19 +165,18 @@ size_t sites_extent(const struct span *s, uint32_t slot)
 	if (UNLIKELY(s->kind == SPAN_LARGE))
 		return sites_of(s, slot) ? sites_bytes(s, slot) : s->block;
 	uint32_t *table = load_acquire(&s->sites);
-	if (!table || slot >= load_relaxed(&s->slots) || !(load_relaxed(&table[slot]) & ~IGNORED_BIT))
+	if (!table || slot >= load_relaxed(&s->slots))
 		return s->block;
-	uint32_t spare = spare_get(table, s, slot);
+	const struct entries e = entries(s, table, slot);
+	const uint32_t spare = load_relaxed(e.site) & ~IGNORED_BIT ? spare_get(e) : 0;
 	return spare && spare - 1 <= s->block ? s->block - (spare - 1) : s->block;
 }
 
 void sites_prefetch(const struct span *s, uint32_t slot)
 {
 	uint32_t *table = load_acquire(&s->sites);
-	if (table && s->kind != SPAN_LARGE) {
-		__builtin_prefetch(&table[slot]);
-		__builtin_prefetch((const uint8_t *)(table + s->slots) + (is_narrow(s) ? slot : 2 * slot));
-	}
+	if (table && s->kind != SPAN_LARGE)
+		__builtin_prefetch(sites_word(s, table, slot));
 }
 
 /* -- by site -- */

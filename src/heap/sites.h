@@ -38,6 +38,8 @@ size_t sites_bytes(const struct span *s, uint32_t slot);
  * asked by malloc_usable_size what it may use; else the whole slot. What lies behind are remains of blocks that had the slot before. */
 size_t sites_extent(const struct span *s, uint32_t slot);
 void sites_prefetch(const struct span *s, uint32_t slot);
+/* The slot's word in its span's table: the site, and a bit (ignored.h). Not of large spans. */
+uint32_t *sites_word(const struct span *s, uint32_t *table, uint32_t slot);
 extern bool sites_whole; /* atomic, set by malloc_usable_size */
 /* How many blocks a recorded block of so many bytes of heap (span.block) stands for: 1, or more with sample=. */
 double sites_weight(uint64_t block);

@@ -148,6 +148,11 @@ bool os_wipeonfork(void *p, size_t size)
 {
 	return !os_is_confined() && syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */) == 0;
 }
+bool os_keeponfork(void *p, size_t size)
+{
+	return !os_is_confined() && syscall3(SYS_madvise, (long)p, (long)size, 19 /* MADV_KEEPONFORK */) == 0;
+}
+
 FORKED void os_fill(uintptr_t at, size_t size, bool written)
 {
 	if (!os_is_confined())

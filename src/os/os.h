@@ -40,6 +40,7 @@ bool os_purge(uintptr_t addr, size_t size);         /* contents dropped, reads a
 bool os_map_file_over(uintptr_t addr, size_t size, int fd, uint64_t at);
 bool os_pages_mapped(uintptr_t addr, size_t size);  /* every page of it is mapped */
 bool os_wipeonfork(void *p, size_t size);           /* false: children of fork see the contents */
+bool os_keeponfork(void *p, size_t size);           /* takes os_wipeonfork back; false: nothing changed */
 void os_fill(uintptr_t at, size_t size, bool written); /* a hint: all pages of it will be read or written soon (Linux 5.14) */
 bool os_guard(void *p, size_t size);                /* no access; false: still accessible */
 

@@ -33,7 +33,7 @@ struct note {
 	uint64_t key;  /* atomic */
 	uint64_t mark; /* atomic */
 };
-static LARGE struct table {
+static STEADY struct table {
 	struct note *at; /* atomic: set once, by CAS */
 	bool used;       /* atomic: may have notes; set behind each note, cleared inside a stop */
 } tables[TABLES];
@@ -210,6 +210,7 @@ bool flight_drop(uintptr_t word, uint32_t channel)
 
 /* -- for the collector, inside the stop -- */
 
+bool flight_was_full(void) { return load_relaxed(&full_tick); }
 bool flight_full(uint32_t now)
 {
 	uint32_t then = load_relaxed(&full_tick);

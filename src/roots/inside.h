@@ -92,6 +92,7 @@ bool rings_scan(const struct mapping *m, void (*fn)(uintptr_t low, uintptr_t hig
 /* -- flight.c -- */
 /* Words could not be noted less than `life` before `now`. */
 bool flight_full(uint32_t now);
+bool flight_was_full(void); /* else no clock need be asked */
 /* Ends the notes that are older than `life`, gives the words of the others to fn. Result: their number. */
 size_t flight_each(void (*fn)(uintptr_t word), uint32_t now);
 void flight_memory(void (*fn)(uintptr_t low, uintptr_t high));

@@ -303,7 +303,7 @@ size_t kernel_each(void (*fn)(uintptr_t word), unsigned without)
 {
 	size_t words = 0;
 	seen.known = seen.threads_known = false;
-	seen.now = os_coarse_ns();
+	seen.now = live ? os_coarse_ns() : 0;
 	for (size_t i = 0; live && i < room; i++) {
 		struct kernel_row *row = &rows[i];
 		if (!row->kind || row->kind == GONE)

@@ -8,7 +8,7 @@
 
 enum { OWN = 256, LENT = 64, RED_ZONE = 128, WEAK_MOST = 256 << 10, WEAK_WORDS = 128 };
 
-static LARGE struct range own[OWN];   /* grows only */
+static STEADY struct range own[OWN];   /* grows only */
 static unsigned own_count;      /* atomic: released after the entry */
 static STEADY struct range lent[LENT]; /* atomic: claimed by `low`, valid while `high` is not 0 */
 

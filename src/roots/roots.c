@@ -406,7 +406,7 @@ static enum abort_reason mark_all(void)
 	count(SHARE_KERNEL, 8 * ignored_each(mark_word));
 	if (!declared_each(&maps, mark_declared))
 		return ABORT_ROOT_UNREADABLE;
-	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, flight_now());
+	stats.in_flight = no.inflight ? 0 : flight_each(mark_word, load_relaxed(&flight.any) ? flight_now() : 1);
 	count(SHARE_KERNEL, 8 * stats.in_flight);
 	return options.roots == ROOTS_SEGMENTS ? mark_segments() : mark_mappings();
 }
@@ -417,7 +417,7 @@ enum abort_reason roots_mark(uint64_t *bytes)
 	for (unsigned i = 0; i < ROOT_SHARES; i++)
 		store_relaxed(&counted[i], 0);
 	*bytes = 0;
-	if (tables_full() || flight_full(flight_now()))
+	if (tables_full() || (flight_was_full() && flight_full(flight_now())))
 		return ABORT_TABLE_FULL;
 	arm_mutants();
 	files = options.roots == ROOTS_FILES && !fault(FAULT_no_files);

@@ -29,7 +29,7 @@ struct entry_table {
 	uint64_t slots[];   /* atomic: TID << 32 | index, 0 empty */
 };
 
-static LARGE struct record *chunks[CHUNKS];
+static STEADY struct record *chunks[CHUNKS];
 static uint32_t record_top;            /* records ever used */
 static STEADY uint32_t record_free[256];      /* a few indices to use again; what does not fit is found by a scan */
 static uint32_t record_free_count;
