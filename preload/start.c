@@ -52,25 +52,29 @@ static bool keyed;
  * small variables in a child, as all pages of them are written there (bits.h: LARGE and STEADY ones lie behind).
  */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
-static __attribute__((section(".bss.edge"))) uint8_t small_end[1];
 static uint8_t small_start[1] __attribute__((section(".data"))) = { 1 };
+static __attribute__((section(".bss.edge"))) uint8_t small_end[1];
+static __attribute__((section(".bss.kept.z"))) uint8_t steady_end[1];
 
-static uintptr_t code, code_bytes;
+static uintptr_t code, code_end; /* with the constants behind it */
 
-static void find_code(void)
+FORKED static void find_code(void)
 {
 	const ElfW(Phdr) *ph = (const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
-	for (unsigned i = 0; i < __ehdr_start.e_phnum; i++)
-		if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X) {
-			code = align_down((uintptr_t)&__ehdr_start + ph[i].p_vaddr, OS_PAGE);
-			code_bytes = align_up((uintptr_t)&__ehdr_start + ph[i].p_vaddr + ph[i].p_memsz, OS_PAGE) - code;
-		}
+	for (unsigned i = 0; i < __ehdr_start.e_phnum; i++) {
+		const uintptr_t low = align_down((uintptr_t)&__ehdr_start + ph[i].p_vaddr, OS_PAGE);
+		if (ph[i].p_type != PT_LOAD || !(ph[i].p_flags & PF_X || (code_end == low && !(ph[i].p_flags & PF_W))))
+			continue;
+		code = ph[i].p_flags & PF_X ? low : code;
+		code_end = align_up((uintptr_t)&__ehdr_start + ph[i].p_vaddr + ph[i].p_memsz, OS_PAGE);
+	}
 }
 
-FORKED static void fill_small(void)
+FORKED static void fill(const uint8_t *variables_end)
 {
 	enum { SMALL = 64 * 1024 }; /* a linker that sorts otherwise puts the ends anywhere */
-	const uintptr_t low = align_down((uintptr_t)small_start, OS_PAGE), high = align_up((uintptr_t)small_end + 1, OS_PAGE);
+	const uintptr_t low = align_down((uintptr_t)small_start, OS_PAGE), high = align_up((uintptr_t)variables_end + 1, OS_PAGE);
+	os_fill(code, code_end - code, false);
 	if (high - low <= SMALL)
 		os_fill(low, high - low, true);
 }
@@ -98,8 +102,7 @@ static void fork_prepare(void)
 
 FORKED static void fork_child(void)
 {
-	os_fill(code, code_bytes, false);
-	fill_small();
+	fill(small_end);
 	identity_forked();
 	roots_forked(); /* first: the heap's locks rank below the one that fork_prepare took here */
 	heap_fork_child();
@@ -210,11 +213,11 @@ static void off(const char *why, bool aloud)
 
 /* ---- start ---- */
 
-__attribute__((constructor)) static void start(int argc, char **argv, char **env)
+FORKED __attribute__((constructor)) static void start(int argc, char **argv, char **env)
 {
 	env = env ? env : environ;
 	find_code();
-	os_fill(code, code_bytes, false);
+	fill(steady_end);
 	console_start();
 	read_options(env);
 	if (!children_serves(argv, env)) {

@@ -25,7 +25,7 @@
 
 #include <string.h>
 
-LARGE struct cache empty_cache;
+STEADY struct cache empty_cache;
 struct lock caches_lock = LOCK_INIT(RANK_CACHES);
 
 struct cache *cache_all;
