@@ -23,7 +23,7 @@ static struct thread_stack *all;       /* atomic: only ever grows; those of dead
 static _Thread_local struct thread_stack *own __attribute__((tls_model("initial-exec")));
 static struct thread_stack *const GONE = (struct thread_stack *)1; /* the thread is ending */
 
-bool capture_copied;
+static bool wiped;                     /* the memory of a child's first thread is, and none of it was touched */
 
 enum { BRIEF_MOST = 48 };
 
@@ -52,12 +52,23 @@ static __attribute__((noinline)) struct thread_stack *take(void)
 	return own = t;
 }
 
+/* What a child uses of its memory, more or less, before it is touched: page by page would take longer, and few children run for long. */
+static __attribute__((noinline)) void fill(struct thread_stack *t)
+{
+	wiped = false;
+	os_fill((uintptr_t)&t->generation, align_up((uintptr_t)(t->kept + 1) - (uintptr_t)&t->generation, 4096), true);
+	os_fill(align_down((uintptr_t)t->reads, 4096), 4096, true);
+	os_fill(align_down((uintptr_t)t->fresh, 4096), 4096, true);
+}
+
 /* Enters the thread's memory. NULL: a capture below us uses it, or there is none. */
 static inline struct thread_stack *enter(uintptr_t sp)
 {
 	struct thread_stack *t = own;
 	if (UNLIKELY((uintptr_t)t <= (uintptr_t)GONE) && !(t = take()))
 		return NULL;
+	if (UNLIKELY(wiped))
+		fill(t);
 	if (UNLIKELY(t->in_use)) {
 		bool left = sp > t->in_use_sp && sp - self.stack_low < self.stack_high - self.stack_low
 		            && t->in_use_sp - self.stack_low < self.stack_high - self.stack_low;
@@ -187,7 +198,7 @@ void backtrace_fork_prepare(void)
 
 void backtrace_forked(void)
 {
-	capture_copied = true;
+	wiped = (uintptr_t)own > (uintptr_t)GONE && !own->kept_by_fork;
 	for (struct thread_stack *t = load_acquire(&all); t; t = t->next)
 		if (t != own)
 			store_relaxed(&t->owned, 0);

@@ -27,7 +27,6 @@
 #include "backtrace/capture.h"
 #include "backtrace/depot.h"
 #include "base/fault.h"
-#include "os/os.h"
 
 #include <string.h>
 
@@ -273,8 +272,6 @@ static __attribute__((noinline)) void begin_anew(struct thread_stack *t, uint32_
 		for (unsigned i = 0; i < TAILS; i++)
 			t->tails[i].node = 0;
 		memset(t->known, 0, sizeof t->known);
-	} else if (capture_copied) {
-		os_fill((uintptr_t)&t->generation, align_down(THREAD_STACK_USUAL, 4096), true);
 	}
 	t->generation = generation;
 }

@@ -13,7 +13,7 @@
 #include "backtrace/modules.h"
 #include "os/os.h"
 
-enum { FIRST = 1024, MOST = 1 << 18 };
+enum { FIRST = 1024, MOST = 1 << 18, UNKEPT = 256 };
 enum { PAGE = 4096 };
 
 _Static_assert(sizeof(struct rule_place) <= CACHE_LINE, "a set is one or two lines");
@@ -21,6 +21,7 @@ _Static_assert(sizeof(struct rule_place) <= CACHE_LINE, "a set is one or two lin
 struct rule_table *rule_table;
 static struct { struct rule_table *table; size_t size; } tables[8]; /* every one; [i] atomic, set once */
 static uint32_t growing;       /* atomic: somebody makes the next one */
+static uint32_t unkept;        /* atomic: so many rules are not kept, as each is a page of the table to be copied; threads remember what they use (known.h) */
 
 static bool add_table(size_t places)
 {
@@ -45,7 +46,11 @@ bool rules_start(void)
 	return load_acquire(&rule_table) || add_table(FIRST);
 }
 
-void rules_forked(void) { store_release(&growing, 0); } /* who made a table is gone */
+void rules_forked(void)
+{
+	store_release(&growing, 0); /* who made a table is gone */
+	store_relaxed(&unkept, UNKEPT);
+}
 
 void rules_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {
@@ -59,6 +64,11 @@ void rules_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 /* Puts a rule where its set has an old or empty place; else it takes turns. A place whose writer is gone (fork, longjmp) is lost. */
 static void keep(uintptr_t at, const struct rule *rule)
 {
+	const uint32_t left = load_relaxed(&unkept);
+	if (UNLIKELY(left)) {
+		store_relaxed(&unkept, left - 1);
+		return;
+	}
 	struct rule_table *t = load_acquire(&rule_table);
 	size_t set = rule_set(at, t->mask);
 	union { struct rule r; uint64_t words[RULE_WORDS]; } copy = { .r = *rule };

@@ -67,18 +67,18 @@ struct tail {
 struct thread_stack {
 	struct thread_stack *next;     /* set before it is in the list */
 	uint32_t owned;                /* atomic */
-	uint32_t in_use;               /* own thread and its handlers */
-	uintptr_t in_use_sp;
 	bool kept_by_fork;             /* the rest is not wiped any more */
-	struct backtrace_totals totals; /* own thread writes, anyone reads */
-	struct own_paths paths;
-	uint8_t way[WAYS];             /* by caller: the path that fitted last */
 	/* From here on a child's is wiped. */
 	uint32_t generation __attribute__((aligned(4096))); /* of kept, tails and known; 0: they are empty */
 	uint32_t count;                /* of kept; 0: nothing is remembered */
 	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
+	uint32_t in_use;               /* own thread and its handlers */
+	uintptr_t in_use_sp;
 	bool cut;                      /* the kept stack was */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
+	struct backtrace_totals totals; /* own thread writes, anyone reads */
+	struct own_paths paths;
+	uint8_t way[WAYS];             /* by caller: the path that fitted last */
 	struct tail tails[TAILS];
 	struct known known[KNOWN];
 	struct kept kept[KEPT];
@@ -91,10 +91,6 @@ struct thread_stack {
 uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, const struct own_path *path, struct kept *first);
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
-
-extern bool capture_copied; /* this process is a child of fork */
-/* What such a child uses of the wiped part, more or less: asked for at once, as it seldom runs for long. */
-enum { THREAD_STACK_USUAL = offsetof(struct thread_stack, kept) - offsetof(struct thread_stack, generation) + sizeof(struct kept) * 64 };
 
 static inline void thread_stack_count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
 

@@ -8,6 +8,8 @@
 /* Who wants to see every block once, inside the stop: look.c says when each is called. All of it runs on the collector's stack (256 KiB), with
  * raw system calls only. */
 struct cycle_look {
+	bool apart;            /* state bytes are to be written in copies: the process ends next, and shares their pages */
+	bool (*enough)(void *arg); /* NULL, or: what is marked is surely reachable, and that answers all; what follows, firm() first, is left out */
 	uintptr_t weak_below;  /* of the calling thread's stack: words below tell nothing certain; 0: none are there */
 	bool weak_registers;   /* nor do its registers */
 	void (*weak)(uintptr_t word); /* gets each of them: mark_word, or less */

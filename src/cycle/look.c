@@ -2,7 +2,7 @@
  * A cycle for a report: it judges nothing and recycles nothing, but lets somebody look at all blocks while they hold still.
  *
  *   1. Marks from roots by pointers to starts (mark/aside.c), without the words of the collecting thread's stack that tell nothing (weak).
- *   2. firm(): what is marked is surely reachable.
+ *   2. enough(): nothing else is to be known? The end. firm(): what is marked is surely reachable.
  *   3. Inner pointers and weak words are followed; plain(): what is marked has a pointer. Offsets are followed.
  *   4. all(): what is marked is what any cycle keeps alive; every other block is lost.
  *   5. Marks are cleared. The stamp stays: nothing was judged.
@@ -27,7 +27,7 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 	enum abort_reason reason = roots_mark(root_bytes);
 	roots_set_weak(0, false);
 	mark_drain();
-	if (reason != ABORT_NONE)
+	if (reason != ABORT_NONE || (look->enough && mark_complete() && look->enough(look->arg)))
 		return reason;
 	if (!look->firm(look->arg)) {
 		look->done();
@@ -59,8 +59,9 @@ enum abort_reason look_in_stop(const struct cycle_look *look)
 		return ABORT_NO_MEMORY;
 	if (veil_started()) /* lost blocks are read too */
 		touch_lift();
+	const bool apart = look->apart && mark_apart();
 	enum abort_reason reason = mark_for(look, &root_bytes);
-	mark_abandon();
+	(apart ? mark_together : mark_abandon)();
 	mark_totals(&t);
 	mark_end();
 	if (reason == ABORT_NONE) {

@@ -206,6 +206,8 @@ void heap_totals(struct heap_totals *t);
 
 /* Inside a stop: gives every slot on an alloc list to `fn`; false: a list is broken (the cycle must end). */
 bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot));
+/* Where a small span's state bytes are, whatever span.state says (mark/apart.c). */
+uint8_t *span_state_bytes(const struct span *s);
 /* Inside a stop: the next stamp becomes current. Result: the new one. */
 uint8_t heap_advance_stamp(void);
 /* In a child of fork, before it has a second thread: blocks that are there now are told from those that it will make. */

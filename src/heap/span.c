@@ -254,6 +254,8 @@ void span_take_back(struct span *s, struct slot *slot)
 	store_relaxed(&s->out, s->out - 1);
 }
 
+uint8_t *span_state_bytes(const struct span *s) { return s->box->bytes; }
+
 void span_forget_free(struct span *s)
 {
 	s->free = NULL;

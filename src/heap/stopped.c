@@ -35,7 +35,7 @@ static bool each_cached(struct slot *slot, unsigned k, bool (*fn)(struct span *s
 		/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
 		 * slot stands on it. Its key says so. */
 		if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
-		    || !state_is_allocated(s->state[i]) || !slot_is_cached(slot->key, &s->state[i]))
+		    || !state_is_allocated(s->state[i]) || !slot_is_cached(slot->key, span_state_bytes(s) + i))
 			return false;
 		if (!fn(s, i))
 			return false;

@@ -92,6 +92,11 @@ uintptr_t mark_block_end(const struct span *s, uint32_t slot);
 enum { MARK_PIECE = 16 * 1024, MARK_PIECE_EDGES = MARK_PIECE / 8 * 4 + 1 };
 size_t mark_edges_of(uintptr_t low, uintptr_t high, size_t block, uintptr_t *out);
 
+/* After mark_begin, before mark_cached: marks are written to copies of the state bytes (apart.c), which mark_together drops; there is no mark_abandon
+ * then, and nothing may be judged. false: no memory, nothing changed. */
+bool mark_apart(void);
+void mark_together(void);
+
 struct mark_totals { uint64_t blocks, bytes, overflows; };
 void mark_totals(struct mark_totals *t);
 /* Test hooks: bytes of the edge stack at mark_begin (0: the usual size), and whether it may grow. */

@@ -323,6 +323,20 @@ struct asked {
 	void *arg;
 };
 
+/* All that a child made is reachable, by what counts most: the rest is its parent's to tell. Most children end here. */
+static bool nothing_lost(void *arg)
+{
+	const struct asked *asked = arg;
+	for (uint32_t i = 0, spans = span_count(); i < spans; i++) {
+		const struct span *s = &arena.spans[i];
+		for (uint32_t from = 0; find_holds_blocks(s) && from < s->slots; from += 64)
+			for (uint64_t left = find_unmarked(s, from); left; left &= left - 1)
+				if (!heap_is_inherited(s->state[from + (uint32_t)__builtin_ctzll(left)]))
+					return false;
+	}
+	return asked->r->complete = true;
+}
+
 /* Under the collect lock from here on. */
 static bool firm(void *arg)
 {
@@ -380,7 +394,11 @@ static void mark_weak(uintptr_t word)
 void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watched, void (*then)(void *arg), void *arg)
 {
 	struct asked asked = { r, flags, watched, then, arg };
-	const struct cycle_look look = { weak, watched != 0, mark_weak, kinds_as_good, firm, plain, scanned, all, drop_sets, &asked };
+	const bool of_child = flags & REPORT_OF_CHILD;
+	const struct cycle_look look = {
+		.apart = of_child, .enough = of_child ? nothing_lost : NULL, .weak_below = weak, .weak_registers = watched != 0, .weak = mark_weak,
+		.as_good = kinds_as_good, .firm = firm, .plain = plain, .scanned = scanned, .all = all, .done = drop_sets, .arg = &asked
+	};
 	*r = (struct report){ 0 };
 	for (int attempt = 0; attempt < ATTEMPTS && !r->complete; attempt++) {
 		if (attempt)

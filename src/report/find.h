@@ -52,6 +52,7 @@ void find_each_backwards(enum among among, bool (*want)(struct place p), void (*
 void find_put_marked(enum set which);
 /* What passes need: the word of a set that holds p's bit, and the spans that have bits. */
 uint64_t *find_word(enum set which, struct place p);
+uint64_t find_unmarked(const struct span *s, uint32_t from); /* bit i: slot from + i is an unmarked block; needs no set */
 uint32_t find_spans(void);
 static inline bool find_holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
 bool place_lost(struct place p);

@@ -19,6 +19,8 @@ static uint64_t lost_or_marked(const uint8_t *state, uint32_t n, bool lost)
 	return bits;
 }
 
+uint64_t find_unmarked(const struct span *s, uint32_t from) { return lost_or_marked(s->state + from, s->slots - from < 64 ? s->slots - from : 64, true); }
+
 static uint64_t among_slots(const struct span *s, uint32_t from, enum among among)
 {
 	const uint32_t n = s->slots - from < 64 ? s->slots - from : 64;

@@ -205,8 +205,10 @@ void report_suppress_begin(void)
 {
 	for (unsigned i = 0; i < set_count; i++)
 		for (size_t k = 0; k < sets[i].rules.count; k++) {
-			store_relaxed(&sets[i].rules.rules[k].blocks, 0);
-			store_relaxed(&sets[i].rules.rules[k].bytes, 0);
+			if (load_relaxed(&sets[i].rules.rules[k].blocks)) { /* a child of fork shares the page */
+				store_relaxed(&sets[i].rules.rules[k].blocks, 0);
+				store_relaxed(&sets[i].rules.rules[k].bytes, 0);
+			}
 		}
 }
 
