@@ -228,8 +228,8 @@ static enum abort_reason run_locked(const struct cycle_look *look)
 	struct attempt a = { .look = look };
 	if (!load_relaxed(&running)) /* since before the lock was taken, see cycle_confine */
 		return ABORT_EXEC;
-	if (!stack_base) /* the first: a page each for its tables (tasks, maps, ranges, marker), and for those of a report */
-		os_map_soon((look ? 16 : 9) * OS_PAGE);
+	if (!stack_base) /* the first: a page each for its tables: tasks 3, maps 2, ranges 2, marker 1, inner pointers that are set aside 1 */
+		os_map_soon((look ? 9 : 8) * OS_PAGE);
 	if (!stack_ready()) {
 		a.reason = ABORT_NO_MEMORY;
 		cycle_end(&a);

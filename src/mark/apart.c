@@ -38,6 +38,12 @@ bool mark_apart(void)
 	return true;
 }
 
+void apart_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
+{
+	if (copies)
+		fn((uintptr_t)copies, (uintptr_t)copies + copies_bytes);
+}
+
 void mark_together(void)
 {
 	const uint32_t spans = span_count();

@@ -65,6 +65,7 @@ uintptr_t aside_start(uintptr_t w); /* the start of the block that holds w, w it
 void aside_begin(void);
 void aside_end(void);
 void aside_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
+void apart_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
 /* -- doubtful.c: blocks that may fault -- */
 bool doubtful_overlaps(uintptr_t low, uintptr_t high);

@@ -402,5 +402,6 @@ void mark_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 		fn((uintptr_t)marker.wide, (uintptr_t)marker.wide + marker.wide_room * sizeof *marker.wide);
 	fn((uintptr_t)&marker, (uintptr_t)(&marker + 1));
 	aside_own_ranges(fn);
+	apart_own_ranges(fn);
 	fn((uintptr_t)doubtful_bounce, (uintptr_t)doubtful_bounce + sizeof doubtful_bounce);
 }

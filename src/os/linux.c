@@ -35,23 +35,21 @@ static long map(uintptr_t addr, size_t size, int prot, int flags)
 	return syscall6(SYS_mmap, (long)addr, (long)size, prot, flags, -1, 0);
 }
 
-/* Pages that wait for small maps: [waiting, waiting_end). No address comes twice, as they are never given back, so a CAS on the lower end tells
- * that the upper one belongs to it. */
+/* Pages that wait for small maps: [waiting, waiting_end). Who takes the lower end away by CAS has what is behind it. */
 static uintptr_t waiting, waiting_end; /* atomic */
 static bool ending;                    /* atomic */
 enum { SMALL_MAP = 16 * 1024, NOT_WORTH_IT = 64 * 1024 };
 
 void os_map_soon(size_t size)
 {
-	if (os_is_confined() || fault_armed) /* each map is to be seen to fail */
-		return;
-	const uintptr_t old = load_relaxed(&waiting);
-	if (old && load_relaxed(&waiting_end) - old >= size)
+	const uintptr_t end = load_relaxed(&waiting_end), old = __atomic_exchange_n(&waiting, 0, __ATOMIC_ACQ_REL);
+	if (old && old < end)
+		syscall2(SYS_munmap, (long)old, (long)(end - old));
+	if (!size || os_is_confined() || fault_armed) /* each map is to be seen to fail */
 		return;
 	const long r = map(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE);
 	if (failed(r))
 		return;
-	store_relaxed(&waiting, 0);
 	store_release(&waiting_end, (uintptr_t)r + size);
 	store_release(&waiting, (uintptr_t)r);
 }

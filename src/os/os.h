@@ -23,7 +23,8 @@ const char *os_filter_forbids(void);
 
 /* -- memory. Sizes and addresses are multiples of 4 KiB. -- */
 void *os_map(size_t size);                          /* private, zeroed, read/write, anywhere; NULL: no memory */
-/* A hint: small maps are to come, up to `size` in all. They are cut from pages that one call maps and fills; a page fault each takes longer. */
+/* A hint: small maps are to come, up to `size` in all. They are cut from pages that one call maps and fills; a page fault each takes longer.
+ * 0: that was all. To be called before mappings are listed: else pages that nobody has yet are listed, and may be unmapped while they are read. */
 void os_map_soon(size_t size);
 /* The process ends: small maps are not worth the call that gives them back. */
 void os_ending(void);

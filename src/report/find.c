@@ -98,6 +98,7 @@ static void drop_sets(void)
 	unmap(f.first, f.sets_bytes);
 	unmap(f.edges, align_down(EDGES_BYTES, OS_PAGE));
 	f.first = f.edges = NULL;
+	os_map_soon(0);
 	if (!f.complete)
 		gather_drop();
 }
@@ -343,6 +344,7 @@ static bool firm(void *arg)
 	const struct asked *asked = arg;
 	f = (typeof(f)){ .r = asked->r, .then = asked->then, .arg = asked->arg };
 	gather_watched = (struct watched){ .hidden = asked->watched };
+	os_map_soon(7 * OS_PAGE); /* a small heap's sets, the stack, and what gather.c makes */
 	if (!gather_begin(asked->r, asked->flags) || !make_sets())
 		return false;
 	find_put_marked(SET_FIRM);
@@ -368,6 +370,7 @@ static void all(bool cut)
 	f.r->complete = f.complete = true;
 	gather_end();
 	f.r->cut = gather_was_cut();
+	os_map_soon(0);
 	if (f.then) {
 		drop_stack(); /* full of addresses, and `then` looks at roots */
 		int edges = roots_exclude_for_now((uintptr_t)f.edges, (uintptr_t)(f.edges + MARK_PIECE_EDGES));

@@ -29,6 +29,7 @@ struct ranges {
 	bool failed; /* no memory: the set is incomplete */
 };
 void ranges_clear(struct ranges *r);
+void ranges_reserve(struct ranges *r); /* its first memory */
 void ranges_add(struct ranges *r, uintptr_t low, uintptr_t high);
 void ranges_sort(struct ranges *r); /* sorts and melts together what overlaps or touches */
 /* Index of the first range that ends above `address`. */

@@ -207,11 +207,13 @@ static bool enlarge(struct maps *list, size_t room)
 	return true;
 }
 
+bool maps_reserve(struct maps *list) { return list->room || enlarge(list, FIRST_ROOM); }
+
 bool maps_read(struct maps *list, const char *name)
 {
 	if (fault(FAULT_maps))
 		return false;
-	if (!list->room && !enlarge(list, FIRST_ROOM))
+	if (!maps_reserve(list))
 		return false;
 	for (int i = 0; i < TRIES; i++) {
 		int fd = os_open_proc(name);

@@ -36,6 +36,7 @@ struct maps {
 };
 /* Lists all mappings in rising order; `name` is "maps" or "smaps" of /proc. false: unreadable, a line that makes no sense, no
  * memory. No allocation but its own mapping, which is kept for the next time. */
+bool maps_reserve(struct maps *list); /* its first memory; false: there is none */
 bool maps_read(struct maps *list, const char *name);
 /* One reading of such a file: `count` may pass `room`, the rest is then only counted. false as above. */
 bool maps_read_lines(struct maps *list, int fd);

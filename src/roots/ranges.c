@@ -11,19 +11,30 @@ void ranges_clear(struct ranges *r)
 	r->failed = false;
 }
 
+static bool enlarge(struct ranges *r)
+{
+	size_t old = r->room * sizeof *r->at, bytes = old ? 2 * old : FIRST_ROOM * sizeof *r->at;
+	void *at = old ? os_remap(r->at, old, bytes) : os_map(bytes);
+	if (!at)
+		return false;
+	r->at = at;
+	r->room = bytes / sizeof *r->at;
+	return true;
+}
+
+void ranges_reserve(struct ranges *r)
+{
+	if (!r->room)
+		enlarge(r); /* if not, ranges_add tries again */
+}
+
 void ranges_add(struct ranges *r, uintptr_t low, uintptr_t high)
 {
 	if (low >= high)
 		return;
-	if (r->count == r->room) {
-		size_t old = r->room * sizeof *r->at, bytes = old ? 2 * old : FIRST_ROOM * sizeof *r->at;
-		void *at = old ? os_remap(r->at, old, bytes) : os_map(bytes);
-		if (!at) {
-			r->failed = true;
-			return;
-		}
-		r->at = at;
-		r->room = bytes / sizeof *r->at;
+	if (r->count == r->room && !enlarge(r)) {
+		r->failed = true;
+		return;
 	}
 	r->at[r->count++] = (struct range){ low, high };
 }

@@ -390,6 +390,10 @@ static enum abort_reason mark_segments(void)
 static enum abort_reason mark_all(void)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	ranges_reserve(&left_out);
+	ranges_reserve(&stacks);
+	maps_reserve(&maps);
+	os_map_soon(0);
 	from_smaps = pages_begin() == PAGES_SMAPS;
 	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
 		return ABORT_ROOT_UNREADABLE;
