@@ -104,6 +104,12 @@ long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);
 
+/* Lists the first `most` runs of pages in [low, high) that are in memory or swapped, and neither a file's own nor the kernel's page of zeros, and how far that
+ * is. pagemap: os_open_proc("pagemap"). How many, or -errno: the kernel (before 6.7) can't. */
+struct os_run { uint64_t low, high, kind; };
+enum { OS_RUN_PRESENT = 1 << 3 };                   /* in `kind`: all of it is in memory */
+long os_page_runs(int pagemap, uintptr_t low, uintptr_t high, struct os_run *runs, size_t most, uintptr_t *walked);
+
 /* The loader's own answer, lock-free and async-signal-safe, for a module that it has just mapped. false: none holds `at`, or the loader
  * can't be asked so (glibc before 2.35). */
 struct os_module { uintptr_t low, high, eh_frame_hdr; }; /* eh_frame_hdr 0: none */
