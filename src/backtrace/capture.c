@@ -14,6 +14,7 @@
  */
 #include "backtrace/capture.h"
 #include "backtrace/depot.h"
+#include "backtrace/shed.h"
 #include "backtrace/thread_stack.h"
 #include "base/fault.h"
 #include "heap/self.h"
@@ -175,10 +176,24 @@ void backtrace_thread_exit(void)
 		store_release(&t->owned, 0);
 }
 
+void backtrace_rest(void)
+{
+	struct thread_stack *t = (uintptr_t)own > (uintptr_t)GONE ? enter((uintptr_t)__builtin_frame_address(0)) : NULL;
+	backtrace_shed();
+	if (!t)
+		return;
+	t->count = t->generation = 0; /* so what is zero below is not looked at */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	const uintptr_t low = align_up((uintptr_t)t->tails, 4096);
+	os_purge(low, (uintptr_t)t + mapped_size() - low);
+	leave(t);
+}
+
 void backtrace_forked(void)
 {
 	for (struct thread_stack *t = load_acquire(&all); t; t = t->next)
 		if (t != own)
 			store_relaxed(&t->owned, 0);
 	rules_forked();
+	shed_forked();
 }

@@ -11,6 +11,7 @@
 #include "backtrace/rules.h"
 #include "backtrace/cfi.h"
 #include "backtrace/modules.h"
+#include "backtrace/shed.h"
 #include "os/os.h"
 
 enum { FIRST = 512, MOST = 1 << 18 };
@@ -203,6 +204,8 @@ void rules_read(uintptr_t at, uint32_t generation, struct rule *r)
 	struct cfi_row row;
 	bool text, found = image_of(at, &image, &text) && cfi_find(&image, at, &row);
 	*r = (struct rule){ .generation = generation };
+	if (found && text)
+		shed_note(&image, row.record);
 	uintptr_t behind = at + 1;
 	if ((found && text) || readable(behind - MACHINE_CALL, behind))
 		r->flags |= machine_after_call((const uint8_t *)behind) ? RULE_CALLED : 0;
