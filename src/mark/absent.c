@@ -1,5 +1,5 @@
 /*
- * Pages of large blocks that nobody touched. A program takes a megabyte and uses its beginning; reading the rest would fault in a page of
+ * Pages of blocks above PIECE that nobody touched. A program takes a megabyte and uses its beginning; reading the rest would fault in a page of
  * zeros each, which costs the time of a fault and, where the kernel counts those pages, memory: 1.6 MiB of a process of 5.
  *
  *   block   [ written | never touched .......... | written | never ... ]
@@ -57,7 +57,7 @@ static bool ready(void)
 uintptr_t absent_skip(const struct span *s, uintptr_t low, uintptr_t high, uintptr_t *end)
 {
 	*end = high;
-	if (s->kind != SPAN_LARGE || doubtful_overlaps(low, high) || !ready())
+	if (s->block <= PIECE || doubtful_overlaps(low, high) || !ready())
 		return low;
 	if (low - run.low >= run.high - run.low && !first_run(align_down(low, OS_PAGE), align_up(high, OS_PAGE), &run)) {
 		proven = false;

@@ -11,7 +11,7 @@
 #include "roots/roots.h"
 #include "base/sort.h"
 
-enum { FIRST_BYTES = 64 * 1024, NO_ROW = UINT32_MAX };
+enum { FIRST_BYTES = 64 * 1024, FIRST_PLACES = 8 * 1024 /* all of them are touched soon */, NO_ROW = UINT32_MAX };
 
 struct row {
 	uint32_t site;
@@ -276,8 +276,8 @@ bool gather_begin(struct report *r, unsigned flags)
 {
 	g = (typeof(g)){ .r = r, .flags = flags, .row_bytes = FIRST_BYTES, .last_site = UINT32_MAX };
 	g.rows = os_map(FIRST_BYTES);
-	g.places = os_map(FIRST_BYTES);
-	g.mask = FIRST_BYTES / sizeof *g.places - 1;
+	g.places = os_map(FIRST_PLACES);
+	g.mask = FIRST_PLACES / sizeof *g.places - 1;
 	if (flags & (REPORT_BLOCKS | REPORT_REACHABLE)) {
 		r->blocks_room = FIRST_BYTES;
 		r->blocks = os_map(FIRST_BYTES);
