@@ -156,4 +156,8 @@ static void (*resolve(void))(void)
 }
 /* Used, so that the loader resolves it. */
 static void early(void) __attribute__((ifunc("resolve")));
+/* In place of _fini, which does nothing either, behind all other code (preload/order.ld). */
+void fini_nothing(void);
+__attribute__((used, visibility("hidden"))) void fini_nothing(void) { }
+
 __attribute__((used, visibility("hidden"))) void (*const aside_early)(void) = early;

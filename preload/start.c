@@ -56,25 +56,26 @@ static uint8_t small_start[1] __attribute__((section(".data"))) = { 1 };
 static __attribute__((section(".bss.edge"))) uint8_t small_end[1];
 static __attribute__((section(".bss.kept.z"))) uint8_t steady_end[1];
 
-static uintptr_t code, code_end; /* with the constants behind it */
+extern const uint8_t cgc_first_end[] __attribute__((weak, visibility("hidden"))); /* of what every process runs (order.ld) */
 
 FORKED static void find_code(void)
 {
 	const ElfW(Phdr) *ph = (const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
 	for (unsigned i = 0; i < __ehdr_start.e_phnum; i++) {
 		const uintptr_t low = align_down((uintptr_t)&__ehdr_start + ph[i].p_vaddr, OS_PAGE);
-		if (ph[i].p_type != PT_LOAD || !(ph[i].p_flags & PF_X || (code_end == low && !(ph[i].p_flags & PF_W))))
-			continue;
-		code = ph[i].p_flags & PF_X ? low : code;
-		code_end = align_up((uintptr_t)&__ehdr_start + ph[i].p_vaddr + ph[i].p_memsz, OS_PAGE);
+		const uintptr_t high = align_up((uintptr_t)&__ehdr_start + ph[i].p_vaddr + ph[i].p_memsz, OS_PAGE);
+		if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X)
+			os_code = (struct os_code){ low, align_up((uintptr_t)cgc_first_end, OS_PAGE), high };
 	}
+	if (os_code.first_end <= os_code.low || os_code.first_end > os_code.end) /* linked without it */
+		os_code.first_end = os_code.end;
 }
 
 FORKED static void fill(const uint8_t *variables_end)
 {
 	enum { SMALL = 64 * 1024 }; /* a linker that sorts otherwise puts the ends anywhere */
 	const uintptr_t low = align_down((uintptr_t)small_start, OS_PAGE), high = align_up((uintptr_t)variables_end + 1, OS_PAGE);
-	os_fill(code, code_end - code, false);
+	os_fill(os_code.low, os_code.first_end - os_code.low, false);
 	if (high - low <= SMALL)
 		os_fill(low, high - low, true);
 }

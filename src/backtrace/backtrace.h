@@ -44,6 +44,13 @@ void backtrace_thread_exit(void);
 void backtrace_forked(void);
 /* By who forks, before. */
 void backtrace_fork_prepare(void);
+/* Pages of files that reading rules brought into the process leave it again, as far as they are the program's, libc's or ours (shed.c). What is read again
+ * costs a page fault. The second does so at fit times: after a block was sampled, or when memory grows and every block is recorded. */
+void backtrace_shed(void);
+void backtrace_shed_at_times(bool sampled);
+/* The process ends, and hardly a block will be recorded any more: the same, and what this thread remembers of stacks. */
+void backtrace_rest(void);
+
 /* Mappings of rules and threads that must not be scanned as roots (modules.h and depot.h tell their own). */
 void backtrace_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 

@@ -14,6 +14,7 @@
  */
 #include "backtrace/capture.h"
 #include "backtrace/depot.h"
+#include "backtrace/shed.h"
 #include "backtrace/thread_stack.h"
 #include "base/fault.h"
 #include "heap/self.h"
@@ -196,6 +197,19 @@ void backtrace_fork_prepare(void)
 		t->kept_by_fork = os_keeponfork((uint8_t *)t + offsetof(struct thread_stack, generation), mapped_size() - offsetof(struct thread_stack, generation));
 }
 
+void backtrace_rest(void)
+{
+	struct thread_stack *t = (uintptr_t)own > (uintptr_t)GONE ? enter((uintptr_t)__builtin_frame_address(0)) : NULL;
+	backtrace_shed();
+	if (!t)
+		return;
+	t->count = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (os_purge((uintptr_t)t->tails, (uintptr_t)t + mapped_size() - (uintptr_t)t->tails))
+		t->generation = 0; /* all is zero, and empty */
+	leave(t);
+}
+
 void backtrace_forked(void)
 {
 	wiped = (uintptr_t)own > (uintptr_t)GONE && !own->kept_by_fork;
@@ -203,4 +217,5 @@ void backtrace_forked(void)
 		if (t != own)
 			store_relaxed(&t->owned, 0);
 	rules_forked();
+	shed_forked();
 }

@@ -148,6 +148,7 @@ static bool read_cie(const struct cfi_image *m, uintptr_t at, struct cie *cie)
 
 struct fde {
 	struct cie cie;
+	uintptr_t record;
 	uintptr_t first, size;         /* the addresses that it covers */
 	uintptr_t instructions, end;
 };
@@ -164,6 +165,7 @@ static bool read_fde(const struct cfi_image *m, uintptr_t record_at, uintptr_t a
 	uintptr_t id_at = c.at, back = wide ? read_u64(&c) : read_u32(&c);
 	if (!back || !read_cie(m, id_at - back, &f->cie))
 		return false;
+	f->record = record_at;
 	f->first = read_encoded(&c, m, f->cie.encoding, m->header, 0);
 	f->size = read_encoded(&c, m, f->cie.encoding & 0x0f, 0, 0);
 	if (c.bad || at - f->first >= f->size)
@@ -360,6 +362,7 @@ bool cfi_find(const struct cfi_image *m, uintptr_t at, struct cfi_row *row)
 	if (!run(&r, m, f.instructions, f.end, at))
 		return false;
 	*row = r.row;
+	row->record = f.record;
 	row->signal = f.cie.signal;
 	return true;
 }

@@ -29,6 +29,7 @@ struct cfi_row {
 	/* CFA: register of slot cfa_slot (CFI_SP too) + cfa.n, how CFI_AT_CFA; or CFI_IS_EXPRESSION; or CFI_UNKNOWN */
 	struct cfi_where cfa;
 	unsigned cfa_slot;
+	uintptr_t record;              /* where it was read, the FDE */
 	bool signal;                   /* the frame of a signal handler's return: the caller was interrupted at its pc */
 };
 

@@ -11,6 +11,7 @@
 #include "backtrace/rules.h"
 #include "backtrace/cfi.h"
 #include "backtrace/modules.h"
+#include "backtrace/shed.h"
 #include "os/os.h"
 
 enum { FIRST = 1024, MOST = 1 << 18, UNKEPT = 256 };
@@ -215,6 +216,8 @@ void rules_read(uintptr_t at, uint32_t generation, struct rule *r)
 	uintptr_t text;
 	const bool found = image_of(at, &image, &text) && cfi_find(&image, at, &row);
 	*r = (struct rule){ .generation = generation };
+	if (found && text)
+		shed_note(&image, row.record);
 	uintptr_t behind = at + 1;
 	if ((found && text) || readable(behind - MACHINE_CALL, behind))
 		r->flags |= machine_after_call((const uint8_t *)behind) ? RULE_CALLED : 0;

@@ -79,7 +79,7 @@ struct thread_stack {
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
 	struct own_paths paths;
 	uint8_t way[WAYS];             /* by caller: the path that fitted last */
-	struct tail tails[TAILS];
+	struct tail tails[TAILS] __attribute__((aligned(4096))); /* from here on backtrace_rest gives pages back */
 	struct known known[KNOWN];
 	struct kept kept[KEPT];
 	struct read reads[2 * KEPT];

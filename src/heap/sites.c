@@ -101,10 +101,18 @@ static __attribute__((noinline)) uint32_t *table_make(struct span *s)
 	if (table && !cas(&s->sites, &seen, table))
 		table = seen;
 	busy_leave();
+	if (!sites_sampled())
+		backtrace_shed_at_times(false);
 	return table;
 }
 
-uint32_t sites_here(const void *caller) { return LIKELY(stacks) ? backtrace_here(caller) : depot_child(0, (uintptr_t)caller); }
+uint32_t sites_here(const void *caller)
+{
+	const uint32_t site = LIKELY(stacks) ? backtrace_here(caller) : depot_child(0, (uintptr_t)caller);
+	if (sites_sampled())
+		backtrace_shed_at_times(true);
+	return site;
+}
 
 void *sites_record(void *p, size_t size, const void *caller)
 {

@@ -138,9 +138,20 @@ uintptr_t mark_block_end(const struct span *s, uint32_t slot)
 	return span_address(s, slot) + (extent == s->block ? align_up(extent, 8) : align_down(extent + 4, 8));
 }
 
+/* Nothing but zeros there, pages that nobody touched? */
+static bool is_absent(uintptr_t low, uintptr_t high)
+{
+	uintptr_t end;
+	return arena_contains(low) && absent_skip(arena_span(low), low, high, &end) == high;
+}
+
 READS_ANYTHING bool mark_read(uintptr_t at, size_t words, uintptr_t *out)
 {
 	const word_t *from = (const word_t *)at;
+	if (is_absent(at, at + 8 * words)) {
+		__builtin_memset(out, 0, 8 * words);
+		return true;
+	}
 	if (doubtful_overlaps(at, at + 8 * words) && !(from = doubtful_read(at, at + 8 * words, COPY_PROTECTED)))
 		return false;
 	for (size_t i = 0; i < words; i++)
@@ -151,6 +162,8 @@ READS_ANYTHING bool mark_read(uintptr_t at, size_t words, uintptr_t *out)
 READS_ANYTHING size_t mark_edges_of(uintptr_t low, uintptr_t high, size_t block, uintptr_t *out)
 {
 	const word_t *words = (const word_t *)low, *end;
+	if (is_absent(low, high))
+		return 0;
 	if (doubtful_overlaps(low, high) && !(words = doubtful_read(low, high, COPY_PROTECTED)))
 		return 0;
 	end = words + (high - low) / 8;

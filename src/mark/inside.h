@@ -75,4 +75,10 @@ void doubtful_begin(void);
 void doubtful_end(void);
 extern uint8_t doubtful_bounce[PIECE];
 
+/* -- absent.c: pages of blocks above PIECE that nobody touched -- */
+/* The first address of [low, high), part of a block of s, where there may be something; `high`: there is nothing. *end: how far from there. */
+uintptr_t absent_skip(const struct span *s, uintptr_t low, uintptr_t high, uintptr_t *end);
+void absent_begin(void);
+void absent_end(void);
+
 #endif

@@ -45,11 +45,12 @@ READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr
 	return filter(p, end, top, marker.base, marker.limit);
 }
 
-/* The odd word that two pieces of a block share. */
-static void scan_seam(uintptr_t at)
+/* The odd word that two pieces of a block share. It is no pointer if there is nothing behind `at`: no half of one is zero. */
+static void scan_seam(const struct span *s, uintptr_t at, uintptr_t high)
 {
 	const void *seam = (const void *)(at - 4);
-	if (!marker.odd_words)
+	uintptr_t end;
+	if (!marker.odd_words || absent_skip(s, at, high, &end) != at)
 		return;
 	if (marker.odd && doubtful_overlaps(at - 4, at + 4) && !(seam = doubtful_read(at - 4, at + 4, COPY_PROTECTED)))
 		marker.unreadable = true;
@@ -87,16 +88,18 @@ static READS_ANYTHING bool next_piece(void)
 	if (!marker.wide_top)
 		return false;
 	struct wide *w = &marker.wide[marker.wide_top - 1];
-	uintptr_t low = w->low, high = w->high;
-	const struct span *s = arena_span(low);
-	bool more = high - low > PIECE;
-	if (more)
-		w->low = high = low + PIECE;
-	else
+	const struct span *s = arena_span(w->low);
+	const uintptr_t block = span_address(s, span_slot(s, w->low)), high = w->high;
+	uintptr_t end, low = absent_skip(s, w->low, high, &end);
+	end = end - low > PIECE ? low + PIECE : end;
+	w->low = end;
+	if (end == high)
 		marker.wide_top--;
-	marker.top = scan_piece(span_address(s, span_slot(s, low)), s->block, low, high, marker.top, marker.odd);
-	if (more)
-		scan_seam(high);
+	if (low == high)
+		return true;
+	marker.top = scan_piece(block, s->block, low, end, marker.top, marker.odd);
+	if (end < high)
+		scan_seam(s, end, high);
 	return true;
 }
 
@@ -200,10 +203,11 @@ static READS_ANYTHING void scan_all_marked(bool (*want)(const struct span *s, ui
 			if (!state_is_marked(s->state[slot]) || (want && !want(s, slot)))
 				continue;
 			uintptr_t block = span_address(s, slot), low = block, end = marker.exact ? mark_block_end(s, slot) : low + align_up(s->block, 8);
-			for (; low < end; low += PIECE) {
-				marker.top = scan_piece(block, s->block, low, end - low > PIECE ? low + PIECE : end, marker.top, marker.odd);
-				if (end - low > PIECE)
-					scan_seam(low + PIECE);
+			for (uintptr_t to; (low = absent_skip(s, low, end, &to)) < end; low = to) {
+				to = to - low > PIECE ? low + PIECE : to;
+				marker.top = scan_piece(block, s->block, low, to, marker.top, marker.odd);
+				if (to < end)
+					scan_seam(s, to, end);
 				drain();
 			}
 		}
@@ -372,6 +376,7 @@ bool mark_begin(void)
 	marker.avx2 = vectors();
 	marker.lost = marker.blocks = marker.bytes = marker.overflows = 0;
 	doubtful_begin();
+	absent_begin();
 	return true;
 }
 
@@ -381,6 +386,7 @@ bool mark_complete(void) { return !marker.unreadable && !marker.overflow; }
 void mark_end(void)
 {
 	doubtful_end();
+	absent_end();
 	aside_end();
 	if (marker.edges && marker.edge_bytes > EDGE_BYTES) {
 		os_unmap(marker.edges, marker.edge_bytes);

@@ -54,8 +54,9 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) static void check_words
 
 static void check_block(uintptr_t block, uintptr_t end)
 {
-	for (uintptr_t low = block; low < end; low += PIECE) {
-		uintptr_t high = end - low > PIECE ? low + PIECE : end;
+	const struct span *s = arena_span(block);
+	for (uintptr_t low = block, high; (low = absent_skip(s, low, end, &high)) < end; low = high) {
+		high = high - low > PIECE ? low + PIECE : high;
 		const word_t *words = (const word_t *)low;
 		if (marker.odd && doubtful_overlaps(low, high))
 			words = doubtful_read(low, high, COPY_PROTECTED);

@@ -146,6 +146,8 @@ bool os_wipeonfork(void *p, size_t size)
 {
 	return !os_is_confined() && syscall3(SYS_madvise, (long)p, (long)size, 18 /* MADV_WIPEONFORK */) == 0;
 }
+struct os_code os_code;
+
 bool os_keeponfork(void *p, size_t size)
 {
 	return !os_is_confined() && syscall3(SYS_madvise, (long)p, (long)size, 19 /* MADV_KEEPONFORK */) == 0;
@@ -383,6 +385,25 @@ uint64_t os_inode(int fd)
 }
 
 bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }
+
+
+/* From the kernel's uapi linux/fs.h, which build machines' headers may lack. */
+struct pm_scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+enum { IS_FILE = 1 << 2, IS_SWAPPED = 1 << 4, IS_PFNZERO = 1 << 5 };
+static const unsigned long PAGEMAP_SCAN_IOCTL = 0xC0606610ul; /* _IOWR('f', 16, struct pm_scan_arg) */
+
+long os_page_runs(int pagemap, uintptr_t low, uintptr_t high, struct os_run *runs, size_t most, uintptr_t *walked)
+{
+	struct pm_scan_arg arg = { .size = sizeof arg, .start = low, .end = high, .vec = (uintptr_t)runs, .vec_len = most,
+		                   .category_anyof_mask = OS_RUN_PRESENT | IS_SWAPPED, .return_mask = OS_RUN_PRESENT | IS_SWAPPED,
+		                   .category_inverted = IS_FILE | IS_PFNZERO, .category_mask = IS_FILE | IS_PFNZERO }; /* neither */
+	const long n = os_ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &arg);
+	*walked = n < 0 ? low : arg.walk_end;
+	return n;
+}
 
 long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_ioctl, fd, (long)request, (long)arg); }
 

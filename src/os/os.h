@@ -43,6 +43,8 @@ bool os_pages_mapped(uintptr_t addr, size_t size);  /* every page of it is mappe
 bool os_wipeonfork(void *p, size_t size);           /* false: children of fork see the contents */
 bool os_keeponfork(void *p, size_t size);           /* takes os_wipeonfork back; false: nothing changed */
 void os_fill(uintptr_t at, size_t size, bool written); /* a hint: all pages of it will be read or written soon (Linux 5.14) */
+/* Our own code in the library: what every process runs, and the rest, which cycles and reports do. All 0 in the static core. */
+extern struct os_code { uintptr_t low, first_end, end; } os_code;
 bool os_guard(void *p, size_t size);                /* no access; false: still accessible */
 
 /* -- time -- */
@@ -110,6 +112,12 @@ bool os_readable(uintptr_t at);
 long os_ioctl(int fd, unsigned long request, void *arg);
 /* One byte a page of [addr, addr + size): bit 0 set, in memory (swapped pages are called absent). 0 or -errno. */
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages);
+
+/* Lists the first `most` runs of pages in [low, high) that are in memory or swapped, and neither a file's own nor the kernel's page of zeros, and how far that
+ * is. pagemap: os_open_proc("pagemap"). How many, or -errno: the kernel (before 6.7) can't. */
+struct os_run { uint64_t low, high, kind; };
+enum { OS_RUN_PRESENT = 1 << 3 };                   /* in `kind`: all of it is in memory */
+long os_page_runs(int pagemap, uintptr_t low, uintptr_t high, struct os_run *runs, size_t most, uintptr_t *walked);
 
 /* The loader's own answer, lock-free and async-signal-safe, for a module that it has just mapped. false: none holds `at`, or the loader
  * can't be asked so (glibc before 2.35). */

@@ -18,6 +18,7 @@
 #include "report/program.h"
 #include "report/report.h"
 #include "report/suppress.h"
+#include "backtrace/backtrace.h"
 #include "heap/heap.h"
 #include "heap/self.h"
 #include "heap/sites.h"
@@ -194,11 +195,13 @@ uint64_t report_tell(const char *why)
 	return lost;
 }
 
-/* What the program freed goes back to the system first, as it would a moment later: so the report's own memory is seldom the process's maximum.
+/* What the program freed goes back to the system first, as it would a moment later, and what recording kept for the next block: so the report's own memory is seldom the process's maximum.
  * Not in a handler on top of malloc or free that calls exit: their locks may be held below it. */
 uint64_t report_at_exit(void)
 {
-	if (!self.busy && !copied) /* a child would copy its parent's pages to that end */
+	if (!copied) /* a child would copy its parent's pages to that end */
+		backtrace_rest();
+	if (!self.busy && !copied)
 		heap_purge(true);
 	return report_tell("exit");
 }

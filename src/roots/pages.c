@@ -24,17 +24,6 @@
 
 #include <fcntl.h>
 
-/* From the kernel's uapi linux/fs.h, which build machines' headers may lack. */
-struct page_region {
-	uint64_t start, end, categories;
-};
-struct pm_scan_arg {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_PFNZERO = 1 << 5 };
-static const unsigned long PAGEMAP_SCAN_IOCTL = 0xC0606610ul; /* _IOWR('f', 16, struct pm_scan_arg) */
-
 #define PM_PRESENT (1ull << 63)
 #define PM_SWAPPED (1ull << 62)
 #define PM_FILE (1ull << 61)
@@ -45,7 +34,7 @@ static enum pages_source source;
 static int fd = -1;
 /* What the ioctl told of [low, high), which holds while the process stands still: libraries lie side by side, and one call tells of many mappings. */
 static struct { uintptr_t low, high; uint32_t count, next; } told;
-static LARGE struct page_region regions[REGIONS];
+static LARGE struct os_run regions[REGIONS];
 static LARGE union {
 	uint64_t entries[ENTRIES];
 	uint8_t resident[8 * ENTRIES];
@@ -58,13 +47,8 @@ typedef bool page_fn(const struct mapping *m, uintptr_t low, uintptr_t high, boo
 /* Lists at most REGIONS runs of [low, high), and how far that is. */
 static bool scan(uintptr_t low, uintptr_t high)
 {
-	struct pm_scan_arg arg = { .size = sizeof arg, .start = low, .end = high, .vec = (uintptr_t)regions,
-		                   .vec_len = REGIONS, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
-		                   .return_mask = IS_PRESENT | IS_SWAPPED,
-		                   .category_inverted = IS_FILE | IS_PFNZERO, .category_mask = IS_FILE | IS_PFNZERO }; /* neither */
-	const long n = os_ioctl(fd, PAGEMAP_SCAN_IOCTL, &arg);
+	const long n = os_page_runs(fd, low, high, regions, REGIONS, &told.high);
 	told.low = low;
-	told.high = n < 0 ? low : arg.walk_end;
 	told.count = n < 0 ? 0 : (uint32_t)n;
 	told.next = 0;
 	return told.high > low; /* else there is no progress */
@@ -73,8 +57,8 @@ static bool scan(uintptr_t low, uintptr_t high)
 /* The first run that ends above low. Questions rise, as a rule. */
 static uint32_t first_above(uintptr_t low)
 {
-	uint32_t i = told.next && regions[told.next - 1].end <= low ? told.next : 0;
-	while (i < told.count && regions[i].end <= low)
+	uint32_t i = told.next && regions[told.next - 1].high <= low ? told.next : 0;
+	while (i < told.count && regions[i].high <= low)
 		i++;
 	return told.next = i;
 }
@@ -87,9 +71,9 @@ static bool each_by_scan(const struct mapping *m, uintptr_t low, uintptr_t high,
 		if (!asked && !(ahead > high && scan(low, ahead)) && !scan(low, high)) /* `ahead` may lie behind what a process can have */
 			return false;
 		const uintptr_t end = told.high < high ? told.high : high;
-		for (uint32_t i = first_above(low); i < told.count && regions[i].start < end; i++) {
-			const struct page_region *r = &regions[i];
-			if (!fn(m, r->start > low ? r->start : low, r->end < end ? r->end : end, r->categories & IS_PRESENT))
+		for (uint32_t i = first_above(low); i < told.count && regions[i].low < end; i++) {
+			const struct os_run *r = &regions[i];
+			if (!fn(m, r->low > low ? r->low : low, r->high < end ? r->high : end, r->kind & OS_RUN_PRESENT))
 				return false;
 		}
 		low = end;
@@ -163,7 +147,7 @@ static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high
 /* Does the source show a written page of ours as what it is? */
 static bool scan_proves(uintptr_t page)
 {
-	bool proven = !fault(FAULT_pagemap) && scan(page, page + OS_PAGE) && told.count == 1 && regions[0].start == page;
+	bool proven = !fault(FAULT_pagemap) && scan(page, page + OS_PAGE) && told.count == 1 && regions[0].low == page;
 	told.high = told.low;
 	return proven;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/fault.h"
 #include "heap/heap.h"
@@ -433,4 +434,82 @@ Test(mark, speed_is_printed)
 		*slot = (uintptr_t)entry;
 	}
 	speed("hash table", buckets);
+}
+
+/* -- pages that nobody touched (absent.c) -- */
+
+enum { HUGE_BLOCK = 4 << 20, HUGE_PAGES = HUGE_BLOCK / 4096 };
+
+static long faults_so_far(void)
+{
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_minflt;
+}
+
+static bool kernel_tells_of_pages(void)
+{
+	struct os_run run;
+	uintptr_t walked;
+	int fd = os_open_proc("pagemap");
+	long n = os_page_runs(fd, align_down((uintptr_t)&run, 4096), align_up((uintptr_t)(&run + 1), 4096), &run, 1, &walked);
+	os_close(fd);
+	return n == 1;
+}
+
+/* A block of which only a few pages were ever written, each with the last word that leads to one of `targets`. */
+static uintptr_t *sparse(node *targets[3])
+{
+	uintptr_t *p = heap_calloc(1, HUGE_BLOCK - 8);
+	const size_t at[3] = { 0, 100 * 512 - 1, HUGE_BLOCK / 8 - 2 };
+	for (int i = 0; i < 3; i++)
+		p[at[i]] = (uintptr_t)(targets[i] = make(NULL, NULL));
+	return p;
+}
+
+Test(mark, pages_that_nobody_touched_stay_so_and_what_lies_between_them_is_found)
+{
+	node *targets[3], *target = make(NULL, NULL);
+	uintptr_t *p = sparse(targets);
+	char *odd = (char *)p + 200 * 4096 - 4; /* half of it on either page */
+	memcpy(odd, &target, sizeof target);
+	long before = faults_so_far();
+	mark_one(p);
+	mark_follow_offsets(NULL); /* every marked block once more */
+	mark_drain();
+	long after = faults_so_far();
+	for (int i = 0; i < 3; i++)
+		cr_assert(marked(targets[i]), "%d", i);
+	cr_assert(marked(target) || !marker.odd_words);
+	cr_assert_eq(mark_verify(), 0);
+	end();
+	if (!kernel_tells_of_pages())
+		cr_skip_test("before Linux 6.7");
+	cr_assert_lt(after - before, HUGE_PAGES / 4, "%ld", after - before);
+}
+
+Test(mark, a_kernel_that_tells_nothing_of_pages_loses_nothing)
+{
+	node *targets[3];
+	uintptr_t *p = sparse(targets);
+	cr_assert_null(fault_parse("ioctl"));
+	mark_one(p);
+	for (int i = 0; i < 3; i++)
+		cr_assert(marked(targets[i]), "%d", i);
+	end();
+}
+
+Test(mark, a_lost_block_that_nobody_touched_is_read_as_zeros)
+{
+	node *targets[3];
+	uintptr_t *p = sparse(targets), words[4] = { 1, 1, 1, 1 }, edges[MARK_PIECE_EDGES];
+	begin();
+	long before = faults_so_far();
+	for (size_t at = MARK_PIECE; at + MARK_PIECE < HUGE_BLOCK / 2; at += MARK_PIECE) {
+		cr_assert_eq(mark_edges_of((uintptr_t)p + at, (uintptr_t)p + at + MARK_PIECE, HUGE_BLOCK, edges), at / MARK_PIECE == 99 / 4);
+		cr_assert(mark_read((uintptr_t)p + at, 4, words) && !words[0] && !words[3]);
+	}
+	cr_assert(!kernel_tells_of_pages() || faults_so_far() - before < HUGE_PAGES / 4);
+	cr_assert(mark_read((uintptr_t)p, 1, words) && words[0] == (uintptr_t)targets[0]);
+	end();
 }
