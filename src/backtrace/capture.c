@@ -126,7 +126,7 @@ BARE static inline __attribute__((always_inline)) bool tail_holds(struct thread_
 }
 
 /* The stack of this capture is as e says. */
-static inline __attribute__((always_inline)) uint32_t held(struct thread_stack *t, const struct tail *e)
+static inline __attribute__((always_inline)) uint32_t held(struct thread_stack *t, struct tail *e)
 {
 	struct backtrace_totals *c = &t->totals;
 	thread_stack_count(&c->captures, 1);
@@ -134,6 +134,7 @@ static inline __attribute__((always_inline)) uint32_t held(struct thread_stack *
 	thread_stack_count(&c->suffix_hits, 1);
 	if (UNLIKELY(t->cut))
 		thread_stack_count(&c->cut, 1);
+	e->used = true;
 	return e->node;
 }
 
@@ -178,8 +179,10 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	uint32_t node;
 	struct tail *e = tail_at(t, tail_at(t, t->last)->next);
+	if (e->here != sp || e->pc != (uintptr_t)caller)
+		e = tail_at(t, *recent_at(t, sp, (uintptr_t)caller));
 	if (LIKELY(t->generation == walk_generation() && walk_on_own_stack(sp) && tail_holds(t, e, sp, fp, caller))) {
-		t->last = (uint32_t)((uintptr_t)e - (uintptr_t)t->tails);
+		t->last = (uint32_t)(e - t->tails[0]);
 		node = held(t, e);
 	} else {
 		node = look_further(t, sp, fp, caller);

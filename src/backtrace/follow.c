@@ -220,13 +220,18 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 
 /* ---- step 6 ---- */
 
-/* Which of the set goes: the same stack as it was found before, or whose turn it is. */
+/* Which of the set goes: the same stack as it was found before, or one that did not hold since all others did. */
 static inline __attribute__((always_inline)) struct tail *tail_to_write(struct thread_stack *t, struct tail *set, uintptr_t here, uint32_t node)
 {
 	for (struct tail *e = set; e < set + TAIL_WAYS; e++)
 		if (!e->here || (e->here == here && e->node == node))
 			return e;
-	return &set[t->turn++ % TAIL_WAYS];
+	for (;; t->turn++) {
+		struct tail *e = &set[t->turn % TAIL_WAYS];
+		if (!e->used)
+			return e;
+		e->used = false;
+	}
 }
 
 /* The kept stack ends in n frames behind the first `join`, and `path` leads to it. No room for their words: no tail. */
@@ -250,6 +255,7 @@ BARE static inline __attribute__((always_inline)) void remember(struct thread_st
 	to->join_fp = joined->fp;
 	to->join_node = joined->node;
 	to->frames = join + n;
+	to->used = false;
 	to->node = last->node;
 	for (; words < path->frames; words++) {
 		to->at[words] = (uint16_t)(path->at[words] / sizeof(uintptr_t));

@@ -26,7 +26,8 @@ enum {
 	TAIL_SETS = 64,
 	TAIL_WAYS = 4,                 /* 64 KiB */
 	TAIL_FRAMES = 3,               /* beside the innermost one they tell sets apart: that is often xmalloc, for everybody */
-	TAIL_READS = 16                /* ten frames or so behind ours */
+	TAIL_READS = 16,               /* ten frames or so behind ours */
+	RECENT = 256
 };
 
 struct read {
@@ -60,9 +61,10 @@ struct tail {
 	uint32_t join_node, join;
 	uint32_t node;                 /* of the whole stack */
 	uint32_t frames;               /* of the whole stack */
-	uint32_t next;                 /* which one held after it, last time: bytes from tails[0] */
+	uint16_t next;                 /* number of the one that held after it, last time */
 	uint8_t blocks;                /* four words each; what is left of the last is one of them again */
 	bool by_fp;
+	bool used;                     /* since the set last had no room */
 	uint16_t at[TAIL_READS];       /* in words from `here` */
 	uintptr_t word[TAIL_READS];
 } __attribute__((aligned(CACHE_LINE)));
@@ -76,13 +78,14 @@ struct thread_stack {
 	uint32_t count;                /* of kept; 0: nothing is remembered */
 	uint32_t generation;           /* of kept, tails and known */
 	uint64_t stamp;                /* another one whenever `kept` changes */
-	uint32_t last;                 /* the tail that held last: bytes from tails[0] */
+	uint32_t last;                 /* number of the tail that held last, row by row */
 	uint32_t turn;                 /* whose place the next tail of a full set takes */
 	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
 	bool cut;                      /* the kept stack was */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
 	struct backtrace_totals totals; /* own thread writes, anyone reads */
 	struct own_paths paths;
+	uint16_t recent[RECENT];       /* numbers of tails */
 	uint8_t way[WAYS];             /* by caller: the path that fitted last */
 	struct tail tails[TAIL_SETS][TAIL_WAYS];
 	struct known known[KNOWN];
@@ -106,13 +109,20 @@ static inline __attribute__((always_inline)) void thread_stack_drop(struct threa
 	t->count = 0;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
-static inline __attribute__((always_inline)) struct tail *tail_at(struct thread_stack *t, uint32_t bytes) { return (struct tail *)((char *)t->tails + bytes); }
-/* The capture's tail is e: it followed the one of the last capture. */
+static inline __attribute__((always_inline)) struct tail *tail_at(struct thread_stack *t, uint32_t number) { return (struct tail *)t->tails + number; }
+/* By registers of backtrace_here: the tail that held last. */
+static inline __attribute__((always_inline)) uint16_t *recent_at(struct thread_stack *t, uintptr_t here, uintptr_t pc)
+{
+	return &t->recent[((here ^ pc) * 0x9E3779B97F4A7C15ull) >> 56];
+}
+_Static_assert(RECENT == 1 << (64 - 56), "the shift of recent_at()");
+/* The capture's tail is e, which was no guess of the two. */
 static inline __attribute__((always_inline)) void tail_is(struct thread_stack *t, const struct tail *e)
 {
-	uint32_t bytes = (uint32_t)((uintptr_t)e - (uintptr_t)t->tails);
-	tail_at(t, t->last)->next = bytes;
-	t->last = bytes;
+	uint16_t number = (uint16_t)(e - t->tails[0]);
+	*recent_at(t, e->here, e->pc) = number;
+	tail_at(t, t->last)->next = number;
+	t->last = number;
 }
 
 static inline void thread_stack_count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
