@@ -91,11 +91,12 @@ BARE static inline __attribute__((always_inline)) struct tail *tails_of(struct t
 }
 _Static_assert(TAIL_SETS == 1 << (64 - 58), "the shift of tails_of()");
 
-/* Does the kept stack begin with what the tail joined? */
+/* Does the kept stack begin with what the tail joined? The same stamp says: it does, and all that was read lies on this thread's stack. */
 static __attribute__((noinline)) bool joins(struct thread_stack *t, struct tail *e)
 {
 	const struct kept *joined = &t->kept[e->join - 1];
-	if (e->join > t->count || e->join <= t->least || joined->sp != e->join_sp || joined->node != e->join_node || (joined->fp != e->join_fp && joined->need))
+	if (!walk_on_own_stack(e->here) || t->top > self.stack_high || e->join > t->count || e->join <= t->least || joined->sp != e->join_sp
+	    || joined->node != e->join_node || (joined->fp != e->join_fp && joined->need))
 		return false;
 	e->stamp = t->stamp;
 	return true;
@@ -104,13 +105,11 @@ static __attribute__((noinline)) bool joins(struct thread_stack *t, struct tail 
 /* Steps 1 to 3. */
 BARE static inline __attribute__((always_inline)) bool tail_holds(struct thread_stack *t, struct tail *e, uintptr_t sp, uintptr_t fp, const void *caller)
 {
-	if (e->here != sp || e->pc != (uintptr_t)caller || (e->fp != fp && e->by_fp))
-		return false;
-	if ((UNLIKELY(e->stamp != t->stamp) && !joins(t, e)) || UNLIKELY(t->top > self.stack_high))
+	if (e->here != sp || e->pc != (uintptr_t)caller || (UNLIKELY(e->stamp != t->stamp) && !joins(t, e)))
 		return false;
 	const uint16_t *at = e->at;
 	const uintptr_t *word = e->word, *end = word + e->blocks * 4;
-	uintptr_t differ = 0;
+	uintptr_t differ = (e->fp ^ fp) & e->by_fp;
 	do {
 		differ |= ((const word_t *)sp)[at[0]] ^ word[0];
 		differ |= ((const word_t *)sp)[at[1]] ^ word[1];
@@ -129,9 +128,8 @@ BARE static inline __attribute__((always_inline)) bool tail_holds(struct thread_
 static inline __attribute__((always_inline)) uint32_t held(struct thread_stack *t, struct tail *e)
 {
 	struct backtrace_totals *c = &t->totals;
-	thread_stack_count(&c->captures, 1);
+	thread_stack_count(&t->held, 1);
 	thread_stack_count(&c->frames, e->frames);
-	thread_stack_count(&c->suffix_hits, 1);
 	if (UNLIKELY(t->cut))
 		thread_stack_count(&c->cut, 1);
 	e->used = true;
@@ -181,8 +179,8 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	struct tail *e = tail_at(t, tail_at(t, t->last)->next);
 	if (e->here != sp || e->pc != (uintptr_t)caller)
 		e = tail_at(t, *recent_at(t, sp, (uintptr_t)caller));
-	if (LIKELY(t->generation == walk_generation() && walk_on_own_stack(sp) && tail_holds(t, e, sp, fp, caller))) {
-		t->last = (uint32_t)(e - t->tails[0]);
+	if (LIKELY(t->generation == walk_generation() && tail_holds(t, e, sp, fp, caller))) {
+		t->last = tail_bytes(t, e);
 		node = held(t, e);
 	} else {
 		node = look_further(t, sp, fp, caller);
@@ -193,8 +191,11 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 
 void capture_threads_add(struct backtrace_totals *t)
 {
-	for (const struct thread_stack *s = load_acquire(&all); s; s = s->next)
+	for (const struct thread_stack *s = load_acquire(&all); s; s = s->next) {
 		capture_add(t, &s->totals);
+		t->captures += load_relaxed(&s->held);
+		t->suffix_hits += load_relaxed(&s->held);
+	}
 }
 
 void capture_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))

@@ -248,7 +248,7 @@ BARE static inline __attribute__((always_inline)) void remember(struct thread_st
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	to->pc = first->pc;
 	to->fp = first->fp;
-	to->by_fp = last->need && !path->fp;
+	to->by_fp = last->need && !path->fp ? UINTPTR_MAX : 0;
 	to->stamp = 0; /* never that of a stack: whether it joins is looked at when `kept` is whole */
 	to->join = join;
 	to->join_sp = joined->sp;

@@ -55,19 +55,19 @@ enum { FRESH_UNREAD = 32 };        /* undoing it read nothing */
 struct tail {
 	uintptr_t here;                /* stack pointer of backtrace_here; 0: empty */
 	uintptr_t pc;                  /* the program's innermost frame is at */
-	uintptr_t fp;                  /* the program's is in the register, and this if it counts (by_fp) */
+	uintptr_t fp, by_fp;           /* the program's, if it counts and is still in the register: then by_fp is all ones, else 0 */
 	uint64_t stamp;                /* of `kept` when it was as join_* say */
 	uintptr_t join_sp, join_fp;    /* of kept[join-1] */
 	uint32_t join_node, join;
 	uint32_t node;                 /* of the whole stack */
 	uint32_t frames;               /* of the whole stack */
-	uint16_t next;                 /* number of the one that held after it, last time */
+	uint16_t next;                 /* bytes from tails[0][0]: the one that held after it, last time */
 	uint8_t blocks;                /* four words each; what is left of the last is one of them again */
-	bool by_fp;
-	bool used;                     /* since the set last had no room */
+	bool used;                     /* since its set last had no room */
 	uint16_t at[TAIL_READS];       /* in words from `here` */
 	uintptr_t word[TAIL_READS];
 } __attribute__((aligned(CACHE_LINE)));
+_Static_assert(sizeof(struct tail) * (TAIL_SETS * TAIL_WAYS - 1) <= UINT16_MAX, "tail.next");
 
 /* Its thread writes everything but `owned` and `next`. */
 struct thread_stack {
@@ -78,14 +78,15 @@ struct thread_stack {
 	uint32_t count;                /* of kept; 0: nothing is remembered */
 	uint32_t generation;           /* of kept, tails and known */
 	uint64_t stamp;                /* another one whenever `kept` changes */
-	uint32_t last;                 /* number of the tail that held last, row by row */
+	uint32_t last;                 /* bytes from tails[0][0]: the tail that held last */
 	uint32_t turn;                 /* whose place the next tail of a full set takes */
 	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
 	bool cut;                      /* the kept stack was */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
-	struct backtrace_totals totals; /* own thread writes, anyone reads */
+	uint64_t held;                 /* captures whose tail held; own thread writes, anyone reads, as the rest of the totals, which are without them */
+	struct backtrace_totals totals;
 	struct own_paths paths;
-	uint16_t recent[RECENT];       /* numbers of tails */
+	uint16_t recent[RECENT];       /* as tail.next */
 	uint8_t way[WAYS];             /* by caller: the path that fitted last */
 	struct tail tails[TAIL_SETS][TAIL_WAYS];
 	struct known known[KNOWN];
@@ -109,7 +110,8 @@ static inline __attribute__((always_inline)) void thread_stack_drop(struct threa
 	t->count = 0;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
-static inline __attribute__((always_inline)) struct tail *tail_at(struct thread_stack *t, uint32_t number) { return (struct tail *)t->tails + number; }
+static inline __attribute__((always_inline)) struct tail *tail_at(struct thread_stack *t, uint32_t bytes) { return (struct tail *)((char *)t->tails + bytes); }
+static inline __attribute__((always_inline)) uint16_t tail_bytes(const struct thread_stack *t, const struct tail *e) { return (uint16_t)((const char *)e - (const char *)t->tails); }
 /* By registers of backtrace_here: the tail that held last. */
 static inline __attribute__((always_inline)) uint16_t *recent_at(struct thread_stack *t, uintptr_t here, uintptr_t pc)
 {
@@ -119,10 +121,10 @@ _Static_assert(RECENT == 1 << (64 - 56), "the shift of recent_at()");
 /* The capture's tail is e, which was no guess of the two. */
 static inline __attribute__((always_inline)) void tail_is(struct thread_stack *t, const struct tail *e)
 {
-	uint16_t number = (uint16_t)(e - t->tails[0]);
-	*recent_at(t, e->here, e->pc) = number;
-	tail_at(t, t->last)->next = number;
-	t->last = number;
+	uint16_t bytes = tail_bytes(t, e);
+	*recent_at(t, e->here, e->pc) = bytes;
+	tail_at(t, t->last)->next = bytes;
+	t->last = bytes;
 }
 
 static inline void thread_stack_count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
@@ -136,15 +138,15 @@ BARE static inline __attribute__((always_inline)) bool reads_same(const struct r
 			differ |= *(const word_t *)r->at ^ r->word;
 		return !differ;
 	}
-	for (end -= 4;; r = end) { /* the last four may begin with some that were compared already */
-		for (; r <= end; r += 4) {
-			differ |= *(const word_t *)r[0].at ^ r[0].word;
-			differ |= *(const word_t *)r[1].at ^ r[1].word;
-			differ |= *(const word_t *)r[2].at ^ r[2].word;
-			differ |= *(const word_t *)r[3].at ^ r[3].word;
-			scalar(&differ);
-		}
-		if (r == end + 4)
+	/* By fours, without a branch a word; the second four begin among the first if need be. */
+	for (ptrdiff_t step = (end - r - 1) % 4 + 1;; step = 4) {
+		differ |= *(const word_t *)r[0].at ^ r[0].word;
+		differ |= *(const word_t *)r[1].at ^ r[1].word;
+		differ |= *(const word_t *)r[2].at ^ r[2].word;
+		differ |= *(const word_t *)r[3].at ^ r[3].word;
+		scalar(&differ);
+		r += step;
+		if (r == end)
 			return !differ;
 	}
 }
