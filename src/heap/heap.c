@@ -135,13 +135,6 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 	}
 }
 
-/* Each of these three without a frame of its own where there is a slot: a capture compares what stands between it and the program. */
-static __attribute__((noinline)) void *malloc_recorded(size_t size, const void *caller)
-{
-	void *p = LIKELY(size < TABLE_MAX) ? recorded_pop(self.cache, class_table[size >> 4], NULL) : NULL;
-	return LIKELY(p != NULL) ? sites_record(p, size, caller) : malloc_retry(size, 16, NULL, caller);
-}
-
 static __attribute__((noinline)) void *malloc_unrecorded(size_t size, const void *caller)
 {
 	/* The common case, short: the slots that this thread freed come round again. */
@@ -159,10 +152,7 @@ static __attribute__((noinline)) void *malloc_unrecorded(size_t size, const void
 	return malloc_retry(size, 16, NULL, caller);
 }
 
-void *heap_malloc_slow(size_t size, const void *caller)
-{
-	return UNLIKELY(load_relaxed(&recorded_each)) ? malloc_recorded(size, caller) : malloc_unrecorded(size, caller);
-}
+void *heap_malloc_slow(size_t size, const void *caller) { return recorded_malloc_or(size, caller, malloc_unrecorded); }
 void *heap_malloc(size_t size) { return heap_malloc_fast(size); }
 
 void *heap_aligned_from(size_t align, size_t size, const void *caller)
