@@ -7,6 +7,7 @@
  */
 #include "heap/cache.h"
 #include "heap/hooks.h"
+#include "heap/recorded.h"
 #include "base/options.h"
 #include "cycle/cycle.h"
 #include "preload/kin.h"
@@ -19,14 +20,16 @@
 #define EXPORT __attribute__((visibility("default")))
 #define ALIAS(target) __attribute__((visibility("default"), alias(#target)))
 
-/* Apart, so that malloc's fast path needs no frame. */
-static __attribute__((noinline)) void *malloc_slow(size_t size, const void *caller)
+/* Apart, so that malloc's fast path and that of a recorded one need no frame. */
+static __attribute__((noinline)) void *malloc_unusual(size_t size, const void *caller)
 {
 	void *p = heap_malloc_slow(size, caller);
 	if (UNLIKELY(!p))
 		errno = ENOMEM;
 	return p;
 }
+
+static __attribute__((noinline)) void *malloc_slow(size_t size, const void *caller) { return recorded_malloc_or(size, caller, malloc_unusual); }
 
 void *own_malloc(size_t size) { return heap_malloc_or(size, malloc_slow); }
 void *malloc(size_t) ALIAS(own_malloc);

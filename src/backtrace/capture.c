@@ -37,7 +37,7 @@ static __attribute__((noinline)) struct thread_stack *take(void)
 	for (struct thread_stack *t = load_acquire(&all); t; t = t->next) {
 		uint32_t nobody = 0;
 		if (!load_relaxed(&t->owned) && cas(&t->owned, &nobody, 1)) {
-			t->count = 0;
+			thread_stack_drop(t); /* or tails joined to it would seem to hold */
 			t->in_use = 0;
 			return own = t;
 		}
@@ -62,24 +62,17 @@ static __attribute__((noinline)) void fill(struct thread_stack *t)
 	os_fill(align_down((uintptr_t)t->fresh, 4096), 4096, true);
 }
 
-/* Enters the thread's memory. NULL: a capture below us uses it, or there is none. */
-static inline struct thread_stack *enter(uintptr_t sp)
+/* Is t in use, and not by a capture that a handler left? */
+static inline bool is_used(const struct thread_stack *t, uintptr_t sp)
 {
-	struct thread_stack *t = own;
-	if (UNLIKELY((uintptr_t)t <= (uintptr_t)GONE) && !(t = take()))
-		return NULL;
-	if (UNLIKELY(wiped))
-		fill(t);
-	if (UNLIKELY(t->in_use)) {
-		bool left = sp > t->in_use_sp && sp - self.stack_low < self.stack_high - self.stack_low
-		            && t->in_use_sp - self.stack_low < self.stack_high - self.stack_low;
-		if (!left)
-			return NULL;
-	}
+	return t->in_use && !(sp > t->in_use_sp && walk_on_own_stack(sp) && walk_on_own_stack(t->in_use_sp));
+}
+
+static inline void enter(struct thread_stack *t, uintptr_t sp)
+{
 	t->in_use_sp = sp;
 	t->in_use = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	return t;
 }
 
 static inline void leave(struct thread_stack *t)
@@ -101,8 +94,8 @@ BARE static inline __attribute__((always_inline)) const struct own_path *way_of(
 }
 _Static_assert(WAYS == 1 << (64 - 58), "the shift of way_of()");
 
-/* Where the tail would be: by the innermost frames, as far as their rules are at hand and simple. */
-BARE static inline __attribute__((always_inline)) struct tail *tail_of(struct thread_stack *t, uintptr_t sp, uintptr_t pc)
+/* Where tails of such a stack are: by the innermost frames, as far as their rules are at hand and simple. */
+BARE static inline __attribute__((always_inline)) struct tail *tails_of(struct thread_stack *t, uintptr_t sp, uintptr_t pc)
 {
 	uintptr_t key = pc ^ sp << 20;
 	for (unsigned i = 0; i < TAIL_FRAMES; i++) {
@@ -114,22 +107,53 @@ BARE static inline __attribute__((always_inline)) struct tail *tail_of(struct th
 		pc = machine_strip(*(const word_t *)at);
 		key = (key << 13 | key >> 51) ^ pc;
 	}
-	return &t->tails[(key * 0x9E3779B97F4A7C15ull) >> 56];
+	return t->tails[(key * 0x9E3779B97F4A7C15ull) >> 58];
 }
-_Static_assert(TAILS == 1 << (64 - 56), "the shift of tail_of()");
+_Static_assert(TAIL_SETS == 1 << (64 - 58), "the shift of tails_of()");
 
-/* Steps 2 and 3, for the program's innermost frame with that stack and frame pointer. */
-BARE static inline __attribute__((always_inline)) bool tail_holds(const struct thread_stack *t, const struct tail *e, uintptr_t sp, uintptr_t fp, const void *caller)
+/* Does the kept stack begin with what the tail joined? The same stamp says: it does, and all that was read lies on this thread's stack. */
+static __attribute__((noinline)) bool joins(struct thread_stack *t, struct tail *e)
 {
 	const struct kept *joined = &t->kept[e->join - 1];
-	if (e->sp != sp || e->pc != (uintptr_t)caller || !e->node || (e->fp != fp && e->need))
+	if (!walk_on_own_stack(e->here) || t->top > self.stack_high || e->join > t->count || e->join <= t->least || joined->sp != e->join_sp
+	    || joined->node != e->join_node || (joined->fp != e->join_fp && joined->need))
 		return false;
-	if (e->join > t->count || e->join <= t->least || joined->sp != e->join_sp || joined->node != e->join_node || (joined->fp != e->join_fp && joined->need))
+	e->stamp = t->stamp;
+	return true;
+}
+
+/* Steps 1 to 3. */
+BARE static inline __attribute__((always_inline)) bool tail_holds(struct thread_stack *t, struct tail *e, uintptr_t sp, uintptr_t fp, const void *caller)
+{
+	if (e->here != sp || e->pc != (uintptr_t)caller || (UNLIKELY(e->stamp != t->stamp) && !joins(t, e)))
 		return false;
-	const struct read *end = e->read + e->count, *kept_end = t->reads + joined->reads;
-	if (t->top > self.stack_high || (!fault(FAULT_no_tail_check) && reads_differ(t, e->read, end) != end))
+	const uint16_t *at = e->at;
+	const uintptr_t *word = e->word, *end = word + e->blocks * 4;
+	uintptr_t differ = (e->fp ^ fp) & e->by_fp;
+	do {
+		differ |= ((const word_t *)sp)[at[0]] ^ word[0];
+		differ |= ((const word_t *)sp)[at[1]] ^ word[1];
+		differ |= ((const word_t *)sp)[at[2]] ^ word[2];
+		differ |= ((const word_t *)sp)[at[3]] ^ word[3];
+		scalar(&differ);
+		at += 4;
+		word += 4;
+	} while (word != end);
+	if (differ && !fault(FAULT_no_tail_check))
 		return false;
-	return fault(FAULT_no_suffix_check) || reads_differ(t, t->reads + reads_from(t, e->join), kept_end) == kept_end;
+	return LIKELY(reads_same(t, t->reads + reads_from(t, e->join), t->reads + t->kept[e->join - 1].reads)) || fault(FAULT_no_suffix_check);
+}
+
+/* The stack of this capture is as e says. */
+static inline __attribute__((always_inline)) uint32_t held(struct thread_stack *t, struct tail *e)
+{
+	struct backtrace_totals *c = &t->totals;
+	thread_stack_count(&t->held, 1);
+	thread_stack_count(&c->frames, e->frames);
+	if (UNLIKELY(t->cut))
+		thread_stack_count(&c->cut, 1);
+	e->used = true;
+	return e->node;
 }
 
 /* On top of a capture, or without a thread's memory: with so many frames as a small stack has room for. */
@@ -139,32 +163,47 @@ BARE static __attribute__((noinline)) uint32_t brief_node(const void *caller)
 	return follow_plainly(caller, pcs, BRIEF_MOST);
 }
 
-BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
+/* The tail is not the one that came next last time. */
+BARE static __attribute__((noinline)) uint32_t look_further(struct thread_stack *t, uintptr_t sp, uintptr_t fp, const void *caller)
 {
-	uintptr_t sp, fp;
-	struct thread_stack *t;
-	machine_place(&sp, &fp);
-	if (UNLIKELY(!load_acquire(&rule_table)) || !(t = enter(sp)))
-		return brief_node(caller);
-	uint32_t node, generation = walk_generation();
+	uint32_t generation = walk_generation();
 	const struct own_path *path = NULL;
 	struct kept first = { .pc = (uintptr_t)caller };
-	struct tail *e = t->tails;
+	struct tail *set = NULL;
 	if (LIKELY(t->generation == generation && walk_on_own_stack(sp) && (path = way_of(t, generation, sp, caller)))) {
 		first.sp = sp + path->cfa;
 		first.fp = own_program_fp(path, sp, fp);
-		e = tail_of(t, first.sp, first.pc);
+		set = tails_of(t, first.sp, first.pc);
+		for (struct tail *e = set; e < set + TAIL_WAYS; e++)
+			if (tail_holds(t, e, sp, fp, caller)) {
+				tail_is(t, e);
+				return held(t, e);
+			}
 	}
-	if (path && tail_holds(t, e, first.sp, first.fp, caller)) {
-		struct backtrace_totals *c = &t->totals;
-		node = e->node;
-		thread_stack_count(&c->captures, 1);
-		thread_stack_count(&c->frames, e->frames + e->join);
-		thread_stack_count(&c->suffix_hits, 1);
-		if (UNLIKELY(t->cut))
-			thread_stack_count(&c->cut, 1);
+	return follow(t, set, sp, path, &first);
+}
+
+BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
+{
+	uintptr_t sp, fp;
+	struct thread_stack *t = own;
+	machine_place(&sp, &fp);
+	if (UNLIKELY((uintptr_t)t <= (uintptr_t)GONE) && !(load_acquire(&rule_table) && (t = take())))
+		return brief_node(caller);
+	if (UNLIKELY(wiped))
+		fill(t);
+	if (UNLIKELY(t->in_use) && is_used(t, sp))
+		return brief_node(caller);
+	enter(t, sp);
+	uint32_t node;
+	struct tail *e = tail_at(t, tail_at(t, t->last)->next);
+	if (e->here != sp || e->pc != (uintptr_t)caller)
+		e = tail_at(t, *recent_at(t, sp, (uintptr_t)caller));
+	if (LIKELY(t->generation == walk_generation() && tail_holds(t, e, sp, fp, caller))) {
+		t->last = tail_bytes(t, e);
+		node = held(t, e);
 	} else {
-		node = follow(t, e, sp, path, &first);
+		node = look_further(t, sp, fp, caller);
 	}
 	leave(t);
 	return node;
@@ -172,8 +211,11 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 
 void capture_threads_add(struct backtrace_totals *t)
 {
-	for (const struct thread_stack *s = load_acquire(&all); s; s = s->next)
+	for (const struct thread_stack *s = load_acquire(&all); s; s = s->next) {
 		capture_add(t, &s->totals);
+		t->captures += load_relaxed(&s->held);
+		t->suffix_hits += load_relaxed(&s->held);
+	}
 }
 
 void capture_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
@@ -199,12 +241,13 @@ void backtrace_fork_prepare(void)
 
 void backtrace_rest(void)
 {
-	struct thread_stack *t = (uintptr_t)own > (uintptr_t)GONE ? enter((uintptr_t)__builtin_frame_address(0)) : NULL;
+	struct thread_stack *t = own;
+	const uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
 	backtrace_shed();
-	if (!t)
+	if ((uintptr_t)t <= (uintptr_t)GONE || is_used(t, sp))
 		return;
-	t->count = 0;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	enter(t, sp);
+	thread_stack_drop(t);
 	if (os_purge((uintptr_t)t->tails, (uintptr_t)t + mapped_size() - (uintptr_t)t->tails))
 		t->generation = 0; /* all is zero, and empty */
 	leave(t);

@@ -220,30 +220,63 @@ static inline __attribute__((always_inline)) uint32_t keep(struct thread_stack *
 
 /* ---- step 6 ---- */
 
-/* The kept stack ends in n frames behind the first `join`. No room for their words: the tail stays empty. */
-static inline __attribute__((always_inline)) void remember(struct thread_stack *t, struct tail *to, const struct kept *first, uint32_t join, uint32_t n)
+/* Which of the set goes: the same stack as it was found before, or one that did not hold since all others did. */
+static inline __attribute__((always_inline)) struct tail *tail_to_write(struct thread_stack *t, struct tail *set, uintptr_t here, uint32_t node)
+{
+	for (struct tail *e = set; e < set + TAIL_WAYS; e++)
+		if (!e->here || (e->here == here && e->node == node))
+			return e;
+	for (;; t->turn++) {
+		struct tail *e = &set[t->turn % TAIL_WAYS];
+		if (!e->used)
+			return e;
+		e->used = false;
+	}
+}
+
+/* The kept stack ends in n frames behind the first `join`, and `path` leads to it. No room for their words: no tail. */
+BARE static inline __attribute__((always_inline)) void remember(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path, const struct kept *first, uint32_t join, uint32_t n)
 {
 	const struct kept *last = &t->kept[join + n - 1], *joined = &t->kept[join - 1];
 	const struct read *read = &t->reads[joined->reads];
-	uint32_t count = (uint32_t)(last->reads - joined->reads);
-	to->node = 0;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (count > TAIL_READS)
+	uint32_t count = (uint32_t)(last->reads - joined->reads), words = 0;
+	bool saved = last->need && path->fp;
+	if (path->frames + saved + count > TAIL_READS || (joined->sp - sp) / sizeof(uintptr_t) > UINT16_MAX)
 		return;
-	to->sp = first->sp;
+	struct tail *to = tail_to_write(t, set, sp, last->node);
+	to->here = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	to->pc = first->pc;
 	to->fp = first->fp;
-	to->need = last->need;
+	to->by_fp = last->need && !path->fp ? UINTPTR_MAX : 0;
+	to->stamp = 0; /* never that of a stack: whether it joins is looked at when `kept` is whole */
 	to->join = join;
 	to->join_sp = joined->sp;
 	to->join_fp = joined->fp;
 	to->join_node = joined->node;
-	to->frames = (uint16_t)n;
-	to->count = (uint16_t)count;
-	for (uint32_t i = 0; i < count; i++)
-		to->read[i] = read[i];
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	to->frames = join + n;
+	to->used = false;
 	to->node = last->node;
+	for (; words < path->frames; words++) {
+		to->at[words] = (uint16_t)(path->at[words] / sizeof(uintptr_t));
+		to->word[words] = *(const word_t *)(sp + path->at[words]);
+	}
+	if (saved) {
+		to->at[words] = (uint16_t)(path->fp / sizeof(uintptr_t));
+		to->word[words++] = first->fp;
+	}
+	for (uint32_t i = 0; i < count; i++, words++) {
+		to->at[words] = (uint16_t)((read[i].at + (uintptr_t)t - sp) / sizeof(uintptr_t));
+		to->word[words] = read[i].word;
+	}
+	for (; words % 4 && words < TAIL_READS; words++) {
+		to->at[words] = to->at[words - 1];
+		to->word[words] = to->word[words - 1];
+	}
+	to->blocks = (uint8_t)(words / 4);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	to->here = sp;
+	tail_is(t, to);
 }
 
 /* ---- all of it ---- */
@@ -267,16 +300,17 @@ BARE __attribute__((noinline)) uint32_t follow_plainly(const void *caller, uintp
 /* Rules are those of other modules now. */
 static __attribute__((noinline)) void begin_anew(struct thread_stack *t, uint32_t generation)
 {
-	t->count = 0;
-	if (t->generation) {
-		for (unsigned i = 0; i < TAILS; i++)
-			t->tails[i].node = 0;
+	thread_stack_drop(t);
+	if (t->generation) { /* else the kernel wiped it */
+		for (unsigned i = 0; i < TAIL_SETS; i++)
+			for (unsigned j = 0; j < TAIL_WAYS; j++)
+				t->tails[i][j].here = 0;
 		memset(t->known, 0, sizeof t->known);
 	}
 	t->generation = generation;
 }
 
-BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, const struct own_path *path, struct kept *first)
+BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path, struct kept *first)
 {
 	struct walk w;
 	struct frame f;
@@ -297,15 +331,14 @@ BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct ta
 	if (LIKELY(found))
 		n = walk_new(t, &w, first, &matched, &end);
 	if (UNLIKELY(!(n + matched) || end == ODD)) {
-		t->count = 0; /* so `kept` is free */
+		thread_stack_drop(t); /* so `kept` is free */
 		return follow_plainly((const void *)first->pc, (uintptr_t *)t->kept, BACKTRACE_MOST);
 	}
-	t->count = 0;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	thread_stack_drop(t);
 	uint32_t frames = n + matched, node = keep(t, &matched, n);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (LIKELY(matched && node && end == STEP_ON))
-		remember(t, tail, first, matched, n);
+	if (LIKELY(matched && node && set && end == STEP_ON))
+		remember(t, set, sp, path, first, matched, n);
 	if (!matched) {
 		t->cut = end == STEP_CUT;
 		t->least = n == KEPT ? BACKTRACE_MOST : 0;

@@ -50,7 +50,7 @@ struct index {
 
 static LARGE struct row *chunks[ROWS_MOST / ROWS_CHUNK]; /* set before the count covers them */
 static uint32_t count;             /* atomic: rows that are complete */
-static uint32_t generation;        /* atomic */
+uint32_t modules_generation_now;
 static struct index *shown;        /* atomic */
 static uint32_t fills;             /* atomic: pairs with modules_find */
 static uint32_t listing;           /* atomic: 0 nobody, 1 under way, 2 once more */
@@ -99,7 +99,6 @@ void modules_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 
 /* -- reading -- */
 
-uint32_t modules_generation(void) { return load_acquire(&generation); }
 uint32_t modules_count(void) { return load_acquire(&count); }
 static struct row *row_at(uint32_t i) { return &chunks[i / ROWS_CHUNK][i % ROWS_CHUNK]; }
 const struct module *modules_get(uint32_t index) { return &row_at(index)->module; }
@@ -252,7 +251,7 @@ static uint32_t row_new(const struct module *m)
 	struct row *r = row_at(i);
 	*r = (struct row){ .module = *m };
 	r->module.path = path;
-	r->module.opened = generation + 1;
+	r->module.opened = modules_generation_now + 1;
 	store_release(&count, i + 1);
 	changed = true;
 	return i;
@@ -417,7 +416,7 @@ static void list_once(void)
 	sort_by(found, found_count, sizeof moving, before, NULL, &moving);
 	add_closed();
 	show();
-	__atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
+	__atomic_fetch_add(&modules_generation_now, 1, __ATOMIC_ACQ_REL);
 }
 
 void modules_list(void)

@@ -30,7 +30,8 @@ struct module {
 /* Constructor time, and after dlopen and dlclose (outside every lock of ours): walks dl_iterate_phdr. Thread-safe: one lister at a time,
  * a second one waits for none and asks the first to list again. Waits for the loader's lock, so never inside a stop. */
 void modules_list(void);
-uint32_t modules_generation(void);
+extern uint32_t modules_generation_now; /* atomic */
+static inline uint32_t modules_generation(void) { return load_acquire(&modules_generation_now); }
 uint32_t modules_count(void);                     /* rows 0..count-1, closed ones included */
 const struct module *modules_get(uint32_t index);
 /* The module whose segments hold `address`; MODULE_NONE: none. The newest, if several held it one after another.

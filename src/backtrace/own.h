@@ -30,6 +30,9 @@ struct own_paths {
  * if it is as usual. false: it is not found. */
 BARE bool own_walk(struct own_paths *t, struct walk *w, struct frame *f, uintptr_t sp, const void *caller, const struct own_path **way);
 
+/* Keeps compilers from making vectors of a loop that goes round a few times. */
+static inline __attribute__((always_inline)) void scalar(uintptr_t *differ) { __asm__("" : "+r"(*differ)); }
+
 /* Is this the way from backtrace_here to caller? high: end of the stack. */
 BARE static inline __attribute__((always_inline)) bool own_fits(const struct own_path *p, uint32_t generation, uintptr_t high, uintptr_t sp, const void *caller)
 {
@@ -37,8 +40,10 @@ BARE static inline __attribute__((always_inline)) bool own_fits(const struct own
 	if (!p->frames || p->cfa > high - sp)
 		return false;
 	uintptr_t differ = *(const word_t *)(sp + p->at[last]) ^ (uintptr_t)caller;
-	for (uint32_t i = 0; i < last; i++)
+	for (uint32_t i = 0; i < last; i++) {
 		differ |= *(const word_t *)(sp + p->at[i]) ^ p->pc[i];
+		scalar(&differ);
+	}
 	return !differ && p->generation == generation;
 }
 BARE static inline __attribute__((always_inline)) uintptr_t own_program_fp(const struct own_path *p, uintptr_t sp, uintptr_t fp)

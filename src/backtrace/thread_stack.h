@@ -27,9 +27,11 @@ enum {
 	KEPT = 2048,
 	BELIEVED = 2 * BACKTRACE_MOST, /* words further out are not compared again: nobody sees those frames */
 	WAYS = 64,
-	TAILS = 256,                   /* 64 KiB. Captures that find theirs: sqlite3, perl, python3 99 %, git 77, bash 67, cc1plus 52 (of four times as many 70) */
-	TAIL_FRAMES = 3,               /* beside the innermost one they tell tails apart: that is often xmalloc, for everybody */
-	TAIL_READS = 12                /* ten frames or so */
+	TAIL_SETS = 64,
+	TAIL_WAYS = 4,                 /* 64 KiB */
+	TAIL_FRAMES = 3,               /* beside the innermost one they tell sets apart: that is often xmalloc, for everybody */
+	TAIL_READS = 16,               /* ten frames or so behind ours */
+	RECENT = 256
 };
 
 struct read {
@@ -53,15 +55,23 @@ struct fresh {
 };
 enum { FRESH_UNREAD = 32 };        /* undoing it read nothing */
 
+/* A capture as it was: from these registers, with these words on the stack, and then as kept[0, join) is. */
 struct tail {
-	uintptr_t sp, pc, fp;          /* of the innermost frame */
+	uintptr_t here;                /* stack pointer of backtrace_here; 0: empty */
+	uintptr_t pc;                  /* the program's innermost frame is at */
+	uintptr_t fp, by_fp;           /* the program's, if it counts and is still in the register: then by_fp is all ones, else 0 */
+	uint64_t stamp;                /* of `kept` when it was as join_* say */
 	uintptr_t join_sp, join_fp;    /* of kept[join-1] */
 	uint32_t join_node, join;
-	uint32_t node;                 /* of the whole stack; 0: empty */
-	uint16_t count, frames;        /* of read; of the tail */
-	uint16_t need;                 /* fp counts */
-	struct read read[TAIL_READS];
-};
+	uint32_t node;                 /* of the whole stack */
+	uint32_t frames;               /* of the whole stack */
+	uint16_t next;                 /* bytes from tails[0][0]: the one that held after it, last time */
+	uint8_t blocks;                /* four words each; what is left of the last is one of them again */
+	bool used;                     /* since its set last had no room */
+	uint16_t at[TAIL_READS];       /* in words from `here` */
+	uintptr_t word[TAIL_READS];
+} __attribute__((aligned(CACHE_LINE)));
+_Static_assert(sizeof(struct tail) * (TAIL_SETS * TAIL_WAYS - 1) <= UINT16_MAX, "tail.next");
 
 /* Its thread writes everything but `owned` and `next`. */
 struct thread_stack {
@@ -74,12 +84,17 @@ struct thread_stack {
 	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
 	uint32_t in_use;               /* own thread and its handlers */
 	uintptr_t in_use_sp;
+	uint64_t stamp;                /* another one whenever `kept` changes */
+	uint32_t last;                 /* bytes from tails[0][0]: the tail that held last */
+	uint32_t turn;                 /* whose place the next tail of a full set takes */
 	bool cut;                      /* the kept stack was */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
-	struct backtrace_totals totals; /* own thread writes, anyone reads */
+	uint64_t held;                 /* captures whose tail held; own thread writes, anyone reads, as the rest of the totals, which are without them */
+	struct backtrace_totals totals;
 	struct own_paths paths;
+	uint16_t recent[RECENT];       /* as tail.next */
 	uint8_t way[WAYS];             /* by caller: the path that fitted last */
-	struct tail tails[TAILS] __attribute__((aligned(4096))); /* from here on backtrace_rest gives pages back */
+	struct tail tails[TAIL_SETS][TAIL_WAYS] __attribute__((aligned(4096))); /* from here on backtrace_rest gives pages back */
 	struct known known[KNOWN];
 	struct kept kept[KEPT];
 	struct read reads[2 * KEPT];
@@ -87,12 +102,61 @@ struct thread_stack {
 };
 
 /* The capture that walks, of the thread that t belongs to, called by a function of ours whose stack pointer is sp. *first: the program's
- * innermost frame, that `path` led to; NULL: only pc is set. Keeps its stack, and the tail in *tail. Result: its node; 0: no memory in the depot. */
-uint32_t follow(struct thread_stack *t, struct tail *tail, uintptr_t sp, const struct own_path *path, struct kept *first);
+ * innermost frame, that `path` led to; NULL: only pc is set. Keeps its stack, and a tail in `set`, if there is a path. Result: its node; 0: no memory
+ * in the depot. */
+uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path, struct kept *first);
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
 
+/* What is kept is nothing any more; a handler may leave for good before it is something again. */
+static inline __attribute__((always_inline)) void thread_stack_drop(struct thread_stack *t)
+{
+	t->stamp++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	t->count = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+static inline __attribute__((always_inline)) struct tail *tail_at(struct thread_stack *t, uint32_t bytes) { return (struct tail *)((char *)t->tails + bytes); }
+static inline __attribute__((always_inline)) uint16_t tail_bytes(const struct thread_stack *t, const struct tail *e) { return (uint16_t)((const char *)e - (const char *)t->tails); }
+/* By registers of backtrace_here: the tail that held last. */
+static inline __attribute__((always_inline)) uint16_t *recent_at(struct thread_stack *t, uintptr_t here, uintptr_t pc)
+{
+	return &t->recent[((here ^ pc) * 0x9E3779B97F4A7C15ull) >> 56];
+}
+_Static_assert(RECENT == 1 << (64 - 56), "the shift of recent_at()");
+/* The capture's tail is e, which was no guess of the two. */
+static inline __attribute__((always_inline)) void tail_is(struct thread_stack *t, const struct tail *e)
+{
+	uint16_t bytes = tail_bytes(t, e);
+	*recent_at(t, e->here, e->pc) = bytes;
+	tail_at(t, t->last)->next = bytes;
+	t->last = bytes;
+}
+
 static inline void thread_stack_count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
+
+/* Are all words of [r, end) as they were? */
+BARE static inline __attribute__((always_inline)) bool reads_same(const struct thread_stack *t, const struct read *r, const struct read *end)
+{
+	const uintptr_t base = (uintptr_t)t;
+	uintptr_t differ = 0;
+	if (UNLIKELY(end - r < 4)) {
+		for (; r < end; r++)
+			differ |= *(const word_t *)(base + r->at) ^ r->word;
+		return !differ;
+	}
+	/* By fours, without a branch a word; the second four begin among the first if need be. */
+	for (ptrdiff_t step = (end - r - 1) % 4 + 1;; step = 4) {
+		differ |= *(const word_t *)(base + r[0].at) ^ r[0].word;
+		differ |= *(const word_t *)(base + r[1].at) ^ r[1].word;
+		differ |= *(const word_t *)(base + r[2].at) ^ r[2].word;
+		differ |= *(const word_t *)(base + r[3].at) ^ r[3].word;
+		scalar(&differ);
+		r += step;
+		if (r == end)
+			return !differ;
+	}
+}
 
 /* The first of [r, end) whose word is another one now; end: none. */
 BARE static inline __attribute__((always_inline)) const struct read *reads_differ(const struct thread_stack *t, const struct read *r, const struct read *end)

@@ -142,13 +142,6 @@ static void *malloc_retry(size_t size, size_t align, bool *zero, const void *cal
 	}
 }
 
-/* Each of these three without a frame of its own where there is a slot: a capture compares what stands between it and the program. */
-static __attribute__((noinline)) void *malloc_recorded(size_t size, const void *caller)
-{
-	void *p = LIKELY(size < TABLE_MAX) ? recorded_pop(self.cache, class_table[size >> 4], NULL) : NULL;
-	return LIKELY(p != NULL) ? sites_record(p, size, caller) : malloc_retry(size, 16, NULL, caller);
-}
-
 static __attribute__((noinline)) void *malloc_unrecorded(size_t size, const void *caller)
 {
 	/* The common case, short: the slots that this thread freed come round again. */
@@ -166,10 +159,7 @@ static __attribute__((noinline)) void *malloc_unrecorded(size_t size, const void
 	return malloc_retry(size, 16, NULL, caller);
 }
 
-void *heap_malloc_slow(size_t size, const void *caller)
-{
-	return UNLIKELY(load_relaxed(&recorded_each)) ? malloc_recorded(size, caller) : malloc_unrecorded(size, caller);
-}
+void *heap_malloc_slow(size_t size, const void *caller) { return recorded_malloc_or(size, caller, malloc_unrecorded); }
 void *heap_malloc(size_t size) { return heap_malloc_fast(size); }
 
 void *heap_aligned_from(size_t align, size_t size, const void *caller)
@@ -329,21 +319,36 @@ enum found heap_find(uintptr_t w, struct block_info *info)
 	info->span = s;
 	info->slot = i;
 	info->start = span_address(s, i);
-	info->size = s->kind == SPAN_LARGE ? s->block - (s->exact ? 0 : 1) : class_usable(s->class);
+	info->size = s->block - !s->exact;
 	info->state = load_relaxed(&s->state[i]);
 	return state_is_block(info->state) ? FOUND_BLOCK : FOUND_FREE;
 }
 
-size_t heap_usable(const void *p)
+static __attribute__((noinline)) size_t usable_slowly(const void *p)
 {
 	uintptr_t a = (uintptr_t)p;
 	struct block_info info;
 	if (!p)
 		return 0;
-	store_relaxed(&sites_whole, true);
 	if (!arena_contains(a) || arena_span(a)->index == SPAN_HOLE)
 		return heap_hooks.foreign_usable ? heap_hooks.foreign_usable(p) : 0;
 	return heap_find(a, &info) == FOUND_BLOCK && info.start == a ? info.size : 0;
+}
+
+/* Some programs ask in each malloc and each free (redis). */
+size_t heap_usable(const void *p)
+{
+	uintptr_t a = (uintptr_t)p, offset = a - arena.base;
+	if (UNLIKELY(!load_relaxed(&sites_whole)) && p) /* threads share its line */
+		store_relaxed(&sites_whole, true);
+	if (LIKELY(offset < load_acquire(&arena.limit))) {
+		const struct span *s = &arena.spans[load_acquire(&arena.page_map[offset >> PAGE_SHIFT])];
+		bool start;
+		uint64_t slot = span_slot_start(s, a, &start); /* of large spans it is no start */
+		if (LIKELY(start && slot < s->slots && state_is_block(load_relaxed(&s->state[slot]))))
+			return s->block - !s->exact;
+	}
+	return usable_slowly(p);
 }
 
 /* ---- realloc ---- */

@@ -72,30 +72,32 @@ double sites_weight(uint64_t block)
 	return 1 / q;
 }
 
-static void forget_site(const struct slot *slot)
-{
-	struct span *s = arena_span((uintptr_t)slot);
-	uint32_t *table = load_acquire(&s->sites);
-	if (table)
-		store_relaxed(sites_word(s, table, span_slot(s, (uintptr_t)slot)), 0);
-}
-
-/* The stash of class k, of which no slot was looked at: slots before the next event go to the alloc list, which is empty. */
+/* The stash of class k, of which no slot was looked at: slots before the next event go to the alloc list, which is empty. Neighbours on a list
+ * are of one span as a rule, and few spans have a table. */
 static void split(struct cache *c, unsigned k)
 {
-	int64_t block = (int64_t)class_info[k].block;
+	int64_t block = (int64_t)class_info[k].block, left = c->sample_left;
 	struct slot *list = c->stash[k], *first = list, **end = &first;
+	const struct span *s = NULL;
+	uintptr_t start = 0, length = 0;
+	uint32_t *table = NULL;
 	if (!sample_bytes || !list)
 		return;
-	if (!c->sample_left)
-		c->sample_left = draw(c);
-	for (; list && c->sample_left > block; list = list->next) {
-		c->sample_left -= block;
-		forget_site(list);
+	if (!left)
+		left = draw(c);
+	for (; list && left > block; list = list->next) {
+		left -= block;
 		end = &list->next;
+		if (UNLIKELY((uintptr_t)list - start >= length)) {
+			s = arena_span((uintptr_t)list);
+			start = s->start;
+			length = s->slots * s->block;
+			table = load_acquire(&s->sites);
+		}
+		if (table)
+			store_relaxed(sites_word(s, table, span_slot(s, (uintptr_t)list)), 0);
 	}
-	if (list)
-		c->sample_left = draw(c);
+	c->sample_left = list ? draw(c) : left;
 	c->stash[k] = list;
 	*end = NULL;
 	c->bins[k].alloc = first;

@@ -1,4 +1,4 @@
-/* Allocation while call stacks are recorded (sites.h): the stash, and sampling. Inside src/heap only. */
+/* Allocation while call stacks are recorded (sites.h): the stash, and sampling. Inside src/heap and in the two files that define malloc and new. */
 #ifndef CGC_HEAP_RECORDED_H
 #define CGC_HEAP_RECORDED_H
 
@@ -29,6 +29,13 @@ static inline __attribute__((always_inline)) void *recorded_quick(size_t size, b
 {
 	void *p = LIKELY(size < TABLE_MAX) ? recorded_pop(self.cache, class_table[size >> 4], zero) : NULL;
 	return LIKELY(p != NULL) ? sites_record(p, size, caller) : NULL;
+}
+/* What malloc does when its alloc list is empty. Both are called last, so that the common case has no frame between the program and the capture,
+ * which compares what stands there; sites_record's result is never NULL. */
+static inline __attribute__((always_inline)) void *recorded_malloc_or(size_t size, const void *caller, void *(*slow)(size_t, const void *))
+{
+	void *p = LIKELY(load_relaxed(&recorded_each)) && LIKELY(size < TABLE_MAX) ? recorded_pop(self.cache, class_table[size >> 4], NULL) : NULL;
+	return LIKELY(p != NULL) ? sites_record(p, size, caller) : slow(size, caller);
 }
 /* A slot of class k; *record: this one is to be recorded. Busy. NULL: no memory. */
 void *recorded_take(struct cache *c, unsigned k, bool *zero, bool *record);

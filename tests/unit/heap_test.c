@@ -228,6 +228,26 @@ Test(heap, find_says_nothing_in_span_tails_and_outside)
 	}
 }
 
+Test(heap, usable_is_what_find_says_and_of_nothing_but_starts)
+{
+	unsigned blocks = 0;
+	for (size_t size = 0; size < 300000; size += size / 9 + 5, blocks++) {
+		uint8_t *p = heap_malloc(size), *free_one = heap_malloc(size);
+		struct block_info b;
+		must(heap_find((uintptr_t)p, &b) == FOUND_BLOCK && b.size >= size, "%zu", size);
+		must(heap_usable(p) == b.size, "%zu bytes: usable are %zu, find says %zu", size, heap_usable(p), b.size);
+		must(!heap_usable(p + 1) && !heap_usable(p + 8) && !heap_usable(p + b.size - 1), "%zu: inner pointers", size);
+		heap_free(free_one);
+		must(!heap_usable(free_one), "%zu: of a free slot", size);
+		heap_free(p);
+	}
+	cr_assert_gt(blocks, 80);
+	cr_assert_eq(heap_usable(NULL), 0);
+	struct span *s = span_of(heap_malloc(3000));
+	for (uintptr_t w = span_address(s, s->slots); w < s->start + (uintptr_t)s->pages * PAGE; w++)
+		must(!heap_usable((void *)w), "in a span's tail");
+}
+
 Test(heap, find_is_safe_for_every_page_of_the_window)
 {
 	void *held[200];
