@@ -96,6 +96,18 @@ Test(recorded, what_rests_is_bounded)
 	cr_assert_eq(span_of(heap_malloc(64))->index, span, "a page of 64 KiB is room enough for 512 blocks of 64 bytes and what rests");
 }
 
+Test(recorded, without_memory_nothing_rests)
+{
+	static void *p[200000];
+	unsigned n = 0;
+	heap_set_limit(48u << 20);
+	while (n < NELEM(p) && (p[n] = heap_malloc(400)))
+		n++;
+	must(n > 100 && n < NELEM(p), "the limit was not felt");
+	heap_free(p[7]);
+	cr_assert_eq(heap_malloc(400), p[7]);
+}
+
 static uint32_t listed;
 static bool count_cached(struct span *s, uint32_t slot) { return ++listed; }
 
