@@ -2,7 +2,7 @@
  * Thread caches: birth, refill, flush, adoption, exit. What the collector and fork do to them stands in stopped.c.
  *
  * Refill moves at most a batch (8 KiB or 256 slots) to the alloc list, from the first of
- *   1. the bin's freed list                     4. spans of this thread that look_around finds again
+ *   1. the bin's freed list (resting)           4. spans of this thread that look_around finds again
  *   2. a span with free, recycled, fresh slots  5. an abandoned span of the class
  *   3. the inbox: remote frees, recycled slots  6. a fresh span
  * and stamps each. Flush gives all but the newest batch of the freed list back to its spans, so that empty spans can go.
@@ -33,6 +33,7 @@ static unsigned stress;                   /* a refill in so many calls for a cyc
 
 enum { LOOK = 8 };                        /* full spans that one refill looks at again: bounds the refill, finds all in the end */
 enum { ADOPT = 8 };                       /* abandoned spans that one refill takes over */
+enum { REST_SLOTS = 32, REST_BYTES = 2048 };
 enum { PUBLISH = 64 << 10 };              /* bytes of growth that a thread keeps to itself */
 
 void heap_stress(unsigned n)
@@ -166,15 +167,29 @@ static bool adopt(struct cache *c, unsigned k)
 	return found;
 }
 
-/* The freed list's newest slots become allocated ones. */
-static struct slot *refill_from_freed(struct bin *b, unsigned k)
+/* How many of the newest freed slots of a class rest, where callers are recorded. A program forgets words, and each leads to whatever comes to stand in
+ * the slot of the block it named: a leak there would be missed by reports. The words of a program are forgotten near the block's free, and most of
+ * what reports miss had come into a slot that had just been freed, in a short-lived child of fork above all. */
+static uint32_t resting(unsigned k)
+{
+	const uint32_t slots = REST_BYTES / class_info[k].block;
+	return slots < REST_SLOTS ? slots : REST_SLOTS;
+}
+
+/* The freed list's newest slots, less those that rest, become allocated ones. NULL: there are no others. */
+static struct slot *refill_from_freed(struct bin *b, unsigned k, uint32_t rest)
 {
 	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
 	const uintptr_t key = arena.key;
+	struct slot **from = &b->freed;
 	/* How many by the counter, not by the end of the list: that branch is decided long before the loads arrive, so what follows
 	 * runs beside the walk. */
-	const uint32_t freed = class_info[k].room - (uint32_t)b->room, batch = freed < class_info[k].batch ? freed : class_info[k].batch;
-	struct slot *list = b->freed, *slot = list, *last;
+	const uint32_t freed = class_info[k].room - (uint32_t)b->room - rest, batch = freed < class_info[k].batch ? freed : class_info[k].batch;
+	for (; UNLIKELY(rest) && *from; rest--)
+		from = &(*from)->next;
+	struct slot *list = *from, *slot = list, *last;
+	if (UNLIKELY(!list))
+		return NULL;
 	intptr_t step = (intptr_t)((uintptr_t)list->next - (uintptr_t)list);
 	uint32_t n = 0;
 	do {
@@ -195,7 +210,7 @@ static struct slot *refill_from_freed(struct bin *b, unsigned k)
 		}
 	} while (++n < batch && slot);
 	last->next = NULL;
-	b->freed = slot;
+	*from = slot;
 	b->room += (int32_t)n;
 	return list;
 }
@@ -207,7 +222,7 @@ static __attribute__((noinline)) struct slot *refill_torn(struct bin *b, unsigne
 	b->alloc = b->freed;
 	store_relaxed(&self.busy, 0);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	struct slot *list = refill_from_freed(b, k);
+	struct slot *list = refill_from_freed(b, k, 0);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	store_relaxed(&self.busy, busy);
 	return list;
@@ -242,9 +257,11 @@ bool cache_refill(struct cache *c, unsigned k)
 	struct bin *b = &c->bins[k];
 	c->refills++;
 	cache_stress(c);
-	if (b->freed) {
-		b->alloc = fault(FAULT_law2_torn_refill) ? refill_torn(b, k) : refill_from_freed(b, k);
-		return true;
+	const uint32_t rest = UNLIKELY(sites_on()) ? resting(k) : 0;
+	if (b->freed && class_info[k].room - (uint32_t)b->room > rest) {
+		b->alloc = fault(FAULT_law2_torn_refill) ? refill_torn(b, k) : refill_from_freed(b, k, rest);
+		if (LIKELY(b->alloc != NULL))
+			return true;
 	}
 	for (;;) {
 		while (b->avail) {
@@ -264,8 +281,8 @@ bool cache_refill(struct cache *c, unsigned k)
 		if (look_around(c, k) || adopt(c, k))
 			continue;
 		struct span *s = span_fresh(k, c);
-		if (!s)
-			return false;
+		if (!s) /* then nothing rests */
+			return b->freed && (b->alloc = refill_from_freed(b, k, 0));
 		span_list_add(s, c, LIST_AVAIL);
 	}
 }

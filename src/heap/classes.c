@@ -10,7 +10,7 @@
  * C lets a program hold a pointer one past the end of a block, and a header in front of an empty payload may have no other
  * pointer. Such a word must keep its block and must not keep the block to the right alive instead, so malloc picks the class
  * for size + 1. Multiples of a page are exempt: an extra class step would cost 20 % of each, and one past their end is almost
- * never the only pointer; there the word counts for both neighbours when it lies in a register or stack.
+ * never the only pointer; there the word counts for both neighbours when it lies in a register or stack. Where callers are recorded they are not (heap.c).
  */
 #include "heap/classes.h"
 

@@ -60,7 +60,7 @@ def folder(path):
 
 
 # What chance may take where 1 % of structures are missed: three standard deviations, in blocks. A structure is missed whole, and those that children of
-# fork have planted in the same place of the same heap stand or fall together.
+# fork have planted in the same place of the same heap (few, as each child has plants of its own) stand or fall together.
 together = collections.Counter()
 maps = {int(p.name.rsplit(".", 1)[1]): read_map(p) for p in pathlib.Path(sys.argv[1]).iterdir()}
 known = {s.sites[b[2]][0] for s in folder(sys.argv[3]) for b in s.blocks if b[3] < 2}

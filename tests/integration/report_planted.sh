@@ -4,11 +4,11 @@
 # Each program runs four times: plain, with the planter that plants nothing (its own leaks: the baseline), with planted leaks, and so that all
 # formats of `cgc leaks` can be compared on what came out. Output, standard error and exit status must be the plain run's each time.
 # tests/integration/planted.py says what counts as found. Needed: 99 % of all, and in each program 99 % less what chance may take, which it tells: a
-# structure is missed whole, and bash plants the same ones in each of its subshells. Of lists and trees 1 % may look like cycles. No false definite or indirect block. What is missed is held by
+# structure is missed whole. Of lists and trees 1 % may look like cycles. No false definite or indirect block. What is missed is held by
 # stale words of the program's own, nearly all of them older than the planted block: a static variable or a live block still names memory that was
 # freed, the planter got that memory, and all that the block leads to is held with it (LeakSanitizer misses as much of cc1plus).
 #
-#   report_planted.sh [PROGRAM...]     ALL=1: ten times as much work
+#   report_planted.sh [PROGRAM...]     ALL=1: ten times as much work; PLANT_SEED=N: other structures at other times
 set -u
 . "$(dirname "$0")/lib.sh"
 plant=$(program libplant.so)

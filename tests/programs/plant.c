@@ -12,7 +12,9 @@
  *
  * PLANT_LOG=FILE: one line to FILE.pid at exit:
  *   plant NAME blocks B bytes Y recycled_blocks R recycled_bytes X percent P allocations A
- * A forked child starts with an empty table. PLANT_RATE=N plants at one allocation in N (100), 0 at none.
+ * A forked child starts with an empty table. PLANT_RATE=N plants at one allocation in N (100), 0 at none. PLANT_SEED=N plants others at
+ * other times. What a child plants depends on its place among its parent's children too: subshells do the same work on copies of one
+ * heap, and would plant the same structure into the same slot again and again.
  *
  * PLANT_MAP=FILE, for reports: the table is the file FILE.PID instead, so whatever way the process ends, it says what was planted before
  * any report is made. Nothing is collected or looked at. Each kind of structure is planted by a function of its own, which stacks show.
@@ -41,6 +43,8 @@ struct planted {
 static struct planted *table; /* mapped by the constructor; by a child anew when it is a file */
 static uint32_t used;         /* atomic: entries given out, may run past TABLE */
 static uint64_t allocations;  /* atomic */
+static uint64_t salt;         /* of all that is random here: by PLANT_SEED, and by the place in the family of processes */
+static uint64_t children;     /* atomic: forked by this process */
 static unsigned rate = 100;
 static char log_name[512], map_name[512]; /* copies: servers write their titles over the environment */
 
@@ -69,10 +73,15 @@ static struct planted *map_table(void)
 	return p;
 }
 
+static void forking(void) { __atomic_fetch_add(&children, 1, __ATOMIC_RELAXED); }
+
 static void forked(void)
 {
 	used = 0;
 	allocations = 0;
+	salt += children;
+	salt = kit_random(&salt);
+	children = 0;
 	if (map_name[0]) {
 		munmap(table, TABLE * sizeof *table);
 		table = map_table();
@@ -99,7 +108,10 @@ __attribute__((constructor)) static void start(void)
 	const char *log = getenv("PLANT_LOG");
 	if (log)
 		snprintf(log_name, sizeof log_name, "%s", log);
-	pthread_atfork(NULL, NULL, forked);
+	in = getenv("PLANT_SEED");
+	if (in)
+		salt = strtoull(in, NULL, 10), salt = kit_random(&salt);
+	pthread_atfork(forking, NULL, forked);
 	__atomic_store_n(&ready, true, __ATOMIC_RELEASE);
 }
 
@@ -195,7 +207,7 @@ static __attribute__((noinline)) void scrub_some(void)
 static void perhaps_plant(void)
 {
 	uint64_t n = __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-	uint64_t seed = (n + 1) * 0x9E3779B97F4A7C15ULL;
+	uint64_t seed = salt + (n + 1) * 0x9E3779B97F4A7C15ULL;
 	if (!rate || (seed >> 32) % rate || !__atomic_load_n(&ready, __ATOMIC_ACQUIRE) ||
 	    __atomic_load_n(&used, __ATOMIC_RELAXED) + STRUCTURE_MAX > TABLE)
 		return;

@@ -52,6 +52,62 @@ Test(recorded, the_fast_path_always_misses_and_refills_move_batches)
 	cr_assert_lt(self.cache->refills, 500);
 }
 
+Test(recorded, one_past_the_end_of_a_block_is_in_its_slot_whatever_its_size)
+{
+	for (size_t size = 16; size <= 512 << 10; size += size < 8192 ? 16 : 4096) {
+		char *p = heap_malloc(size), *q = heap_realloc(heap_malloc(1), size);
+		cr_assert(span_of(p + size) == span_of(p) && slot_of(p + size) == slot_of(p), "%zu", size);
+		cr_assert(span_of(q + size) == span_of(q) && slot_of(q + size) == slot_of(q), "%zu", size);
+		cr_assert_eq(bytes_of(p), size);
+	}
+	char *p = heap_realloc(heap_malloc(100000), 2 << 16); /* in place */
+	cr_assert(span_of(p + (2 << 16)) == span_of(p));
+}
+
+/* A word that the program forgot leads to what comes to stand in the slot. So the newest free slots wait while there are others. */
+Test(recorded, what_was_freed_rests_before_it_is_handed_out_again)
+{
+	static const size_t sizes[] = { 16, 64, 256, 1000 };
+	for (unsigned i = 0; i < NELEM(sizes); i++) {
+		const unsigned rest = 2048 / class_info[class_of(sizes[i])].block < 32 ? 2048 / class_info[class_of(sizes[i])].block : 32;
+		for (int round = 0; round < 50; round++) {
+			void *p = heap_malloc(sizes[i]), *others[32];
+			heap_free(p);
+			for (unsigned k = 0; k + 1 < rest; k++)
+				others[k] = heap_malloc(sizes[i]);
+			for (unsigned k = 0; k + 1 < rest; k++)
+				heap_free(others[k]);
+			for (unsigned k = 0; k < 1000; k++) /* far more than a batch */
+				cr_assert(heap_malloc(sizes[i]) != p, "%zu: after %u others", sizes[i], k);
+		}
+	}
+}
+
+Test(recorded, what_rests_is_bounded)
+{
+	uint32_t span = span_of(heap_malloc(64))->index;
+	for (int round = 0; round < 1000; round++) {
+		void *p[512];
+		for (int i = 0; i < 512; i++)
+			p[i] = heap_malloc(64);
+		for (int i = 0; i < 512; i++)
+			heap_free(p[i]);
+	}
+	cr_assert_eq(span_of(heap_malloc(64))->index, span, "a page of 64 KiB is room enough for 512 blocks of 64 bytes and what rests");
+}
+
+Test(recorded, without_memory_nothing_rests)
+{
+	static void *p[200000];
+	unsigned n = 0;
+	heap_set_limit(48u << 20);
+	while (n < NELEM(p) && (p[n] = heap_malloc(400)))
+		n++;
+	must(n > 100 && n < NELEM(p), "the limit was not felt");
+	heap_free(p[7]);
+	cr_assert_eq(heap_malloc(400), p[7]);
+}
+
 static uint32_t listed;
 static bool count_cached(struct span *s, uint32_t slot) { return ++listed; }
 
