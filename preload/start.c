@@ -73,9 +73,11 @@ FORKED static void find_code(void)
 
 FORKED static void fill(const uint8_t *variables_end)
 {
+	enum { CONSTANTS = 24 * 1024 };  /* behind the code, before what unwinders read */
 	enum { SMALL = 64 * 1024 }; /* a linker that sorts otherwise puts the ends anywhere */
 	const uintptr_t low = align_down((uintptr_t)small_start, OS_PAGE), high = align_up((uintptr_t)variables_end + 1, OS_PAGE);
 	os_fill(os_code.low, os_code.first_end - os_code.low, false);
+	os_fill(os_code.end, CONSTANTS, false);
 	if (high - low <= SMALL)
 		os_fill(low, high - low, true);
 }
@@ -120,7 +122,10 @@ static void fork_parent(void)
 static void forked(void)
 {
 	const char *degraded = stats.degraded, *elsewhere = stats.malloc_elsewhere;
-	memset(&stats, 0, sizeof stats);
+	for (uint64_t *word = (uint64_t *)&stats, *end = (uint64_t *)(&stats + 1); word < end; word++) {
+		*word = 0;
+		__asm__ volatile("" : : : "memory"); /* no call of memset: it is a page of libc to be found, in every child */
+	}
 	stats.degraded = degraded;
 	stats.malloc_elsewhere = elsewhere;
 	threads_forked();

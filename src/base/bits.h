@@ -13,6 +13,9 @@
  * small ones lie on a few pages then. */
 #define LARGE __attribute__((section(".bss.large")))
 #define STEADY __attribute__((section(".bss.kept"))) /* written at start, or seldom: apart from what every fork's two sides write */
+/* What each cycle reads the system's answers into, side by side in this order (n): their beginnings are asked for at once. */
+#define ANSWER(n) __attribute__((section(".bss.largest." #n)))
+#define ANSWERS_USED (28 * 1024) /* all of the first two, and two pages of the third */
 /* Code that a child of fork runs first, before it asks for the rest of ours (preload/start.c): all on one page. */
 #define FORKED __attribute__((section(".text.forked"), noinline))
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))

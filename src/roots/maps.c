@@ -21,7 +21,7 @@ enum {
 	LINE_MAX = 32 * 1024     /* a path of 4095 bytes, each escaped to four, fits with room to spare */
 };
 
-static LARGE char buffer[2 * LINE_MAX]; /* under the collect lock */
+static ANSWER(3) char buffer[2 * LINE_MAX]; /* under the collect lock */
 
 /* -- one line -- */
 

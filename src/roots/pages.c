@@ -34,7 +34,7 @@ static enum pages_source source;
 static int fd = -1;
 /* What the ioctl told of [low, high), which holds while the process stands still: libraries lie side by side, and one call tells of many mappings. */
 static struct { uintptr_t low, high; uint32_t count, next; } told;
-static LARGE struct os_run regions[REGIONS];
+static ANSWER(2) struct os_run regions[REGIONS];
 static LARGE union {
 	uint64_t entries[ENTRIES];
 	uint8_t resident[8 * ENTRIES];

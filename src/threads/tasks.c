@@ -222,7 +222,7 @@ struct dirent_raw {
 	uint8_t type;
 	char name[];
 };
-static LARGE char listing[16 * 1024] __attribute__((aligned(8))); /* collector only */
+static ANSWER(1) char listing[4 * 1024] __attribute__((aligned(8))); /* collector only */
 
 static uint32_t number_of(const char *s)
 {
