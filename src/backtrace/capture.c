@@ -168,19 +168,20 @@ BARE static __attribute__((noinline)) uint32_t look_further(struct thread_stack 
 {
 	uint32_t generation = walk_generation();
 	const struct own_path *path = NULL;
-	struct kept first = { .pc = (uintptr_t)caller };
+	struct kept *first = &t->first;
 	struct tail *set = NULL;
+	first->pc = (uintptr_t)caller;
 	if (LIKELY(t->generation == generation && walk_on_own_stack(sp) && (path = way_of(t, generation, sp, caller)))) {
-		first.sp = sp + path->cfa;
-		first.fp = own_program_fp(path, sp, fp);
-		set = tails_of(t, first.sp, first.pc);
+		first->sp = sp + path->cfa;
+		first->fp = own_program_fp(path, sp, fp);
+		set = tails_of(t, first->sp, first->pc);
 		for (struct tail *e = set; e < set + TAIL_WAYS; e++)
 			if (tail_holds(t, e, sp, fp, caller)) {
 				tail_is(t, e);
 				return held(t, e);
 			}
 	}
-	return follow(t, set, sp, path, &first);
+	return follow(t, set, sp, path); /* in place of this frame */
 }
 
 BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)

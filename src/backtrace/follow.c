@@ -310,8 +310,9 @@ static __attribute__((noinline)) void begin_anew(struct thread_stack *t, uint32_
 	t->generation = generation;
 }
 
-BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path, struct kept *first)
+BARE __attribute__((noinline)) uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path)
 {
+	struct kept *const first = &t->first;
 	struct walk w;
 	struct frame f;
 	uint32_t matched = 0, n = 0;

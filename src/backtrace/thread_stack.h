@@ -91,6 +91,7 @@ struct thread_stack {
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
 	uint64_t held;                 /* captures whose tail held; own thread writes, anyone reads, as the rest of the totals, which are without them */
 	struct backtrace_totals totals;
+	struct kept first;             /* of the capture under way: the program's innermost frame */
 	struct own_paths paths;
 	uint16_t recent[RECENT];       /* as tail.next */
 	uint8_t way[WAYS];             /* by caller: the path that fitted last */
@@ -101,10 +102,10 @@ struct thread_stack {
 	struct fresh fresh[KEPT];
 };
 
-/* The capture that walks, of the thread that t belongs to, called by a function of ours whose stack pointer is sp. *first: the program's
- * innermost frame, that `path` led to; NULL: only pc is set. Keeps its stack, and a tail in `set`, if there is a path. Result: its node; 0: no memory
- * in the depot. */
-uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path, struct kept *first);
+/* The capture that walks, of the thread that t belongs to, called by a function of ours whose stack pointer is sp. t->first: the program's
+ * innermost frame, that `path` led to; NULL: only its pc is set. Keeps its stack, and a tail in `set`, if there is a path. Result: its node; 0: no
+ * memory in the depot. */
+uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path);
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
 

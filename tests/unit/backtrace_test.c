@@ -457,6 +457,30 @@ Test(backtrace, without_the_comparison_of_words_it_would_not_be) { cr_assert_gt(
 Test(backtrace, nor_without_that_of_tails) { cr_assert_gt(differ_with("no_tail_check"), 0u); }
 #endif
 
+/* Four ways to the same frames at the same place: none may drive out another, and which comes next is no rule. */
+NOINLINE static void by_a_third_way(void) { shared_inner(5); STAY(); }
+NOINLINE static void by_a_fourth_way(void) { shared_inner(5); STAY(); }
+Test(backtrace, four_ways_to_one_place_are_all_remembered)
+{
+	static void (*const four[])(void) = { by_one_way, by_another_way, by_a_third_way, by_a_fourth_way };
+	struct backtrace_totals before, after;
+	begin();
+	unsigned seed = 1;
+	for (int i = 0; i < 400; i++) {
+		if (i == 100)
+			backtrace_totals(&before);
+		seed = seed * 1103515245 + 12345;
+		four[seed >> 16 & 3]();
+	}
+	backtrace_totals(&after);
+	end(1600);
+#ifndef __SANITIZE_ADDRESS__ /* see above */
+	uint64_t captures = after.captures - before.captures, walked = after.walked - before.walked;
+	cr_assert_geq(captures, 1200u);
+	cr_assert_leq(walked, captures / 20, "%zu frames of %zu captures", (size_t)walked, (size_t)captures);
+#endif
+}
+
 /*
  * A frame that counts from the frame pointer, at the same stack pointer with another one: what is between its words and the stack pointer is
  * old memory, where a return address of before still stands.
