@@ -2,10 +2,11 @@
  * A call stack as depot node, cheaply. Loops allocate from the same stacks again, and other captures share most of their frames with
  * the one before. So each thread remembers what it met (thread_stack.h):
  *
- *   1. where do our own frames lead to (own.h)?
- *   2. a tail noted for that frame: are its words as they were, and does it still join the kept stack?
+ *   1. guess a tail: the one that came after the last one, last time; if it began at other registers, the one that last began at these
+ *   2. are its words as they were, from our own frames on, and does it still join the kept stack?
  *   3. and the words of the kept stack, from there on? Then its node is this capture's: nothing was walked, nothing changes
- *   4. else follow.c walks until it meets the kept stack, keeps the new one and notes the tail
+ *   4. else look for a tail of which that is so: where do our own frames lead to (own.h), and which set do the next ones tell?
+ *   5. else follow.c walks until it meets the kept stack, keeps the new one and notes a tail
  *
  * Must hold: what follow.c says. Tails are looked at on the thread's ordinary stack alone, whose end is known.
  *
@@ -122,7 +123,7 @@ static __attribute__((noinline)) bool joins(struct thread_stack *t, struct tail 
 	return true;
 }
 
-/* Steps 1 to 3. */
+/* Steps 2 and 3. */
 BARE static inline __attribute__((always_inline)) bool tail_holds(struct thread_stack *t, struct tail *e, uintptr_t sp, uintptr_t fp, const void *caller)
 {
 	if (e->here != sp || e->pc != (uintptr_t)caller || (UNLIKELY(e->stamp != t->stamp) && !joins(t, e)))
@@ -163,7 +164,7 @@ BARE static __attribute__((noinline)) uint32_t brief_node(const void *caller)
 	return follow_plainly(caller, pcs, BRIEF_MOST);
 }
 
-/* The tail is not the one that came next last time. */
+/* Steps 4 and 5. */
 BARE static __attribute__((noinline)) uint32_t look_further(struct thread_stack *t, uintptr_t sp, uintptr_t fp, const void *caller)
 {
 	uint32_t generation = walk_generation();

@@ -21,7 +21,7 @@
  * Recursion: stacks of up to KEPT frames have all of them in the depot, a node a level. In deeper ones the outermost half of `kept` is
  * forgotten but for its node, and words further out than BELIEVED frames are not compared again.
  *
- * A handler may leave for good between any two stores: `count` is 0 while `kept` is rewritten, and a tail's node while that is.
+ * A handler may leave for good between any two stores: `count` is 0 while `kept` is rewritten, and a tail's place (`here`) while that is.
  */
 #include "backtrace/thread_stack.h"
 #include "backtrace/capture.h"

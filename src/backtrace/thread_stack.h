@@ -3,11 +3,15 @@
  *
  *   kept    the previous stack that was walked, outermost frame first: each frame as it was found, and its node of the depot
  *   reads   the words that undoing these frames read, in the same order: a frame has those behind its predecessor's
- *   tails   the innermost frames of some captures, down to a frame of `kept` that they joined
+ *   tails   the innermost frames of some captures, ours included, down to a frame of `kept` that they joined
  *   paths   the ways from our own frames to the program's (own.h)
  *
  *      kept   [0] outermost ── [1] ── ... ── [join-1] ── ...
- *                                               └── tail: frames of the program, then a path: all words are to be as they were
+ *                                               └── tail: frames of the program, then ours: all words are to be as they were
+ *
+ * Tails are found by guessing (capture.c), else in a set by the program's innermost frames. Whether one joins `kept` is known for as long as
+ * that is the same (`stamp`). All of it zero is a thread that remembers nothing; when a part is made zero, the tails must be too, because
+ * they believe in the stamp.
  *
  * A child of fork begins with the first page alone, the kernel wipes the rest (zero is empty): it would copy most of the pages one by one, and so would
  * its parent afterwards. Where a handler on top of a capture forks, nothing is wiped, as the child may go on with that capture.
@@ -136,7 +140,17 @@ static inline __attribute__((always_inline)) void tail_is(struct thread_stack *t
 
 static inline void thread_stack_count(uint64_t *field, uint64_t n) { store_relaxed(field, *field + n); }
 
-/* Are all words of [r, end) as they were? */
+BARE static inline __attribute__((always_inline)) uintptr_t four_differ(uintptr_t base, const struct read *r)
+{
+	uintptr_t differ = *(const word_t *)(base + r[0].at) ^ r[0].word;
+	differ |= *(const word_t *)(base + r[1].at) ^ r[1].word;
+	differ |= *(const word_t *)(base + r[2].at) ^ r[2].word;
+	differ |= *(const word_t *)(base + r[3].at) ^ r[3].word;
+	scalar(&differ);
+	return differ;
+}
+
+/* Are all words of [r, end) as they were? By fours, without a branch a word; the second four begin among the first if need be. */
 BARE static inline __attribute__((always_inline)) bool reads_same(const struct thread_stack *t, const struct read *r, const struct read *end)
 {
 	const uintptr_t base = (uintptr_t)t;
@@ -146,31 +160,18 @@ BARE static inline __attribute__((always_inline)) bool reads_same(const struct t
 			differ |= *(const word_t *)(base + r->at) ^ r->word;
 		return !differ;
 	}
-	/* By fours, without a branch a word; the second four begin among the first if need be. */
-	for (ptrdiff_t step = (end - r - 1) % 4 + 1;; step = 4) {
-		differ |= *(const word_t *)(base + r[0].at) ^ r[0].word;
-		differ |= *(const word_t *)(base + r[1].at) ^ r[1].word;
-		differ |= *(const word_t *)(base + r[2].at) ^ r[2].word;
-		differ |= *(const word_t *)(base + r[3].at) ^ r[3].word;
-		scalar(&differ);
-		r += step;
-		if (r == end)
-			return !differ;
-	}
+	differ = four_differ(base, r);
+	for (r += (end - r - 1) % 4 + 1; r != end; r += 4)
+		differ |= four_differ(base, r);
+	return !differ;
 }
 
 /* The first of [r, end) whose word is another one now; end: none. */
 BARE static inline __attribute__((always_inline)) const struct read *reads_differ(const struct thread_stack *t, const struct read *r, const struct read *end)
 {
 	const uintptr_t base = (uintptr_t)t;
-	for (; end - r >= 4; r += 4) { /* no branch a word */
-		uintptr_t differ = *(const word_t *)(base + r[0].at) ^ r[0].word;
-		differ |= *(const word_t *)(base + r[1].at) ^ r[1].word;
-		differ |= *(const word_t *)(base + r[2].at) ^ r[2].word;
-		differ |= *(const word_t *)(base + r[3].at) ^ r[3].word;
-		if (UNLIKELY(differ))
-			break;
-	}
+	while (end - r >= 4 && LIKELY(!four_differ(base, r)))
+		r += 4;
 	while (r < end && *(const word_t *)(base + r->at) == r->word)
 		r++;
 	return r;
