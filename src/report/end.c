@@ -40,7 +40,8 @@ static int first_session;   /* of the process that came by exec */
 
 void report_start(void)
 {
-	store_relaxed(&started_ns, os_real_ns());
+	if (options.mode != MODE_OFF) /* a filter that was there before us need not know the clock */
+		store_relaxed(&started_ns, os_real_ns());
 	own_pid = os_pid();
 	first_session = os_session();
 	if (options.mode == MODE_AUDIT && options.audit == AUDIT_TOUCH)
@@ -54,7 +55,8 @@ void report_start(void)
 
 void report_forked(void)
 {
-	store_relaxed(&started_ns, os_real_ns());
+	if (options.mode != MODE_OFF) /* a filter that was there before us need not know the clock */
+		store_relaxed(&started_ns, os_real_ns());
 	copied = true;
 	forked_by = own_pid;
 	own_pid = os_pid();
