@@ -5,6 +5,7 @@
 #include "base/options.h"
 #include "base/stats.h"
 #include "base/text.h"
+#include "os/os.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -569,4 +570,41 @@ Test(locks, a_thread_knows_whether_it_holds_any)
 	lock_take(&high);
 	lock_reset(&high);
 	cr_assert(!lock_any_held());
+}
+
+/* -- pages for small maps to come -- */
+
+static bool is_zero(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+Test(os, small_maps_are_cut_from_pages_that_were_asked_for)
+{
+	os_map_soon(5 * 4096);
+	uint8_t *a = os_map(4096), *b = os_map(2 * 4096), *large = os_map(1 << 20), *c = os_map(2 * 4096), *d = os_map(4096);
+	cr_assert(a && b && c && d && large);
+	cr_assert_eq(b, a + 4096, "side by side");
+	cr_assert_eq(c, b + 2 * 4096);
+	cr_assert(is_zero(a, 4096) && is_zero(b, 2 * 4096) && is_zero(c, 2 * 4096) && is_zero(d, 4096), "the last is a mapping of its own, as five pages are used up");
+	memset(b, 1, 2 * 4096);
+	os_unmap(a, 4096);
+	b = os_remap(b, 2 * 4096, 8 * 4096); /* each is a mapping like any other */
+	cr_assert(b && b[4096] == 1 && is_zero(b + 2 * 4096, 6 * 4096));
+	cr_assert(is_zero(c, 2 * 4096));
+}
+
+Test(os, what_nobody_took_of_such_pages_is_unmapped)
+{
+	uint8_t pages[4];
+	os_map_soon(4 * 4096);
+	uint8_t *a = os_map(4096);
+	cr_assert(a && os_pages_mapped((uintptr_t)a, 4 * 4096));
+	os_map_soon(0);
+	cr_assert(os_pages_mapped((uintptr_t)a, 4096));
+	cr_assert_lt(os_resident((uintptr_t)a + 4096, 3 * 4096, pages), 0, "not mapped any more");
+	*a = 1;
 }

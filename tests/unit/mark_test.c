@@ -513,3 +513,31 @@ Test(mark, a_lost_block_that_nobody_touched_is_read_as_zeros)
 	cr_assert(mark_read((uintptr_t)p, 1, words) && words[0] == (uintptr_t)targets[0]);
 	end();
 }
+
+/* -- state bytes apart -- */
+
+Test(mark, marks_apart_leave_the_state_bytes_alone)
+{
+	node *small = make(make(NULL, NULL), NULL), *lost = make(NULL, NULL);
+	void **large = heap_malloc(300000);
+	large[5] = small;
+	const uint8_t before = state_of(small), before_large = state_of(large);
+	cr_assert(mark_begin());
+	cr_assert(mark_apart());
+	cr_assert(mark_cached(), "slots on alloc lists are known by their real state bytes");
+	mark_word((uintptr_t)large);
+	mark_drain();
+	cr_assert(marked(large) && marked(small) && marked(small->left) && !marked(lost));
+	const uint8_t *copy = arena_span((uintptr_t)small)->state;
+	cr_assert_neq(copy, span_state_bytes(arena_span((uintptr_t)small)));
+	mark_together();
+	mark_end();
+	cr_assert_eq(state_of(small), before);
+	cr_assert_eq(state_of(large), before_large);
+	cr_assert_eq(arena_span((uintptr_t)small)->state, span_state_bytes(arena_span((uintptr_t)small)));
+	heap_free(small->left); /* and the heap goes on */
+	heap_free(large);
+	mark_one(small);
+	cr_assert(marked(small) && !marked(lost));
+	end();
+}
