@@ -57,7 +57,8 @@ static bool ready(void)
 uintptr_t absent_skip(const struct span *s, uintptr_t low, uintptr_t high, uintptr_t *end)
 {
 	*end = high;
-	if (s->block <= PIECE || doubtful_overlaps(low, high) || !ready())
+	/* A question takes as long as reading a piece or two; a report asks sooner, as memory counts there and it is made once. */
+	if (s->block <= (marker.exact ? PIECE : 8 * PIECE) || doubtful_overlaps(low, high) || !ready())
 		return low;
 	if (low - run.low >= run.high - run.low && !first_run(align_down(low, OS_PAGE), align_up(high, OS_PAGE), &run)) {
 		proven = false;
