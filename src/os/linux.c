@@ -180,7 +180,7 @@ static uint64_t clock_ns(clockid_t clock)
 {
 	static uint64_t last[8]; /* atomic; by clock */
 	uint64_t *seen = &last[clock & 7];
-	struct timespec t;
+	struct timespec t = { 0 };
 	if (LIKELY(!fault(FAULT_clock) && (clock == CLOCK_MONOTONIC_COARSE || os_is_confined() ? by_vdso(clock, &t) : by_call(clock, &t)))) {
 		uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 		store_relaxed(seen, now);
