@@ -179,6 +179,17 @@ static void run_stopped(void *arg)
 
 static ANSWER(0) uint8_t answers[16];
 
+/* What the first cycle touches, before it does. */
+static void fill_for_first(bool report)
+{
+	if (os_code.end > os_code.first_end)
+		os_fill(os_code.first_end, os_code.end - os_code.first_end, false);
+	if (os_code.end) /* as the library is linked */
+		os_fill(align_down((uintptr_t)answers, OS_PAGE), ANSWERS_USED, true);
+	/* A page each for its tables: tasks 3, maps 2, ranges 2, marker 1, inner pointers that are set aside 1. */
+	os_map_soon((report ? 9 : 8) * OS_PAGE);
+}
+
 static bool stack_ready(void)
 {
 	if (!stack_base) {
@@ -230,12 +241,8 @@ static enum abort_reason run_locked(const struct cycle_look *look)
 	struct attempt a = { .look = look };
 	if (!load_relaxed(&running)) /* since before the lock was taken, see cycle_confine */
 		return ABORT_EXEC;
-	if (!stack_base && os_code.end > os_code.first_end) /* the first cycle */
-		os_fill(os_code.first_end, os_code.end - os_code.first_end, false);
-	if (!stack_base && os_code.end) /* as the library is linked */
-		os_fill(align_down((uintptr_t)answers, OS_PAGE), ANSWERS_USED, true);
-	if (!stack_base) /* the first: a page each for its tables: tasks 3, maps 2, ranges 2, marker 1, inner pointers that are set aside 1 */
-		os_map_soon((look ? 9 : 8) * OS_PAGE);
+	if (!stack_base)
+		fill_for_first(look);
 	if (!stack_ready()) {
 		a.reason = ABORT_NO_MEMORY;
 		cycle_end(&a);

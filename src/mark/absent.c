@@ -17,7 +17,6 @@
 static int pagemap = -1;             /* of this mark only: an inherited one would show the parent after fork */
 static bool asked, proven;
 static struct wide run;              /* what is known to be there */
-static LARGE uint8_t probe[2 * OS_PAGE]; /* a page of ours that is surely written */
 
 void absent_begin(void)
 {
@@ -47,9 +46,9 @@ static bool ready(void)
 	if (asked)
 		return proven;
 	asked = true;
-	const uintptr_t page = align_up((uintptr_t)probe, OS_PAGE);
+	volatile uint8_t written = 1; /* so its page surely is */
+	const uintptr_t page = align_down((uintptr_t)&written, OS_PAGE);
 	struct wide seen;
-	*(volatile uint8_t *)page += 1;
 	pagemap = veil_started() ? -1 : os_open_proc("pagemap");
 	return proven = pagemap >= 0 && first_run(page, page + OS_PAGE, &seen) && seen.low == page && seen.high == page + OS_PAGE;
 }

@@ -15,8 +15,6 @@
 static uint8_t *copies;
 static size_t copies_bytes;
 
-static bool holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
-
 bool mark_apart(void)
 {
 	const uint32_t spans = span_count();

@@ -16,8 +16,6 @@
 
 #define EACH_BYTE 0x0101010101010101u
 
-static bool holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
-
 /* Clears the marks among eight bytes. Result: bit i is set when byte i is dead. */
 static uint64_t judge_eight(uint8_t *state, uint64_t stamps)
 {
