@@ -154,6 +154,8 @@ static inline uint64_t span_slot_start(const struct span *s, uintptr_t w, bool *
 	return (uint64_t)(product >> 64);
 }
 static inline uintptr_t span_address(const struct span *s, uint32_t slot) { return s->start + slot * s->block; }
+/* Whether s has slots that are, or could be, blocks. */
+static inline bool span_holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
 
 /* Descriptor slots in use: indices 0..span_count()-1 may be walked at any time (kind tells what each is). */
 uint32_t span_count(void);

@@ -44,7 +44,7 @@ size_t ignored_each(void (*fn)(uintptr_t word))
 		return 0;
 	for (uint32_t i = SPAN_FIRST, n = span_count(); i < n; i++) {
 		struct span *s = &arena.spans[i];
-		for (uint32_t slot = 0; (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && slot < s->slots; slot++) {
+		for (uint32_t slot = 0; span_holds_blocks(s) && slot < s->slots; slot++) {
 			const uint32_t *entry = entry_of(s, slot);
 			if (!entry)
 				break;

@@ -20,14 +20,14 @@ bool mark_apart(void)
 	const uint32_t spans = span_count();
 	size_t bytes = 0, at = 0;
 	for (uint32_t i = 0; i < spans; i++)
-		bytes += holds_blocks(&arena.spans[i]) ? align_up(arena.spans[i].slots, 8) : 0;
+		bytes += span_holds_blocks(&arena.spans[i]) ? align_up(arena.spans[i].slots, 8) : 0;
 	copies_bytes = align_up(bytes + 1, OS_PAGE);
 	if (!(copies = os_map(copies_bytes)))
 		return false;
 	os_fill((uintptr_t)copies, copies_bytes, true);
 	for (uint32_t i = 0; i < spans; i++) {
 		struct span *s = &arena.spans[i];
-		if (!holds_blocks(s))
+		if (!span_holds_blocks(s))
 			continue;
 		memcpy(copies + at, s->state, s->slots);
 		s->state = copies + at;
@@ -47,7 +47,7 @@ void mark_together(void)
 	const uint32_t spans = span_count();
 	for (uint32_t i = 0; i < spans; i++) {
 		struct span *s = &arena.spans[i];
-		if (holds_blocks(s))
+		if (span_holds_blocks(s))
 			s->state = s->kind == SPAN_LARGE ? &s->byte : span_state_bytes(s);
 	}
 	os_unmap(copies, copies_bytes);

@@ -71,7 +71,7 @@ void mark_abandon(void)
 {
 	uint32_t spans = span_count();
 	for (uint32_t i = 0; i < spans; i++)
-		if (holds_blocks(&arena.spans[i]))
+		if (span_holds_blocks(&arena.spans[i]))
 			judge_span(&arena.spans[i], 0, NULL);
 }
 
@@ -95,7 +95,7 @@ bool mark_emit(struct dead_set *set, uint8_t stamp)
 	uint32_t spans = span_count();
 	size_t need = 0;
 	for (uint32_t i = 0; i < spans; i++)
-		if (holds_blocks(&arena.spans[i]))
+		if (span_holds_blocks(&arena.spans[i]))
 			need += record_size(&arena.spans[i]);
 	if (!make_room(set, need)) {
 		mark_abandon();
@@ -103,7 +103,7 @@ bool mark_emit(struct dead_set *set, uint8_t stamp)
 	}
 	for (uint32_t i = 0; i < spans; i++) {
 		struct span *s = &arena.spans[i];
-		if (!holds_blocks(s))
+		if (!span_holds_blocks(s))
 			continue;
 		struct dead_span *d = (struct dead_span *)(set->bytes + set->size);
 		if (!judge_span(s, stamp, d->bits))

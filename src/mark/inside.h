@@ -67,8 +67,6 @@ void aside_end(void);
 void aside_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 void apart_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
 
-static inline bool holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
-
 /* -- doubtful.c: blocks that may fault -- */
 bool doubtful_overlaps(uintptr_t low, uintptr_t high);
 /* Copies [low, high), at most PIECE bytes, without faulting; pages without content read as zero. NULL: it can't be read. */

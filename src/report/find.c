@@ -61,7 +61,7 @@ static bool make_sets(void)
 	uint64_t words = 0;
 	f.spans = span_count();
 	for (uint32_t i = 0; i < f.spans; i++)
-		words += find_holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
+		words += span_holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
 	f.set_bytes = align_up(words * 8 + 8, CACHE_LINE);
 	const size_t first_bytes = align_up(f.spans * sizeof *f.first, CACHE_LINE);
 	f.sets_bytes = align_up(first_bytes + SETS * f.set_bytes, OS_PAGE);
@@ -72,7 +72,7 @@ static bool make_sets(void)
 	words = 0;
 	for (uint32_t i = 0; i < f.spans; i++) {
 		f.first[i] = words;
-		words += find_holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
+		words += span_holds_blocks(&arena.spans[i]) ? (arena.spans[i].slots + 63) / 64 : 0;
 	}
 	f.room = STACK_BYTES / sizeof *f.stack;
 	f.edges = os_map(align_down(EDGES_BYTES, OS_PAGE));
@@ -330,7 +330,7 @@ static bool nothing_lost(void *arg)
 	const struct asked *asked = arg;
 	for (uint32_t i = 0, spans = span_count(); i < spans; i++) {
 		const struct span *s = &arena.spans[i];
-		for (uint32_t from = 0; find_holds_blocks(s) && from < s->slots; from += 64)
+		for (uint32_t from = 0; span_holds_blocks(s) && from < s->slots; from += 64)
 			for (uint64_t left = find_unmarked(s, from); left; left &= left - 1)
 				if (!heap_is_inherited(s->state[from + (uint32_t)__builtin_ctzll(left)]))
 					return false;

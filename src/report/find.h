@@ -54,7 +54,6 @@ void find_put_marked(enum set which);
 uint64_t *find_word(enum set which, struct place p);
 uint64_t find_unmarked(const struct span *s, uint32_t from); /* bit i: slot from + i is an unmarked block; needs no set */
 uint32_t find_spans(void);
-static inline bool find_holds_blocks(const struct span *s) { return (s->kind == SPAN_SMALL || s->kind == SPAN_LARGE) && s->slots; }
 bool place_lost(struct place p);
 bool place_possible(struct place p);
 /* Follows edges from p over everything that enter() takes (false: it was there before). Never fails: where there is no memory for a stack,

@@ -34,7 +34,7 @@ void find_each(enum among among, bool (*want)(struct place p), void (*fn)(struct
 {
 	for (uint32_t i = 0; i < find_spans(); i++) {
 		const struct span *s = &arena.spans[i];
-		for (uint32_t from = 0; find_holds_blocks(s) && from < s->slots; from += 64)
+		for (uint32_t from = 0; span_holds_blocks(s) && from < s->slots; from += 64)
 			for (uint64_t left = among_slots(s, from, among); left; left &= left - 1) {
 				const struct place p = { s, from + (uint32_t)__builtin_ctzll(left) };
 				if (want(p))
@@ -47,7 +47,7 @@ void find_each_backwards(enum among among, bool (*want)(struct place p), void (*
 {
 	for (uint32_t i = find_spans(); i-- > 0;) {
 		const struct span *s = &arena.spans[i];
-		for (uint32_t from = find_holds_blocks(s) ? align_up(s->slots, 64) : 0; from > 0;) {
+		for (uint32_t from = span_holds_blocks(s) ? align_up(s->slots, 64) : 0; from > 0;) {
 			from -= 64;
 			for (uint64_t left = among_slots(s, from, among); left;) {
 				const uint32_t bit = log2_floor(left);
@@ -63,6 +63,6 @@ void find_each_backwards(enum among among, bool (*want)(struct place p), void (*
 void find_put_marked(enum set which)
 {
 	for (uint32_t i = 0; i < find_spans(); i++)
-		for (uint32_t from = 0; find_holds_blocks(&arena.spans[i]) && from < arena.spans[i].slots; from += 64)
+		for (uint32_t from = 0; span_holds_blocks(&arena.spans[i]) && from < arena.spans[i].slots; from += 64)
 			*find_word(which, (struct place){ &arena.spans[i], from }) |= among_slots(&arena.spans[i], from, MARKED);
 }
