@@ -21,8 +21,8 @@ enum {
 	ASKED = 2
 };
 
-static uint32_t inside;        /* atomic: threads in dl_iterate_phdr */
-static uint32_t forking;       /* atomic: 0 no, 1 nobody enters it, ASKED somebody would have */
+EACH_FORK static uint32_t inside; /* atomic: threads in dl_iterate_phdr */
+EACH_FORK static uint32_t forking; /* atomic: 0 no, 1 nobody enters it, ASKED somebody would have */
 
 bool modules_iterate(int (*fn)(struct dl_phdr_info *info, size_t size, void *arg), void *arg)
 {

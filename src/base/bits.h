@@ -13,6 +13,7 @@
  * small ones lie on a few pages then. */
 #define LARGE __attribute__((section(".bss.large")))
 #define STEADY __attribute__((section(".bss.kept"))) /* written at start, or seldom: apart from what every fork's two sides write */
+#define EACH_FORK __attribute__((section(".data"))) /* written by both sides of each fork: beside the locks, on one page */
 /* What each cycle reads the system's answers into, side by side in this order (n): their beginnings are asked for at once. */
 #define ANSWER(n) __attribute__((section(".bss.largest." #n)))
 #define ANSWERS_USED (28 * 1024) /* all of the first two, and two pages of the third */

@@ -43,7 +43,7 @@ static void *stack_base;       /* mapped once; its lowest page is a guard */
 static struct dead_set dead;   /* under collect_lock; its mapping is kept between cycles */
 static int disabled;           /* atomic */
 static bool running;           /* atomic: cycles may start at all */
-static bool forking;           /* atomic: collect_lock is held by a fork */
+EACH_FORK static bool forking; /* atomic: collect_lock is held by a fork */
 
 struct attempt {
 	enum abort_reason reason;
@@ -441,7 +441,7 @@ void cycle_confine_failed(void) { store_release(&running, heap_hooks.pressure !=
 
 /* Signals stay blocked as they are in a cycle, and for the same reason; 32 and 33 are glibc's and may come. in_collector keeps other
  * fork handlers, which may run while the locks are held, from starting a cycle. */
-static uint64_t fork_mask; /* under collect_lock */
+EACH_FORK static uint64_t fork_mask; /* under collect_lock */
 
 void cycle_fork_prepare(void)
 {

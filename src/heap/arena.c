@@ -1,13 +1,17 @@
 /*
  * Windows, page map, runs of pages.
  *
- * Four windows of address space grow upward from random bases, each step by a MAP_FIXED_NOREPLACE that touches the last, so
- * that the kernel keeps one mapping for each, between guard pages (window.c):
+ * Windows of address space grow upward from random bases, each step by a MAP_FIXED_NOREPLACE that touches the last, so that the
+ * kernel keeps one mapping for each, between guard pages (window.c):
  *
- *   arena      64 KiB pages that hold blocks           0x2800_0000_0000 .. 0x2fff_0000_0000
- *   page map   one u32 a page                          0x2000_0000_0000 .. 0x27ff_0000_0000
- *   spans      descriptors                              ..
- *   meta       state bytes, caches                      ..
+ *   meta       state bytes, caches: the first 256 KiB   in 2 MiB of a random gigabyte of the arena's half terabyte
+ *   page map   one u32 a page, up to 256 MiB            in the same 2 MiB
+ *   spans      descriptors, up to 24 GiB                begin in the same gigabyte
+ *   more meta  when the first is full, up to 24 GiB     behind them
+ *   arena      64 KiB pages that hold blocks            0x2800_0000_0000 .. 0x2fff_0000_0000
+ *
+ * Each gigabyte and each 2 MiB in use is a page table of its own that every fork copies and every exec builds, and that the
+ * first touch of a new process walks: hence the neighbourhood (places_draw).
  *
  * A step of the arena that is taken by somebody else is a hole: its page map entries say SPAN_HOLE, and growth goes on behind
  * it. The other windows are flat arrays and cannot have holes; when one is blocked, growth ends there (NULL: out of memory).
@@ -36,6 +40,7 @@
 
 enum {
 	ARENA_STEP = 64 << 20,
+	META_FIRST = 256 << 10,
 	EXACT_BINS = 32,
 	BINS = 128,
 	MAX_HOLES = 64,
@@ -47,8 +52,9 @@ struct arena arena;
 struct lock arena_lock = LOCK_INIT(RANK_ARENA);
 struct lock meta_lock = LOCK_INIT(RANK_META);
 
-static struct window blocks, map, descriptors, meta;
-static size_t meta_used;          /* under meta_lock */
+static struct window blocks, map, descriptors;
+static struct window meta[2];     /* the first META_FIRST bytes, and what comes when they are full */
+static size_t meta_used[2];       /* under meta_lock */
 static uint32_t span_next;        /* atomic for readers; under arena_lock for writers */
 static uint32_t span_spare;       /* list of unused descriptors, by index */
 static uint32_t bin_head[2][BINS];/* [dirty] */
@@ -61,11 +67,13 @@ static uint64_t purge_at;         /* coarse time of the next purge; 0: nothing d
 void *meta_take(size_t size, size_t align)
 {
 	lock_take(&meta_lock);
-	size_t at = align_up(meta_used, align);
 	void *p = NULL;
-	if (window_cover(&meta, at + size, 256 << 10)) {
-		meta_used = at + size;
-		p = (void *)(meta.base + at);
+	for (unsigned i = 0; i < NELEM(meta) && !p; i++) {
+		size_t at = align_up(meta_used[i], align);
+		if (window_cover(&meta[i], at + size, META_FIRST)) {
+			meta_used[i] = at + size;
+			p = (void *)(meta[i].base + at);
+		}
 	}
 	lock_drop(&meta_lock);
 	return p;
@@ -461,7 +469,7 @@ void arena_totals(struct heap_totals *t)
 {
 	t->mapped = blocks.mapped;
 	t->dirty = pages_dirty << PAGE_SHIFT;
-	t->metadata = map.mapped + descriptors.mapped + meta.mapped;
+	t->metadata = map.mapped + descriptors.mapped + meta[0].mapped + meta[1].mapped;
 }
 
 void arena_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
@@ -476,13 +484,15 @@ void arena_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 		fn(low, arena.base + arena.limit);
 	fn(map.base, map.base + map.mapped);
 	fn(descriptors.base, descriptors.base + descriptors.mapped);
-	fn(meta.base, meta.base + meta.mapped);
+	for (unsigned i = 0; i < NELEM(meta); i++)
+		if (meta[i].mapped)
+			fn(meta[i].base, meta[i].base + meta[i].mapped);
 }
 
 void arena_fork_child(void)
 {
 	if (load_relaxed(&meta_lock.word))
-		meta.torn = true;
+		meta[0].torn = meta[1].torn = true;
 	lock_reset(&meta_lock);
 	bool torn = load_relaxed(&arena_lock.word);
 	lock_reset(&arena_lock);
@@ -500,29 +510,49 @@ void arena_fork_child(void)
 			arena.spans[i].kind = SPAN_NONE;
 }
 
+struct places {
+	uintptr_t blocks, map, descriptors, meta[2];
+};
+
+/*
+ * Where the windows begin, from random numbers. The arena: one of 15 half terabytes, above its first 64 GiB, in the lower half of 2 MiB, so
+ * that a small heap needs one page table for its blocks (25.7 bits), and 512 GiB above it at the least. The rest in one of the gigabytes below
+ * it (7.6 bits on average): the first metadata and the page map in 2 MiB (6.6 bits for these, 7.6 and 7.6 for the two inside), the descriptors in
+ * the upper half (16.6 bits). If somebody else is there: far below the arena, each attempt elsewhere.
+ */
+static void places_draw(struct places *p, const uint64_t r[6], unsigned attempt)
+{
+	enum { BLOCKS_ABOVE = 64, SIDE_NEEDS = 56, LOOSE = 200 }; /* GiB, GiB, pages */
+	const size_t big = 2 << 20;
+	const uintptr_t slot = 0x280000000000 + r[0] % 15 * (512 * GIB);
+	const size_t above = BLOCKS_ABOVE * GIB + r[0] / 15 % ((512 - BLOCKS_ABOVE) * GIB / big) * big;
+	p->blocks = slot + above + (1 + (r[0] >> 48) % 16) * PAGE;
+	uintptr_t side = slot + r[1] % (above / GIB - SIDE_NEEDS) * GIB;
+	if (attempt)
+		side = 0x200000000000 + (1 + (r[1] + attempt * 64) % 7424) * GIB;
+	p->meta[0] = side + r[3] % 100 * big + (1 + (r[3] >> 32) % LOOSE) * OS_PAGE;
+	p->map = p->meta[0] + META_FIRST + (2 + (r[4] >> 32) % LOOSE) * OS_PAGE; /* a guard of either */
+	p->descriptors = side + GIB / 2 + r[4] % (400 * 1024 / 4) * OS_PAGE;
+	p->meta[1] = side + 28 * GIB + r[5] % (GIB / OS_PAGE) * OS_PAGE;
+}
+
 bool arena_start(void)
 {
 	uint64_t r[6];
+	struct places p;
 	os_random(r, sizeof r);
-	/* The arena begins on any of its pages (26.9 random bits) and leaves 512 GiB above even at the top of its region. Side windows
-	 * lie in one region, each at a place of its own (12.9 bits together, and 18 bits each): who learns the address of one does
-	 * not know the others. */
-	uintptr_t base = 0x280000000000 + r[0] % (7680 * GIB / PAGE) * PAGE + PAGE; /* 8192 GiB less 512 */
-	uintptr_t side = 0x200000000000 + (1 + r[1] % 7424) * GIB;
-	uintptr_t shift[3];
-	for (unsigned i = 0; i < NELEM(shift); i++)
-		shift[i] = r[3 + i] % (GIB / OS_PAGE) * OS_PAGE;
+	places_draw(&p, r, 0);
 	arena.key = r[2] & ~((uintptr_t)1 << KEY_ZERO_BIT);
 	arena.stamp = 1;
-	size_t most = CONFIG_RESERVE ? 16 * GIB : 0x2fff00000000 - base < 4096 * GIB ? 0x2fff00000000 - base : 4096 * GIB;
-	size_t pages = most >> PAGE_SHIFT;
-	for (int attempt = 0; attempt < 8; attempt++, side += 64 * GIB) {
-		if (!window_place(&blocks, base, most) || !window_place(&map, side + shift[0], pages * 4)
-		    || !window_place(&descriptors, side + 8 * GIB + shift[1], CONFIG_RESERVE ? GIB : 24 * GIB)
-		    || !window_place(&meta, side + 40 * GIB + shift[2], CONFIG_RESERVE ? GIB : 24 * GIB))
+	const size_t most = CONFIG_RESERVE ? 16 * GIB : 0x2fff00000000 - p.blocks < 4096 * GIB ? 0x2fff00000000 - p.blocks : 4096 * GIB;
+	const size_t room = CONFIG_RESERVE ? GIB : 24 * GIB;
+	for (unsigned attempt = 0; attempt < 8; places_draw(&p, r, ++attempt)) {
+		if (!window_place(&blocks, p.blocks, most) || !window_place(&map, p.map, (most >> PAGE_SHIFT) * 4)
+		    || !window_place(&descriptors, p.descriptors, room) || !window_place(&meta[0], p.meta[0], META_FIRST)
+		    || !window_place(&meta[1], p.meta[1], room))
 			return false;
 		if (window_cover(&map, OS_PAGE, 16 << 10) && window_cover(&descriptors, SPAN_FIRST * sizeof(struct span), 64 << 10)
-		    && window_cover(&meta, OS_PAGE, 256 << 10)) {
+		    && window_cover(&meta[0], OS_PAGE, META_FIRST)) {
 			arena.base = blocks.base;
 			arena.page_map = (uint32_t *)map.base;
 			arena.spans = (struct span *)descriptors.base;
