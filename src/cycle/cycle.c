@@ -288,6 +288,18 @@ enum abort_reason cycle_look(const struct cycle_look *look)
 	return reason;
 }
 
+bool cycle_alone(bool (*fn)(void *arg), void *arg)
+{
+	uint64_t mask;
+	if (!load_relaxed(&running) || self.busy || self.in_collector || !collect_try(&mask))
+		return false;
+	self.in_collector = 1;
+	const bool done = load_relaxed(&running) && threads_alone() && fn(arg);
+	self.in_collector = 0;
+	collect_drop(mask);
+	return done;
+}
+
 struct errand {
 	void (*fn)(void *arg);
 	void *arg;

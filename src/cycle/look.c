@@ -7,6 +7,8 @@
  *   4. all(): what is marked is what any cycle keeps alive; every other block is lost.
  *   5. Marks are cleared. The stamp stays: nothing was judged.
  *
+ * cycle_look_few asks enough() with less: no stop, no list of mappings, a few roots (roots/few.c). More roots only reach more.
+ *
  * Law 8 holds for reports too: after an incomplete view there is no all().
  */
 #include "cycle/look.h"
@@ -50,6 +52,29 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 	look->done();
 	return ABORT_NONE;
 }
+
+static bool few(void *arg)
+{
+	const struct cycle_look *look = arg;
+	if (!roots_few_begin())
+		return false;
+	bool enough = look->enough(look->arg);
+	if (!enough && mark_begin()) {
+		if (mark_apart()) {
+			if (mark_set_aside(look->as_good)) {
+				roots_few_mark(look->weak_below);
+				mark_drain();
+				enough = mark_complete() && look->enough(look->arg);
+			}
+			mark_together();
+		}
+		mark_end();
+	}
+	roots_few_end();
+	return enough;
+}
+
+bool cycle_look_few(const struct cycle_look *look) { return cycle_alone(few, (void *)look); }
 
 enum abort_reason look_in_stop(const struct cycle_look *look)
 {

@@ -114,10 +114,49 @@ uint32_t sites_here(const void *caller)
 	return site;
 }
 
+/* ---- what a child of fork made ---- */
+
+enum { MADE_MOST = 64 };
+static uintptr_t made[MADE_MOST]; /* complements: a program that links the core has them in memory that is scanned */
+static uint32_t made_count;       /* atomic */
+
+static __attribute__((noinline)) void made_note(const void *p)
+{
+	const uint32_t i = load_relaxed(&made_count);
+	if (i < MADE_MOST)
+		store_relaxed(&made[add_relaxed(&made_count, 1) % MADE_MOST], ~(uintptr_t)p);
+}
+
+void sites_made_none(void) { store_relaxed(&made_count, 0); }
+
+bool sites_each_made(bool (*fn)(const struct span *s, uint32_t slot))
+{
+	const uint32_t n = load_relaxed(&made_count);
+	if (!heap_inherits || n >= MADE_MOST)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		const uintptr_t at = ~load_relaxed(&made[i]);
+		const struct span *s = arena_span(at);
+		if (s->kind == SPAN_LARGE ? s->start != at : s->kind != SPAN_SMALL)
+			continue;
+		const uint32_t slot = s->kind == SPAN_LARGE ? 0 : span_slot(s, at);
+		if (slot >= s->slots || span_address(s, slot) != at || !state_is_block(s->state[slot]) || heap_is_inherited(s->state[slot]))
+			continue;
+		/* On a list again. A block whose second word says so too held that word by copying free memory. */
+		if (s->kind == SPAN_SMALL && slot_is_cached(((const struct slot *)at)->key, span_state_bytes(s) + slot))
+			continue;
+		if (!fn(s, slot))
+			return false;
+	}
+	return true;
+}
+
 void *sites_record(void *p, size_t size, const void *caller)
 {
 	uint32_t site = ignored_mark(sites_here(caller));
 	struct span *s = arena_span((uintptr_t)p);
+	if (UNLIKELY(heap_inherits))
+		made_note(p);
 	if (UNLIKELY(s->kind == SPAN_LARGE)) {
 		store_relaxed(&s->site, site);
 		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));

@@ -49,6 +49,11 @@ uint32_t sites_count(void); /* sites are among 1..count */
 /* 0..count */
 const struct site *sites_get(uint32_t site);
 
+/* In a child of fork: calls fn for each recorded block that this process made and that is still one; some twice. false: fn said false, or there
+ * were too many to know all. By the only thread there is. */
+bool sites_each_made(bool (*fn)(const struct span *s, uint32_t slot));
+void sites_made_none(void); /* by heap_mark_inherited */
+
 /* A block of this site was recycled. */
 void sites_recycled(uint32_t site, size_t bytes);
 /* In a child of fork: what was recycled before was its parent's. */

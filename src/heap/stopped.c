@@ -77,6 +77,7 @@ static bool restamp(struct span *s, uint32_t slot)
 void heap_mark_inherited(void)
 {
 	heap_inherits = true;
+	sites_made_none();
 	inherited_before = stamps_made;
 	heap_advance_stamp();
 	if (!sites_on() || sites_sampled())

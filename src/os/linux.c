@@ -405,6 +405,24 @@ long os_page_runs(int pagemap, uintptr_t low, uintptr_t high, struct os_run *run
 	return n;
 }
 
+struct procmap_query {
+	uint64_t size, flags, address, low, high, vma_flags, page_size, offset, inode;
+	uint32_t major, minor, name_size, build_id_size;
+	uint64_t name, build_id;
+};
+static const unsigned long PROCMAP_QUERY_IOCTL = 0xC0686611ul; /* _IOWR('f', 17, struct procmap_query) */
+_Static_assert(sizeof(struct procmap_query) == 0x68, "its size is part of the request");
+
+bool os_mapping(int maps, uintptr_t at, struct os_mapping *m)
+{
+	enum { READABLE = 1, WRITABLE = 2, EXECUTABLE = 4, SHARED = 8 };
+	struct procmap_query q = { .size = sizeof q, .address = at };
+	if (os_ioctl(maps, PROCMAP_QUERY_IOCTL, &q) != 0)
+		return false;
+	*m = (struct os_mapping){ q.low, q.high, q.vma_flags & READABLE, q.vma_flags & WRITABLE, q.vma_flags & EXECUTABLE, q.vma_flags & SHARED, q.inode };
+	return true;
+}
+
 long os_ioctl(int fd, unsigned long request, void *arg) { return syscall3(SYS_ioctl, fd, (long)request, (long)arg); }
 
 int os_resident(uintptr_t addr, size_t size, uint8_t *pages)

@@ -101,6 +101,13 @@ bool os_file(int fd, struct os_file *f);            /* false: it is not open */
 /* Is this open file one that nobody else can have put in our way: a regular file of our own (effective user) with no other
  * name, or a device, which only root makes? */
 bool os_is_safe_log(int fd);
+/* The mapping that holds `at`, by an ioctl on /proc/self/maps (Linux 6.11). false: there is none, or the kernel does not tell. */
+struct os_mapping {
+	uintptr_t low, high;
+	bool readable, writable, executable, shared;
+	uint64_t inode;
+};
+bool os_mapping(int maps, uintptr_t at, struct os_mapping *m);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);

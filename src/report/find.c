@@ -19,7 +19,9 @@
 #include "report/suppress.h"
 #include "cycle/cycle_parts.h"
 #include "base/fault.h"
+#include "base/options.h"
 #include "heap/self.h"
+#include "heap/sites.h"
 #include "os/os.h"
 #include "roots/roots.h"
 
@@ -394,6 +396,17 @@ static void mark_weak(uintptr_t word)
 		mark_word(word);
 }
 
+/* The same of blocks that it knows it made, before the whole look. */
+static bool is_marked(const struct span *s, uint32_t slot) { return state_is_marked(s->state[slot]); }
+static bool made_are_marked(void *arg) { return sites_each_made(is_marked); }
+
+static bool child_kept_all(uintptr_t weak)
+{
+	const struct cycle_look look = { .enough = made_are_marked, .weak_below = weak, .as_good = kinds_as_good };
+	const bool fewer = options.lsan.no_globals || options.lsan.no_stacks || options.lsan.no_registers || options.lsan.no_tls || options.roots == ROOTS_SEGMENTS;
+	return !fewer && !options.verify && !fault_armed && cycle_look_few(&look);
+}
+
 void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watched, void (*then)(void *arg), void *arg)
 {
 	struct asked asked = { r, flags, watched, then, arg };
@@ -416,7 +429,11 @@ void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watch
 
 static __attribute__((noinline)) void take(struct report *r, unsigned flags)
 {
-	find_take(r, flags, weak_below((uintptr_t)__builtin_dwarf_cfa()), 0, NULL, NULL);
+	const uintptr_t weak = weak_below((uintptr_t)__builtin_dwarf_cfa());
+	if (flags & REPORT_OF_CHILD && child_kept_all(weak))
+		*r = (struct report){ .complete = true };
+	else
+		find_take(r, flags, weak, 0, NULL, NULL);
 	__asm__ volatile("" ::: "memory"); /* no tail call: the frame stays */
 }
 

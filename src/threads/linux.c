@@ -343,6 +343,11 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 	return reason;
 }
 
+bool threads_alone(void)
+{
+	return os_pid() == stop.pid && !__atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) && tasks_number() == 1 && !sharers_live();
+}
+
 void threads_resume(void) { everybody_runs(); }
 
 bool threads_stopped(void) { return load_acquire(&stop.epoch) & 1; }

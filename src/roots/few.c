@@ -1,0 +1,72 @@
+/*
+ * Some roots, for a question that a few answer: the data of modules, the stack of the calling thread, which is the only one there is, and what
+ * its control block is in. What they reach is reachable; what they do not reach may be.
+ *
+ * No list of mappings is read. The kernel is asked for those that are looked at, one by one (os_mapping): a page of the heap that the program
+ * has protected, or mapped something over, would be a mapping of its own.
+ */
+#include "heap/heap.h"
+#include "heap/self.h"
+#include "mark/mark.h"
+#include "os/os.h"
+#include "roots/inside.h"
+#include "roots/roots.h"
+
+#include <fcntl.h>
+
+enum { AROUND_TLS = 4096, MAPPINGS_MOST = 8 };
+
+static int maps = -1;
+
+static bool plain(const struct os_mapping *m) { return m->readable && m->writable && !m->executable && !m->shared; }
+
+/* All of the heap can be read by plain loads. */
+static bool heap_is_plain(void)
+{
+	const uintptr_t end = arena.base + load_acquire(&arena.limit);
+	struct os_mapping m;
+	uintptr_t at = arena.base;
+	for (unsigned i = 0; at < end; at = m.high)
+		if (i++ == MAPPINGS_MOST || !os_mapping(maps, at, &m) || !plain(&m) || m.inode)
+			return false;
+	return true;
+}
+
+bool roots_few_begin(void)
+{
+	maps = os_open("/proc/self/maps", O_RDONLY, 0);
+	if (maps >= 0 && heap_is_plain())
+		return true;
+	roots_few_end();
+	return false;
+}
+
+void roots_few_end(void)
+{
+	if (maps >= 0)
+		os_close(maps);
+	maps = -1;
+}
+
+static void mark_between(uintptr_t low, uintptr_t high, bool on_stack)
+{
+	struct os_mapping m;
+	for (; low < high && os_mapping(maps, low, &m); low = m.high)
+		if (plain(&m))
+			mark_range(low, m.high < high ? m.high : high, on_stack);
+}
+
+static void mark_segment(uintptr_t low, uintptr_t high) { mark_between(low, high, false); }
+
+void roots_few_mark(uintptr_t stack_from)
+{
+	const uintptr_t block = (uintptr_t)&self; /* just below the control block, or above it */
+	if (stack_from - self.stack_low < self.stack_high - self.stack_low)
+		mark_between(align_up(stack_from, 8), self.stack_high, true);
+	segments_each(mark_segment);
+	struct os_mapping m;
+	if (os_mapping(maps, block, &m) && plain(&m)) {
+		const uintptr_t low = align_down(block, 8) - AROUND_TLS, high = low + 2 * AROUND_TLS;
+		mark_range(low > m.low ? low : m.low, high < m.high ? high : m.high, false);
+	}
+}
