@@ -13,8 +13,10 @@
  */
 #include "cycle/look.h"
 #include "cycle/touch.h"
+#include "heap/heap.h"
 #include "heap/veil.h"
 #include "mark/mark.h"
+#include "os/os.h"
 #include "roots/roots.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -53,12 +55,15 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 	return ABORT_NONE;
 }
 
+enum { FEW_PAGES = 6 }; /* a small heap's state bytes, ranges and inner pointers of the marker */
+
 static bool few(void *arg)
 {
 	const struct cycle_look *look = arg;
 	if (!roots_few_begin())
 		return false;
 	bool enough = look->enough(look->arg);
+	os_map_soon(enough ? 0 : FEW_PAGES * OS_PAGE);
 	if (!enough && mark_begin()) {
 		if (mark_apart()) {
 			if (mark_set_aside(look->as_good)) {
@@ -70,6 +75,7 @@ static bool few(void *arg)
 		}
 		mark_end();
 	}
+	os_map_soon(0);
 	roots_few_end();
 	return enough;
 }

@@ -3,7 +3,8 @@
  * its control block is in. What they reach is reachable; what they do not reach may be.
  *
  * No list of mappings is read. The kernel is asked for those that are looked at, one by one (os_mapping): a page of the heap that the program
- * has protected, or mapped something over, would be a mapping of its own.
+ * has protected, or mapped something over, would be a mapping of its own. Pages that nobody wrote are left out (os_page_runs): looking at one
+ * would make it, by a page fault.
  */
 #include "heap/heap.h"
 #include "heap/self.h"
@@ -14,9 +15,9 @@
 
 #include <fcntl.h>
 
-enum { AROUND_TLS = 4096, MAPPINGS_MOST = 8 };
+enum { AROUND_TLS = 4096, MAPPINGS_MOST = 8, RUNS = 16 };
 
-static int maps = -1;
+static int maps = -1, pagemap = -1;
 
 static bool plain(const struct os_mapping *m) { return m->readable && m->writable && !m->executable && !m->shared; }
 
@@ -35,7 +36,8 @@ static bool heap_is_plain(void)
 bool roots_few_begin(void)
 {
 	maps = os_open("/proc/self/maps", O_RDONLY, 0);
-	if (maps >= 0 && heap_is_plain())
+	pagemap = os_open("/proc/self/pagemap", O_RDONLY, 0);
+	if (maps >= 0 && pagemap >= 0 && heap_is_plain())
 		return true;
 	roots_few_end();
 	return false;
@@ -45,7 +47,21 @@ void roots_few_end(void)
 {
 	if (maps >= 0)
 		os_close(maps);
-	maps = -1;
+	if (pagemap >= 0)
+		os_close(pagemap);
+	maps = pagemap = -1;
+}
+
+static void mark_written(uintptr_t low, uintptr_t high, bool on_stack)
+{
+	struct os_run runs[RUNS];
+	for (uintptr_t at = align_down(low, OS_PAGE), walked; at < high; at = walked) {
+		const long n = os_page_runs(pagemap, at, align_up(high, OS_PAGE), runs, RUNS, &walked);
+		for (long i = 0; i < n; i++)
+			mark_range(runs[i].low > low ? runs[i].low : low, runs[i].high < high ? runs[i].high : high, on_stack);
+		if (n < 0 || walked <= at)
+			return;
+	}
 }
 
 static void mark_between(uintptr_t low, uintptr_t high, bool on_stack)
@@ -53,7 +69,7 @@ static void mark_between(uintptr_t low, uintptr_t high, bool on_stack)
 	struct os_mapping m;
 	for (; low < high && os_mapping(maps, low, &m); low = m.high)
 		if (plain(&m))
-			mark_range(low, m.high < high ? m.high : high, on_stack);
+			mark_written(low, m.high < high ? m.high : high, on_stack);
 }
 
 static void mark_segment(uintptr_t low, uintptr_t high) { mark_between(low, high, false); }
@@ -67,6 +83,6 @@ void roots_few_mark(uintptr_t stack_from)
 	struct os_mapping m;
 	if (os_mapping(maps, block, &m) && plain(&m)) {
 		const uintptr_t low = align_down(block, 8) - AROUND_TLS, high = low + 2 * AROUND_TLS;
-		mark_range(low > m.low ? low : m.low, high < m.high ? high : m.high, false);
+		mark_written(low > m.low ? low : m.low, high < m.high ? high : m.high, false);
 	}
 }
