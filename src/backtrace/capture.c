@@ -58,9 +58,10 @@ static __attribute__((noinline)) struct thread_stack *take(void)
 static __attribute__((noinline)) void fill(struct thread_stack *t)
 {
 	wiped = false;
-	os_fill((uintptr_t)&t->generation, align_up((uintptr_t)(t->kept + 1) - (uintptr_t)&t->generation, 4096), true);
-	os_fill(align_down((uintptr_t)t->reads, 4096), 4096, true);
-	os_fill(align_down((uintptr_t)t->fresh, 4096), 4096, true);
+	void *const first[] = { t->kept, t->reads, t->fresh };
+	os_fill((uintptr_t)&t->generation, (uintptr_t)t->tails + 4096 - (uintptr_t)&t->generation, true);
+	for (unsigned i = 0; i < NELEM(first); i++)
+		os_fill(align_down((uintptr_t)first[i], 4096), 4096, true);
 }
 
 /* Is t in use, and not by a capture that a handler left? */
@@ -98,9 +99,10 @@ _Static_assert(WAYS == 1 << (64 - 58), "the shift of way_of()");
 /* Where tails of such a stack are: by the innermost frames, as far as their rules are at hand and simple. */
 BARE static inline __attribute__((always_inline)) struct tail *tails_of(struct thread_stack *t, uintptr_t sp, uintptr_t pc)
 {
+	const struct known_table known = thread_stack_known(t);
 	uintptr_t key = pc ^ sp << 20;
 	for (unsigned i = 0; i < TAIL_FRAMES; i++) {
-		const struct known *k = known_place(t->known, pc);
+		const struct known *k = known_place(known.places, known.mask, pc);
 		uintptr_t cfa = sp + (uintptr_t)(intptr_t)k->cfa, at = cfa + (uintptr_t)((MACHINE_LINK < 0 ? -1 : (intptr_t)k->ra) * 8);
 		if (k->pc != pc || k->flags & ~KNOWN_SAVES_FP || at < sp || cfa > self.stack_high)
 			break;
@@ -108,7 +110,7 @@ BARE static inline __attribute__((always_inline)) struct tail *tails_of(struct t
 		pc = machine_strip(*(const word_t *)at);
 		key = (key << 13 | key >> 51) ^ pc;
 	}
-	return t->tails[(key * 0x9E3779B97F4A7C15ull) >> 58];
+	return t->tails[(key * 0x9E3779B97F4A7C15ull) >> 58 & (t->more_sets | TAIL_FEW)];
 }
 _Static_assert(TAIL_SETS == 1 << (64 - 58), "the shift of tails_of()");
 
@@ -250,14 +252,18 @@ void backtrace_rest(void)
 		return;
 	enter(t, sp);
 	thread_stack_drop(t);
+	if (os_purge((uintptr_t)t->known, sizeof t->known))
+		t->known_generation = 0; /* all is zero, and empty */
 	if (os_purge((uintptr_t)t->tails, (uintptr_t)t + mapped_size() - (uintptr_t)t->tails))
-		t->generation = 0; /* all is zero, and empty */
+		t->generation = t->more_sets = t->turned_out = 0; /* so is this */
 	leave(t);
 }
 
 void backtrace_forked(void)
 {
 	wiped = (uintptr_t)own > (uintptr_t)GONE && !own->kept_by_fork;
+	if (wiped && !own->of_child)
+		own->of_child = true;
 	for (struct thread_stack *t = load_acquire(&all); t; t = t->next)
 		if (t != own)
 			store_relaxed(&t->owned, 0);

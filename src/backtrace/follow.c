@@ -91,6 +91,7 @@ BARE static __attribute__((noinline)) int climb_odd(struct walk *w, struct fresh
 BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct thread_stack *t, struct walk *w, const struct kept *first, uint32_t *matched, int *end)
 {
 	const uint32_t least = t->least;
+	const struct known_table known = thread_stack_known(t);
 	uint32_t old = t->count > least ? t->count : least, n = 0, good = 0;
 	uintptr_t sp = first->sp, pc = first->pc, fp = first->fp;
 	const struct kept *k = t->kept + old - 1, *const stop = t->kept + least - 1;
@@ -110,7 +111,7 @@ BARE static inline __attribute__((always_inline)) uint32_t walk_new(struct threa
 			old = 0;
 			break;
 		}
-		const struct known *rule = known_at(t->known, w, pc);
+		const struct known *rule = known_at(known.places, known.elder, known.mask, w, pc);
 		to->sp = sp;
 		to->pc = pc;
 		to->fp = fp;
@@ -226,6 +227,8 @@ static inline __attribute__((always_inline)) struct tail *tail_to_write(struct t
 	for (struct tail *e = set; e < set + TAIL_WAYS; e++)
 		if (!e->here || (e->here == here && e->node == node))
 			return e;
+	if (UNLIKELY(t->more_sets < TAIL_SETS - 1) && ++t->turned_out > (t->more_sets | TAIL_FEW))
+		t->more_sets = (t->more_sets * 4 + 3) | (TAIL_FEW * 4 + 3);
 	for (;; t->turn++) {
 		struct tail *e = &set[t->turn % TAIL_WAYS];
 		if (!e->used)
@@ -305,7 +308,12 @@ static __attribute__((noinline)) void begin_anew(struct thread_stack *t, uint32_
 		for (unsigned i = 0; i < TAIL_SETS; i++)
 			for (unsigned j = 0; j < TAIL_WAYS; j++)
 				t->tails[i][j].here = 0;
+		memset(t->young, 0, sizeof t->young);
+	}
+	if (t->known_generation != generation) {
+		t->known_generation = 0;
 		memset(t->known, 0, sizeof t->known);
+		t->known_generation = generation;
 	}
 	t->generation = generation;
 }

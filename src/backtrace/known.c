@@ -1,7 +1,7 @@
 /* A rule as rules.c reads it, reduced to what known.h says: frames that count from the stack or frame pointer, without more. */
 #include "backtrace/known.h"
 
-void known_read(struct known *k, struct walk *w, uintptr_t pc)
+static void known_read(struct known *k, struct walk *w, uintptr_t pc)
 {
 	struct rule r;
 	walk_rule(w, pc - 1, &r);
@@ -26,4 +26,25 @@ void known_read(struct known *k, struct walk *w, uintptr_t pc)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (r.flags & RULE_CALLED || !(r.flags & RULE_NONE)) /* rules.c doesn't keep the others either */
 		k->pc = pc;
+}
+
+void known_take(struct known *k, const struct known *elder, struct walk *w, uintptr_t pc)
+{
+	static const uint32_t masks[] = { KNOWN - 1, KNOWN_FEW - 1 };
+	for (unsigned i = 0; elder && i < NELEM(masks); i++) {
+		const struct known *e = known_place((struct known *)elder, masks[i], pc);
+		if (e->pc != pc)
+			continue;
+		const struct known taken = *e;
+		k->pc = 0;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		k->cfa = taken.cfa;
+		k->fp = taken.fp;
+		k->ra = taken.ra;
+		k->flags = taken.flags;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		k->pc = pc;
+		return;
+	}
+	known_read(k, w, pc);
 }

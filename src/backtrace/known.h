@@ -8,7 +8,11 @@
 
 #include "backtrace/walk.h"
 
-enum { KNOWN = 1024 }; /* call sites of a program's busy part; 16 KiB */
+enum {
+	KNOWN = 1024,                  /* call sites of a program's busy part; 16 KiB */
+	KNOWN_FEW = 256,               /* of a thread that allocated from few places: a page */
+	KNOWN_YOUNG = 128              /* of a child of fork, until it did from more */
+};
 
 enum known_flags {
 	KNOWN_BY_FP = 1,               /* CFA counts from fp */
@@ -26,20 +30,21 @@ struct known {
 	uint8_t flags;
 };
 
-/* Reads the rule of the return address pc into *k. */
-void known_read(struct known *k, struct walk *w, uintptr_t pc);
+/* Takes the rule of the return address pc into *k from `elder`, a whole table or NULL, or reads it. */
+void known_take(struct known *k, const struct known *elder, struct walk *w, uintptr_t pc);
 
-static inline __attribute__((always_inline)) struct known *known_place(struct known *places, uintptr_t pc)
+/* mask: one of these less one. What was found by one is not by the other. */
+static inline __attribute__((always_inline)) struct known *known_place(struct known *places, uint32_t mask, uintptr_t pc)
 {
-	return &places[(pc * 0x9E3779B97F4A7C15ull) >> 54];
+	return &places[(pc * 0x9E3779B97F4A7C15ull) >> 54 & mask];
 }
 _Static_assert(KNOWN == 1 << (64 - 54), "the shift of known_place()");
 
-static inline __attribute__((always_inline)) struct known *known_at(struct known *places, struct walk *w, uintptr_t pc)
+static inline __attribute__((always_inline)) struct known *known_at(struct known *places, const struct known *elder, uint32_t mask, struct walk *w, uintptr_t pc)
 {
-	struct known *k = known_place(places, pc);
+	struct known *k = known_place(places, mask, pc);
 	if (UNLIKELY(k->pc != pc))
-		known_read(k, w, pc);
+		known_take(k, elder, w, pc);
 	return k;
 }
 

@@ -13,8 +13,10 @@
  * that is the same (`stamp`). All of it zero is a thread that remembers nothing; when a part is made zero, the tails must be too, because
  * they believe in the stamp.
  *
- * A child of fork begins with the first page alone, the kernel wipes the rest (zero is empty): it would copy most of the pages one by one, and so would
- * its parent afterwards. Where a handler on top of a capture forks, nothing is wiped, as the child may go on with that capture.
+ *   known   what frames of call sites are like (known.h); young: the same of a child's first captures, copied from what its parent knew
+ *
+ * A child of fork begins with the first part alone, which it reads, the kernel wipes the rest (zero is empty): it would copy most of the pages one by one,
+ * and so would its parent afterwards. Where a handler on top of a capture forks, nothing is wiped, as the child may go on with that capture.
  * Should a raw clone do so, all words at hand are zero: places of words count from the memory itself, so that zero can be read.
  *
  * Undoing a frame is a function of its registers and of the words that it reads. So where a stack pointer, a frame pointer that is needed,
@@ -33,6 +35,7 @@ enum {
 	WAYS = 64,
 	TAIL_SETS = 64,
 	TAIL_WAYS = 4,                 /* 64 KiB */
+	TAIL_FEW = 3,                  /* sets, less one, of a thread that allocated from few places: a page */
 	TAIL_FRAMES = 3,               /* beside the innermost one they tell sets apart: that is often xmalloc, for everybody */
 	TAIL_READS = 16,               /* ten frames or so behind ours */
 	RECENT = 256
@@ -83,25 +86,30 @@ struct thread_stack {
 	struct thread_stack *next;     /* set before it is in the list */
 	uint32_t owned;                /* atomic */
 	bool kept_by_fork;             /* the rest is not wiped any more */
+	bool of_child;                 /* it was, once: `known` is a parent's, and to be copied by whoever writes there */
+	uint32_t known_generation;     /* of `known` */
+	uint8_t way[WAYS];             /* by caller: the path that fitted last */
+	struct own_paths paths;
+	struct known known[KNOWN] __attribute__((aligned(4096)));
 	/* From here on a child's is wiped. */
-	uint32_t generation __attribute__((aligned(4096))); /* of kept, tails and known; 0: they are empty */
+	uint32_t generation __attribute__((aligned(4096))); /* of kept, tails and young; 0: they are empty */
 	uint32_t count;                /* of kept; 0: nothing is remembered */
 	uint32_t least;                /* kept[0, least) are the end of no other stack: further out are frames that are not compared, or none */
 	uint32_t in_use;               /* own thread and its handlers */
 	uintptr_t in_use_sp;
 	uint64_t stamp;                /* another one whenever `kept` changes */
 	uint32_t last;                 /* bytes from tails[0][0]: the tail that held last */
+	uint32_t more_sets;            /* | TAIL_FEW: sets of `tails` in use, less one. 0, 15, 63: it grows when as many tails were turned out of full ones */
+	uint32_t turned_out;
 	uint32_t turn;                 /* whose place the next tail of a full set takes */
 	bool cut;                      /* the kept stack was */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
 	uint64_t held;                 /* captures whose tail held; own thread writes, anyone reads, as the rest of the totals, which are without them */
 	struct backtrace_totals totals;
 	struct kept first;             /* of the capture under way: the program's innermost frame */
-	struct own_paths paths;
 	uint16_t recent[RECENT];       /* as tail.next */
-	uint8_t way[WAYS];             /* by caller: the path that fitted last */
+	struct known young[KNOWN_YOUNG];
 	struct tail tails[TAIL_SETS][TAIL_WAYS] __attribute__((aligned(4096))); /* from here on backtrace_rest gives pages back */
-	struct known known[KNOWN];
 	struct kept kept[KEPT];
 	struct read reads[2 * KEPT];
 	struct fresh fresh[KEPT];
@@ -124,6 +132,20 @@ static inline __attribute__((always_inline)) void thread_stack_drop(struct threa
 }
 static inline __attribute__((always_inline)) struct tail *tail_at(struct thread_stack *t, uint32_t bytes) { return (struct tail *)((char *)t->tails + bytes); }
 static inline __attribute__((always_inline)) uint16_t tail_bytes(const struct thread_stack *t, const struct tail *e) { return (uint16_t)((const char *)e - (const char *)t->tails); }
+/* Where call sites are looked up: few sets of tails need few. */
+struct known_table {
+	struct known *places;
+	const struct known *elder;     /* NULL, or where else */
+	uint32_t mask;
+};
+static inline __attribute__((always_inline)) struct known_table thread_stack_known(struct thread_stack *t)
+{
+	if (t->more_sets)
+		return (struct known_table){ t->known, NULL, KNOWN - 1 };
+	if (!t->of_child)
+		return (struct known_table){ t->known, NULL, KNOWN_FEW - 1 };
+	return (struct known_table){ t->young, t->known, KNOWN_YOUNG - 1 };
+}
 /* By registers of backtrace_here: the tail that held last. */
 static inline __attribute__((always_inline)) uint16_t *recent_at(struct thread_stack *t, uintptr_t here, uintptr_t pc)
 {

@@ -65,14 +65,14 @@ static bool few(void *arg)
 	bool enough = look->enough(look->arg);
 	os_map_soon(enough ? 0 : FEW_PAGES * OS_PAGE);
 	if (!enough && mark_begin()) {
-		if (mark_apart()) {
-			if (mark_set_aside(look->as_good)) {
-				roots_few_mark(look->weak_below);
-				mark_drain();
-				enough = mark_complete() && look->enough(look->arg);
-			}
-			mark_together();
+		const bool apart = mark_apart();
+		if (apart && mark_set_aside(look->as_good)) {
+			roots_few_mark(look->weak_below);
+			mark_drain();
+			enough = mark_complete() && look->enough(look->arg);
 		}
+		if (apart)
+			mark_together();
 		mark_end();
 	}
 	os_map_soon(0);

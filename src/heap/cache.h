@@ -100,7 +100,7 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 				b->freed = slot;
 				if (LIKELY(--b->room >= 0))
 					return;
-				p = NULL; /* freed; heap_free_slow(NULL) only makes room */
+				p = (void *)(uintptr_t)(s->class + 1); /* freed; heap_free_slow only makes room in that bin */
 			}
 		}
 	}

@@ -237,19 +237,16 @@ static uint8_t state_free(uint8_t *byte)
 	return seen;
 }
 
-void heap_free_slow(void *p, const void *caller)
+static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 {
 	uintptr_t a = (uintptr_t)p;
-	if (!p) { /* also the end of a free that filled its bin */
+	if (a <= CLASSES && self.cache->bins[a - 1].room < 0) { /* the end of a free that filled the bin of class a - 1 */
 		struct cache *c = self.cache;
 		if (c == &empty_cache)
 			return;
-		for (unsigned k = 0; k < CLASSES; k++)
-			if (c->bins[k].room < 0) {
-				enter();
-				cache_flush(c, k, class_info[k].batch);
-				leave();
-			}
+		enter();
+		cache_flush(c, (unsigned)a - 1, class_info[a - 1].batch);
+		leave();
 		return;
 	}
 	if (!arena_contains(a)) {
@@ -306,6 +303,13 @@ void heap_free_slow(void *p, const void *caller)
 		heap_misuse(wrong, "free", p, block);
 	else if (UNLIKELY(!done || state_is_condemned(seen)))
 		evidence(&(struct evidence){ p, block, seen, site, caller, "free" });
+}
+
+/* NULL comes all the time. */
+void heap_free_slow(void *p, const void *caller)
+{
+	if (p)
+		free_slow(p, caller);
 }
 
 void heap_free(void *p)

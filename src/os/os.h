@@ -20,6 +20,7 @@ static inline bool os_is_confined(void) { return UNLIKELY(load_relaxed(&os_confi
 /* Does a filter from before this program's start let everything pass that a cycle needs? NULL, or what it forbids. Asks a child that
  * dies of it in our place. Called once, before any other call of this file but os_map. */
 const char *os_filter_forbids(void);
+extern bool os_filtered; /* after it: there is a filter, which may kill for a call that was not asked about */
 
 /* -- memory. Sizes and addresses are multiples of 4 KiB. -- */
 void *os_map(size_t size);                          /* private, zeroed, read/write, anywhere; NULL: no memory */

@@ -2,9 +2,8 @@
  * Some roots, for a question that a few answer: the data of modules, the stack of the calling thread, which is the only one there is, and what
  * its control block is in. What they reach is reachable; what they do not reach may be.
  *
- * No list of mappings is read. The kernel is asked for those that are looked at, one by one (os_mapping): a page of the heap that the program
- * has protected, or mapped something over, would be a mapping of its own. Pages that nobody wrote are left out (os_page_runs): looking at one
- * would make it, by a page fault.
+ * No list of mappings is read. The kernel is asked which pages were written (looking at another would make it, by a page fault), and for the
+ * mappings of these and of the heap, one by one: a page that the program has protected, or mapped something over, would be a mapping of its own.
  */
 #include "heap/heap.h"
 #include "heap/self.h"
@@ -52,37 +51,31 @@ void roots_few_end(void)
 	maps = pagemap = -1;
 }
 
-static void mark_written(uintptr_t low, uintptr_t high, bool on_stack)
-{
-	struct os_run runs[RUNS];
-	for (uintptr_t at = align_down(low, OS_PAGE), walked; at < high; at = walked) {
-		const long n = os_page_runs(pagemap, at, align_up(high, OS_PAGE), runs, RUNS, &walked);
-		for (long i = 0; i < n; i++)
-			mark_range(runs[i].low > low ? runs[i].low : low, runs[i].high < high ? runs[i].high : high, on_stack);
-		if (n < 0 || walked <= at)
-			return;
-	}
-}
-
-static void mark_between(uintptr_t low, uintptr_t high, bool on_stack)
+static void mark_plain(uintptr_t low, uintptr_t high, bool on_stack)
 {
 	struct os_mapping m;
 	for (; low < high && os_mapping(maps, low, &m); low = m.high)
 		if (plain(&m))
-			mark_written(low, m.high < high ? m.high : high, on_stack);
+			mark_range(low, m.high < high ? m.high : high, on_stack);
 }
 
-static void mark_segment(uintptr_t low, uintptr_t high) { mark_between(low, high, false); }
+/* The pages of [low, high) that were written, as far as there is room. */
+static void mark_written(uintptr_t low, uintptr_t high, bool on_stack)
+{
+	struct os_run runs[RUNS];
+	uintptr_t walked;
+	const long n = os_page_runs(pagemap, align_down(low, OS_PAGE), align_up(high, OS_PAGE), runs, RUNS, &walked);
+	for (long i = 0; i < n; i++)
+		mark_plain(runs[i].low > low ? runs[i].low : low, runs[i].high < high ? runs[i].high : high, on_stack);
+}
+
+static void mark_segment(uintptr_t low, uintptr_t high) { mark_written(low, high, false); }
 
 void roots_few_mark(uintptr_t stack_from)
 {
-	const uintptr_t block = (uintptr_t)&self; /* just below the control block, or above it */
+	const uintptr_t block = align_down((uintptr_t)&self, 8); /* near the control block */
 	if (stack_from - self.stack_low < self.stack_high - self.stack_low)
-		mark_between(align_up(stack_from, 8), self.stack_high, true);
+		mark_written(align_up(stack_from, 8), self.stack_high, true);
 	segments_each(mark_segment);
-	struct os_mapping m;
-	if (os_mapping(maps, block, &m) && plain(&m)) {
-		const uintptr_t low = align_down(block, 8) - AROUND_TLS, high = low + 2 * AROUND_TLS;
-		mark_written(low > m.low ? low : m.low, high < m.high ? high : m.high, false);
-	}
+	mark_written(block - AROUND_TLS, block + AROUND_TLS, false);
 }

@@ -21,6 +21,7 @@
 #include "threads/room.h"
 
 #include <errno.h>
+#include <linux/sched.h>
 
 enum {
 	PATIENCE_NS = 20000000,      /* for an answer, after the last signal */
@@ -343,9 +344,10 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 	return reason;
 }
 
+/* Nothing is to be unshared where memory is not shared; where it is, the kernel refuses. */
 bool threads_alone(void)
 {
-	return os_pid() == stop.pid && !__atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) && tasks_number() == 1 && !sharers_live();
+	return !os_filtered && !os_is_confined() && syscall1(SYS_unshare, CLONE_VM) == 0;
 }
 
 void threads_resume(void) { everybody_runs(); }

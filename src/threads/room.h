@@ -85,8 +85,6 @@ enum task_state task_parse_stat(const char *text, size_t n, struct task_signs *s
 enum task_state process_state(int pid, struct task_signs *signs);
 void tasks_start(void);
 
-uint32_t tasks_number(void); /* of threads of this process; 0: the kernel does not say */
-
 /* -- sharers.c: processes in our memory -- */
 bool sharers_live(void); /* under the collect lock */
 void sharers_forked(void);

@@ -246,15 +246,6 @@ static uint32_t thread_count(int fd)
 	return x.stx_nlink > 2 ? x.stx_nlink - 2 : 0;
 }
 
-uint32_t tasks_number(void)
-{
-	int fd = os_open("/proc/self/task", O_RDONLY | O_DIRECTORY, 0);
-	uint32_t n = fd < 0 ? 0 : thread_count(fd);
-	if (fd >= 0)
-		os_close(fd);
-	return n;
-}
-
 enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uint32_t tid, uint32_t number), uint32_t number)
 {
 	uint32_t self_tid = (uint32_t)os_tid();

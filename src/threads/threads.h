@@ -57,7 +57,7 @@ bool threads_stopped(void);   /* inside a stop now? */
 size_t threads_count(void);
 const struct thread_root *threads_root(size_t i);
 
-/* Is the calling thread the only one that runs in this memory, as the kernel counts? Under the collect lock. */
+/* Is the calling thread the only one that runs in this memory, other processes included? The kernel says. */
 bool threads_alone(void);
 /* Saves the calling thread's registers as its root, switches to `stack_top`, calls fn(arg), switches back. */
 void threads_run_on(void *stack_top, void (*fn)(void *), void *arg);
