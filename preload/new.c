@@ -4,7 +4,7 @@
  * get our blocks.
  *
  * By the standard each form ends in the plain one, which a program may have replaced, and only libstdc++'s forms know that. So
- * when anybody replaced any of them, ours hand every call on to the next definition (decided in the constructor, or by a call before it). Failure is
+ * when anybody replaced any of them, ours hand every call on to the next definition (decided in the constructor of a C++ program, else by the first call). Failure is
  * the library's business too (new_handler, bad_alloc): the next operator is asked again, and throws.
  *
  * Names are those that the Itanium C++ ABI makes for size_t == unsigned long.
@@ -13,6 +13,8 @@
 #include "preload/kin.h"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <string.h>
 
 enum { UNKNOWN, OURS, THEIRS };
 static uint32_t whose; /* atomic */
@@ -121,4 +123,14 @@ bool new_is_not_replaced(void)
 	return true;
 }
 
-void new_start(void) { decide(); }
+/* To look for what is not there takes the loader long (it allocates a message), and most programs are C. In these the first call decides, if one comes. */
+void new_start(void)
+{
+	static const char *const libraries[] = { "libstdc++.so", "libc++.so", "libc++abi.so" };
+	for (const struct link_map *m = _r_debug.r_map; m; m = m->l_next)
+		for (unsigned i = 0; i < NELEM(libraries); i++)
+			if (strstr(m->l_name, libraries[i])) {
+				decide();
+				return;
+			}
+}
