@@ -391,6 +391,20 @@ static bool body_matches(struct piece body, const struct suppress_frame *frames,
 	return frames_match(r, frames, count, 0) || frames_match(r, frames, count, 1);
 }
 
+bool suppress_by_function(const struct suppress *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct reader r = { .at = s->text + s->rules[i].body, .end = s->text + s->rules[i].body + s->rules[i].body_size };
+		struct piece line, rest;
+		if (s->rules[i].form != FORM_VALGRIND)
+			return true;
+		while (next_line(&r, &line))
+			if (!begins(line, "obj:", &rest) && !is(line, "..."))
+				return true;
+	}
+	return false;
+}
+
 const struct suppress_rule *suppress_match(const struct suppress *s, const struct suppress_frame *frames, size_t count, unsigned kind)
 {
 	const struct suppress_rule *only = NULL;

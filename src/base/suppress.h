@@ -36,6 +36,8 @@ struct suppress {
 int suppress_parse(struct suppress *s, const char *file, const char *text, size_t size, void (*complain)(const char *line));
 /* The first rule that matches a stack (innermost frame first) of a leak of this kind (enum snapshot_kind); NULL: none. */
 const struct suppress_rule *suppress_match(const struct suppress *s, const struct suppress_frame *frames, size_t count, unsigned kind);
+/* Does some rule ask for more of a frame than its module? */
+bool suppress_by_function(const struct suppress *s);
 /* LeakSanitizer's pattern matching: * any run, ^ at the start, $ at the end, else found anywhere. */
 bool suppress_pattern(const char *pattern, size_t size, const char *text);
 

@@ -72,7 +72,7 @@ static const char *unversioned(const char *name)
 	return out;
 }
 
-void names_frame(uint32_t node, struct frame_name *f)
+void names_module(uint32_t node, struct frame_name *f)
 {
 	const struct depot_node *n = depot_get(node);
 	const uintptr_t call = n->pc - 1;
@@ -81,10 +81,17 @@ void names_frame(uint32_t node, struct frame_name *f)
 	if (row == MODULE_NONE)
 		return;
 	const struct module *m = modules_get(row);
-	const char *name = NULL, *module = NULL;
-	uintptr_t offset = 0;
 	f->module = m->path;
 	f->place = f->offset = call - m->bias;
+}
+
+void names_frame(uint32_t node, struct frame_name *f)
+{
+	const char *name = NULL, *module = NULL;
+	uintptr_t offset = 0;
+	names_module(node, f);
+	if (!f->module)
+		return;
 	if (symbols_of_node(node, &name, &offset, &module) && *name) {
 		f->function = unversioned(name);
 		f->offset = offset;

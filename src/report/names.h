@@ -25,6 +25,7 @@ struct frame_name {
 };
 /* node is 1..depot_count(). */
 void names_frame(uint32_t node, struct frame_name *f);
+void names_module(uint32_t node, struct frame_name *f); /* without its function: nothing is read for it */
 /* report_site_id, with the lock. */
 uint64_t names_site_id(uint32_t node);
 const char *names_last_part(const char *path);

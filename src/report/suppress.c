@@ -34,6 +34,7 @@ static STEADY struct set {
 	size_t room;                 /* of the mapping of rules.rules */
 } sets[TEXTS];
 static unsigned set_count;           /* at start only, and with names_lock */
+static bool functions_count;         /* some rule asks for a function's name, not only for a module's */
 
 static void complain(const char *line) { say("%s", line); }
 
@@ -52,6 +53,7 @@ static void add(const char *name, const char *text, size_t size)
 		return;
 	}
 	suppress_parse(&s->rules, name, text, size, complain);
+	functions_count = functions_count || suppress_by_function(&s->rules);
 	set_count++;
 }
 
@@ -130,7 +132,7 @@ static void read_stack(struct stack *s, uint32_t node)
 {
 	for (s->count = 0; node && s->count < BACKTRACE_MOST; s->count++) {
 		struct frame_name f;
-		names_frame(node, &f);
+		(functions_count ? names_frame : names_module)(node, &f);
 		s->at[s->count] = (struct suppress_frame){ f.function ? f.function : "", "", f.module ? f.module : "" };
 		node = f.parent;
 	}
@@ -235,7 +237,8 @@ void report_finish(struct report *r, unsigned flags)
 	names_lock();
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct report_site *s = &r->sites[i];
-		s->s.id = names_site_id(s->s.frame);
+		if (flags & (REPORT_SITES | REPORT_BLOCKS | REPORT_REACHABLE) || s->s.kind[KIND_DEFINITE].blocks || s->s.kind[KIND_INDIRECT].blocks)
+			s->s.id = names_site_id(s->s.frame); /* of the others a text has the sum */
 		if (has_loss(s) && set_count && suppress(s))
 			leave_out(r, s);
 	}
