@@ -31,6 +31,15 @@ enum { BRIEF_MOST = 48 };
 
 static size_t mapped_size(void) { return align_up(sizeof(struct thread_stack), 4096); }
 
+/* What the first captures use, before it is touched: page by page would take longer, and few children run for long. */
+static void fill(struct thread_stack *t)
+{
+	void *const first[] = { t->kept, t->reads, t->fresh };
+	os_fill((uintptr_t)&t->generation, (uintptr_t)t->tails + 4096 - (uintptr_t)&t->generation, true);
+	for (unsigned i = 0; i < NELEM(first); i++)
+		os_fill(align_down((uintptr_t)first[i], 4096), 4096, true);
+}
+
 static __attribute__((noinline)) struct thread_stack *take(void)
 {
 	if (own == GONE)
@@ -48,20 +57,28 @@ static __attribute__((noinline)) struct thread_stack *take(void)
 		return NULL;
 	os_wipeonfork((uint8_t *)t + offsetof(struct thread_stack, generation), mapped_size() - offsetof(struct thread_stack, generation));
 	t->owned = 1;
+	os_fill((uintptr_t)t, offsetof(struct thread_stack, known) + KNOWN_FEW * sizeof *t->known, true);
+	fill(t);
 	t->next = load_acquire(&all);
 	while (!cas(&all, &t->next, t))
 		;
 	return own = t;
 }
 
-/* What a child uses of its memory, more or less, before it is touched: page by page would take longer, and few children run for long. */
-static __attribute__((noinline)) void fill(struct thread_stack *t)
+void thread_stack_more(struct thread_stack *t)
+{
+	const uint32_t before = t->more_sets | TAIL_FEW, now = before * 4 + 3;
+	os_fill((uintptr_t)t->tails[before + 1], (now - before) * sizeof t->tails[0], true);
+	if (!t->more_sets) /* the children of a thread that did this leave their parents' pages alone */
+		os_fill((uintptr_t)(t->known + KNOWN_FEW), (KNOWN - KNOWN_FEW) * sizeof *t->known, !t->of_child);
+	t->more_sets = now;
+}
+
+/* The child's first capture. */
+static __attribute__((noinline)) void fill_wiped(struct thread_stack *t)
 {
 	wiped = false;
-	void *const first[] = { t->kept, t->reads, t->fresh };
-	os_fill((uintptr_t)&t->generation, (uintptr_t)t->tails + 4096 - (uintptr_t)&t->generation, true);
-	for (unsigned i = 0; i < NELEM(first); i++)
-		os_fill(align_down((uintptr_t)first[i], 4096), 4096, true);
+	fill(t);
 }
 
 /* Is t in use, and not by a capture that a handler left? */
@@ -195,7 +212,7 @@ BARE __attribute__((noinline)) uint32_t backtrace_here(const void *caller)
 	if (UNLIKELY((uintptr_t)t <= (uintptr_t)GONE) && !(load_acquire(&rule_table) && (t = take())))
 		return brief_node(caller);
 	if (UNLIKELY(wiped))
-		fill(t);
+		fill_wiped(t);
 	if (UNLIKELY(t->in_use) && is_used(t, sp))
 		return brief_node(caller);
 	enter(t, sp);

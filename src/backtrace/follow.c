@@ -228,7 +228,7 @@ static inline __attribute__((always_inline)) struct tail *tail_to_write(struct t
 		if (!e->here || (e->here == here && e->node == node))
 			return e;
 	if (UNLIKELY(t->more_sets < TAIL_SETS - 1) && ++t->turned_out > (t->more_sets | TAIL_FEW))
-		t->more_sets = (t->more_sets * 4 + 3) | (TAIL_FEW * 4 + 3);
+		thread_stack_more(t);
 	for (;; t->turn++) {
 		struct tail *e = &set[t->turn % TAIL_WAYS];
 		if (!e->used)

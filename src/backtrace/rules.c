@@ -5,7 +5,7 @@
  *   2. the row reduced to a rule; what does not fit is marked RULE_ROW and evaluated each time
  *   3. no row: a signal frame is known by its restorer's code; anything else may have a frame pointer
  *
- * The table starts at 1,024 places and grows fourfold when addresses push each other out. Old ones stay mapped, because a reader
+ * The table starts at 256 places and grows fourfold when addresses push each other out. Old ones stay mapped, because a reader
  * may stand in them; together they are a third of the present one. What the new one lacks is read again.
  */
 #include "backtrace/rules.h"
@@ -14,7 +14,7 @@
 #include "backtrace/shed.h"
 #include "os/os.h"
 
-enum { FIRST = 1024, MOST = 1 << 18, UNKEPT = 256 };
+enum { FIRST = 256, MOST = 1 << 18, UNKEPT = 256 };
 enum { PAGE = 4096 };
 
 _Static_assert(sizeof(struct rule_place) <= CACHE_LINE, "a set is one or two lines");
@@ -33,6 +33,8 @@ static bool add_table(size_t places)
 		struct rule_table *t = os_map(size);
 		if (!t)
 			return false;
+		if (places == FIRST) /* a short program touches most of its pages, one by one */
+			os_fill((uintptr_t)t, size, true);
 		t->mask = places - 1;
 		tables[i].size = size;
 		store_release(&tables[i].table, t);

@@ -119,6 +119,8 @@ struct thread_stack {
  * innermost frame, that `path` led to; NULL: only its pc is set. Keeps its stack, and a tail in `set`, if there is a path. Result: its node; 0: no
  * memory in the depot. */
 uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path);
+/* Tails fell out of full sets: four times as many sets, and all of `known`. */
+void thread_stack_more(struct thread_stack *t);
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
 

@@ -9,6 +9,7 @@
  * raw system calls only. */
 struct cycle_look {
 	bool apart;            /* state bytes are to be written in copies: the process ends next, and shares their pages */
+	bool no_mark;          /* cycle_look_few asks with nothing marked only */
 	bool (*enough)(void *arg); /* NULL, or: what is marked is surely reachable, and that answers all; what follows, firm() first, is left out */
 	uintptr_t weak_below;  /* of the calling thread's stack: words below tell nothing certain; 0: none are there */
 	bool weak_registers;   /* nor do its registers */

@@ -63,16 +63,15 @@ static bool few(void *arg)
 	if (!roots_few_begin())
 		return false;
 	bool enough = look->enough(look->arg);
-	os_map_soon(enough ? 0 : FEW_PAGES * OS_PAGE);
-	if (!enough && mark_begin()) {
-		const bool apart = mark_apart();
-		if (apart && mark_set_aside(look->as_good)) {
+	os_map_soon(enough || look->no_mark ? 0 : FEW_PAGES * OS_PAGE);
+	if (!enough && !look->no_mark && mark_begin()) {
+		const bool apart = look->apart && mark_apart();
+		if (apart == look->apart && mark_set_aside(look->as_good)) {
 			roots_few_mark(look->weak_below);
 			mark_drain();
 			enough = mark_complete() && look->enough(look->arg);
 		}
-		if (apart)
-			mark_together();
+		(apart ? mark_together : mark_abandon)();
 		mark_end();
 	}
 	os_map_soon(0);

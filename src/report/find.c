@@ -25,7 +25,7 @@
 #include "os/os.h"
 #include "roots/roots.h"
 
-enum { ATTEMPTS = 10, RING = 16, PAUSE_NS = 2000000, STACK_BYTES = 4096, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
+enum { SMALL_HEAP = 8 << 20, ATTEMPTS = 10, RING = 16, PAUSE_NS = 2000000, STACK_BYTES = 4096, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
 
 static struct {
 	struct report *r;
@@ -400,9 +400,33 @@ static void mark_weak(uintptr_t word)
 static bool is_marked(const struct span *s, uint32_t slot) { return state_is_marked(s->state[slot]); }
 static bool made_are_marked(void *arg) { return sites_each_made(is_marked); }
 
-static bool child_kept_all(uintptr_t weak)
+/* Of all blocks. A free slot on a list of a cache says so, and one that seems to be on none is looked at in whole look. */
+static bool all_are_marked(void *arg)
 {
-	const struct cycle_look look = { .enough = made_are_marked, .weak_below = weak, .as_good = kinds_as_good };
+	for (uint32_t i = 0, spans = span_count(); i < spans; i++) {
+		const struct span *s = &arena.spans[i];
+		for (uint32_t from = 0; span_holds_blocks(s) && from < s->slots; from += 64)
+			for (uint64_t left = find_unmarked(s, from); left; left &= left - 1) {
+				const uint32_t slot = from + (uint32_t)__builtin_ctzll(left);
+				if (s->kind == SPAN_LARGE || !slot_is_cached(((const struct slot *)span_address(s, slot))->key, span_state_bytes(s) + slot))
+					return false;
+			}
+	}
+	return true;
+}
+
+/* A large heap is not marked twice. */
+static bool is_small(void)
+{
+	struct heap_totals t;
+	heap_totals(&t);
+	return t.live <= SMALL_HEAP;
+}
+
+static bool kept_all(bool of_child, uintptr_t weak)
+{
+	const struct cycle_look look = { .apart = of_child, .enough = of_child ? made_are_marked : all_are_marked, .weak_below = weak,
+		                         .as_good = kinds_as_good, .no_mark = !is_small() };
 	const bool fewer = options.lsan.no_globals || options.lsan.no_stacks || options.lsan.no_registers || options.lsan.no_tls || options.roots == ROOTS_SEGMENTS;
 	return !fewer && !options.verify && !fault_armed && cycle_look_few(&look);
 }
@@ -430,7 +454,8 @@ void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watch
 static __attribute__((noinline)) void take(struct report *r, unsigned flags)
 {
 	const uintptr_t weak = weak_below((uintptr_t)__builtin_dwarf_cfa());
-	if (flags & REPORT_OF_CHILD && child_kept_all(weak))
+	const bool of_child = flags & REPORT_OF_CHILD, sums = !(flags & (REPORT_BLOCKS | REPORT_REACHABLE | REPORT_SITES));
+	if ((of_child || sums) && kept_all(of_child, weak))
 		*r = (struct report){ .complete = true };
 	else
 		find_take(r, flags, weak, 0, NULL, NULL);

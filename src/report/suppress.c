@@ -16,7 +16,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { TEXTS = 18, RULES_MOST = 4096, FILE_MOST = 16 << 20 };
+enum { TEXTS = 18, RULES_MOST = 4096, SHORTEST_RULE = 7 /* leak:x and a newline */, FILE_MOST = 16 << 20 };
 
 /*
  * Blocks that a library makes once and keeps to the end, and that look possible because of how it holds them. The list is short, as all memory
@@ -46,8 +46,9 @@ static void add(const char *name, const char *text, size_t size)
 		return;
 	}
 	struct set *s = &sets[set_count];
-	s->room = align_up(RULES_MOST * sizeof *s->rules.rules, OS_PAGE); /* touched as far as it is used */
-	s->rules = (struct suppress){ .text = text, .size = size, .rules = os_map(s->room), .room = RULES_MOST };
+	const size_t most = size / SHORTEST_RULE + 1 < RULES_MOST ? size / SHORTEST_RULE + 1 : RULES_MOST;
+	s->room = align_up(most * sizeof *s->rules.rules, OS_PAGE);
+	s->rules = (struct suppress){ .text = text, .size = size, .rules = os_map(s->room), .room = most };
 	if (!s->rules.rules) {
 		say("suppressions: no memory for the rules of %s: they are left out", name);
 		return;

@@ -63,7 +63,7 @@ const char *threads_unsupported(void)
 	if (!threads_block_signals(&mask))
 		return "threads cannot be stopped: the kernel refuses rt_sigprocmask";
 	threads_restore_signals(mask);
-	if (tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
+	if (!tasks_own() && tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
 		return "threads cannot be stopped: /proc/self/task is missing or belongs to another PID namespace";
 	return NULL;
 }

@@ -73,6 +73,7 @@ struct task_pass {
 };
 /* One pass over /proc/self/task; gives each TID to fn. */
 enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uint32_t tid, uint32_t number), uint32_t number);
+bool tasks_own(void); /* our own TID is among them: half as dear as a pass */
 /* TASK_AWAITED, TASK_SKIPPED or TASK_GONE, from /proc/self/task/TID/stat; `exiting` counts as awaited. */
 struct task_signs {
 	bool exiting;  /* on its way out: about to leave the list */

@@ -246,6 +246,16 @@ static uint32_t thread_count(int fd)
 	return x.stx_nlink > 2 ? x.stx_nlink - 2 : 0;
 }
 
+bool tasks_own(void)
+{
+	char path[40];
+	text_format(path, sizeof path, "/proc/self/task/%d", os_tid());
+	int fd = fault(FAULT_task_list) ? -1 : os_open(path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0)
+		os_close(fd);
+	return fd >= 0;
+}
+
 enum abort_reason tasks_pass(struct task_pass *pass, enum abort_reason (*fn)(uint32_t tid, uint32_t number), uint32_t number)
 {
 	uint32_t self_tid = (uint32_t)os_tid();
