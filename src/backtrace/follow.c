@@ -311,8 +311,8 @@ static __attribute__((noinline)) void begin_anew(struct thread_stack *t, uint32_
 		memset(t->young, 0, sizeof t->young);
 	}
 	if (t->known_generation != generation) {
-		t->known_generation = 0;
-		memset(t->known, 0, sizeof t->known);
+		if (t->known_generation)
+			memset(t->known, 0, sizeof t->known);
 		t->known_generation = generation;
 	}
 	t->generation = generation;
