@@ -67,11 +67,9 @@ static __attribute__((noinline)) struct thread_stack *take(void)
 
 void thread_stack_more(struct thread_stack *t)
 {
-	const uint32_t before = t->more_sets | TAIL_FEW, now = before * 4 + 3;
-	os_fill((uintptr_t)t->tails[before + 1], (now - before) * sizeof t->tails[0], true);
-	if (!t->more_sets) /* the children of a thread that did this leave their parents' pages alone */
-		os_fill((uintptr_t)(t->known + KNOWN_FEW), (KNOWN - KNOWN_FEW) * sizeof *t->known, !t->of_child);
-	t->more_sets = now;
+	os_fill((uintptr_t)t->tails[TAIL_FEW + 1], sizeof t->tails - (TAIL_FEW + 1) * sizeof t->tails[0], true);
+	os_fill((uintptr_t)(t->known + KNOWN_FEW), (KNOWN - KNOWN_FEW) * sizeof *t->known, !t->of_child); /* a child reads its parent's, too */
+	t->more_sets = TAIL_SETS - 1;
 }
 
 /* The child's first capture. */

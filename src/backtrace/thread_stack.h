@@ -99,8 +99,8 @@ struct thread_stack {
 	uintptr_t in_use_sp;
 	uint64_t stamp;                /* another one whenever `kept` changes */
 	uint32_t last;                 /* bytes from tails[0][0]: the tail that held last */
-	uint32_t more_sets;            /* | TAIL_FEW: sets of `tails` in use, less one. 0, 15, 63: it grows when as many tails were turned out of full ones */
-	uint32_t turned_out;
+	uint32_t more_sets;            /* | TAIL_FEW: sets of `tails` in use, less one. 0, or all of them */
+	uint32_t turned_out;           /* tails, of full sets while they were few */
 	uint32_t turn;                 /* whose place the next tail of a full set takes */
 	bool cut;                      /* the kept stack was */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
@@ -119,7 +119,7 @@ struct thread_stack {
  * innermost frame, that `path` led to; NULL: only its pc is set. Keeps its stack, and a tail in `set`, if there is a path. Result: its node; 0: no
  * memory in the depot. */
 uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path);
-/* Tails fell out of full sets: four times as many sets, and all of `known`. */
+/* Tails fell out of full sets: all sets, and all of `known`. */
 void thread_stack_more(struct thread_stack *t);
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
