@@ -1,6 +1,6 @@
 /*
- * Some roots, for a question that a few answer: the data of modules, the stack of the calling thread, which is the only one there is, and what
- * its control block is in. What they reach is reachable; what they do not reach may be.
+ * Some roots, for a question that a few answer: the stack of the calling thread, which is the only one there is, and the data of modules, as long
+ * as that is little. What they reach is reachable; what they do not reach may be.
  *
  * No list of mappings is read. The kernel is asked which pages were written (looking at another would make it, by a page fault), and for the
  * mappings of these and of the heap, one by one: a page that the program has protected, or mapped something over, would be a mapping of its own.
@@ -14,9 +14,10 @@
 
 #include <fcntl.h>
 
-enum { AROUND_TLS = 4096, MAPPINGS_MOST = 8, RUNS = 16 };
+enum { MAPPINGS_MOST = 8, RUNS = 16, BYTES_MOST = 4 << 20 };
 
 static int maps = -1, pagemap = -1;
+static size_t left; /* bytes that may still be scanned */
 
 static bool plain(const struct os_mapping *m) { return m->readable && m->writable && !m->executable && !m->shared; }
 
@@ -54,9 +55,13 @@ void roots_few_end(void)
 static void mark_plain(uintptr_t low, uintptr_t high, bool on_stack)
 {
 	struct os_mapping m;
-	for (; low < high && os_mapping(maps, low, &m); low = m.high)
-		if (plain(&m))
-			mark_range(low, m.high < high ? m.high : high, on_stack);
+	for (; low < high && os_mapping(maps, low, &m); low = m.high) {
+		const uintptr_t end = m.high < high ? m.high : high;
+		if (!plain(&m) || end - low > left)
+			continue;
+		left -= end - low;
+		mark_range(low, end, on_stack);
+	}
 }
 
 /* The pages of [low, high) that were written, as far as there is room. */
@@ -73,9 +78,8 @@ static void mark_segment(uintptr_t low, uintptr_t high) { mark_written(low, high
 
 void roots_few_mark(uintptr_t stack_from)
 {
-	const uintptr_t block = align_down((uintptr_t)&self, 8); /* near the control block */
+	left = BYTES_MOST;
 	if (stack_from - self.stack_low < self.stack_high - self.stack_low)
 		mark_written(align_up(stack_from, 8), self.stack_high, true);
 	segments_each(mark_segment);
-	mark_written(block - AROUND_TLS, block + AROUND_TLS, false);
 }

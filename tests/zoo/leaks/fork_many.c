@@ -1,0 +1,46 @@
+/* A child of fork that makes more blocks than are remembered one by one, and frees half of them, tells of those that it loses: first, between the others,
+ * last. */
+// expect child: definite 3 blocks 312 bytes in_child
+#include "leak.h"
+#include <sys/wait.h>
+
+HELD void *kept[400];
+static void *freed[400];
+
+static SITE void in_child(void) { made(malloc(104)); }
+static SITE void *keep(void) { return made(malloc(104)); }
+
+static SITE void fill(int from, int to)
+{
+	for (int i = from; i < to; i++) {
+		kept[i] = keep();
+		freed[i] = keep();
+	}
+	for (int i = from; i < to; i++) {
+		free(freed[i]);
+		freed[i] = NULL;
+	}
+}
+
+static SITE void child(void)
+{
+	in_child();
+	fill(0, 200);
+	in_child();
+	fill(200, 400);
+	in_child();
+	kit_scrub();
+	exit(0);
+}
+
+int main(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+	if (!pid)
+		child();
+	if (waitpid(pid, &status, 0) != pid)
+		return 2;
+	kit_scrub();
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
