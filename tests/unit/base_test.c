@@ -608,3 +608,24 @@ Test(os, what_nobody_took_of_such_pages_is_unmapped)
 	cr_assert_lt(os_resident((uintptr_t)a + 4096, 3 * 4096, pages), 0, "not mapped any more");
 	*a = 1;
 }
+
+Test(os, a_mapping_is_told_as_the_kernel_has_it)
+{
+	struct os_mapping m;
+	int maps = os_open("/proc/self/maps", O_RDONLY, 0);
+	uint8_t *a = os_map(8 * 4096);
+	cr_assert(a && maps >= 0);
+	const uintptr_t at = (uintptr_t)a;
+	if (!os_mapping(maps, at, &m)) /* Linux before 6.11 */
+		cr_skip_test();
+	cr_assert(m.low <= at && m.high >= at + 8 * 4096 && m.readable && m.writable && !m.executable && !m.shared && !m.inode);
+	cr_assert(os_guard(a + 4096, 4096));
+	cr_assert(os_mapping(maps, at + 4096, &m));
+	cr_assert(m.low == at + 4096 && m.high == at + 2 * 4096 && !m.readable && !m.writable);
+	cr_assert(os_mapping(maps, at + 2 * 4096, &m) && m.low == at + 2 * 4096 && m.readable);
+	cr_assert(os_mapping(maps, (uintptr_t)&os_mapping, &m) && m.readable && m.executable && !m.writable && m.inode);
+	os_unmap(a, 8 * 4096);
+	cr_assert_not(os_mapping(maps, at, &m), "not mapped");
+	cr_assert_not(os_mapping(-1, at, &m));
+	os_close(maps);
+}

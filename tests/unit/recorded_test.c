@@ -182,3 +182,54 @@ Test(recorded, a_slot_forgets_the_site_of_the_block_before, .init = sampled)
 	}
 	cr_assert(recorded > 50 && recorded < 400, "%u", recorded); /* 185 expected: one in 819 */
 }
+
+/* ---- what a child of fork made ---- */
+
+static uintptr_t told[200];
+static unsigned told_count;
+static bool tell(const struct span *s, uint32_t slot)
+{
+	told[told_count++] = span_address(s, slot);
+	return told_count < NELEM(told);
+}
+static bool refuse(const struct span *s, uint32_t slot) { return false; }
+static bool is_told(const void *p)
+{
+	for (unsigned i = 0; i < told_count; i++)
+		if (told[i] == (uintptr_t)p)
+			return true;
+	return false;
+}
+
+Test(recorded, what_was_made_since_the_fork_is_known_one_by_one_while_it_is_little)
+{
+	char *before = heap_malloc(104), *freed_before = heap_malloc(104);
+	cr_assert_not(sites_each_made(tell), "no child");
+	heap_mark_inherited();
+	cr_assert(sites_each_made(refuse), "there are none");
+	char *small = heap_malloc(104), *large = heap_malloc(300000), *gone = heap_malloc(104), *gone_large = heap_malloc(400000);
+	heap_free(freed_before);
+	heap_free(gone);
+	heap_free(gone_large);
+	before = heap_realloc(before, 100);
+	cr_assert(sites_each_made(tell));
+	cr_assert(told_count == 2 && is_told(small) && is_told(large), "%u", told_count);
+	cr_assert_not(sites_each_made(refuse));
+	for (int i = 0; i < 20; i++) { /* in the places of those that were freed, too */
+		told_count = 0;
+		char *next = heap_malloc(104);
+		cr_assert(sites_each_made(tell));
+		cr_assert(is_told(next));
+		if (i % 2)
+			heap_free(next);
+	}
+	told_count = 0;
+	cr_assert(sites_each_made(tell));
+	cr_assert_not(is_told(before));
+	cr_assert_not(is_told(gone) && span_of(gone)->state[slot_of(gone)] == 0);
+	for (int i = 0; i < 100; i++)
+		heap_free(heap_malloc(16));
+	cr_assert_not(sites_each_made(tell), "too many to know all");
+	heap_mark_inherited(); /* a child of the child */
+	cr_assert(sites_each_made(refuse), "there are none again");
+}

@@ -155,6 +155,22 @@ Test(suppress, a_full_table_is_one_bad_line)
 	cr_expect_str_eq(said, "suppressions x.supp, line 17: \"x\" has no room, nor has what follows: fewer rules are meant\n");
 }
 
+static bool by_function(const char *text)
+{
+	struct suppress s = read_rules(text);
+	return suppress_by_function(&s);
+}
+
+Test(suppress, names_of_functions_are_not_needed_where_rules_name_modules_alone)
+{
+	cr_expect_not(by_function(""));
+	cr_expect_not(by_function("{\n a fun: name\n Memcheck:Leak\n match-leak-kinds: possible\n ...\n obj:*/liba.so*\n # fun:x\n ...\n}\n"));
+	cr_expect(by_function("{\n a\n Memcheck:Leak\n obj:*/liba.so*\n fun:x\n}\n"));
+	cr_expect(by_function("{\n a\n Memcheck:Leak\n src:a.c\n}\n"));
+	cr_expect(by_function("leak:liba.so\n"), "of a frame's function, file and module");
+	cr_expect(by_function("only:liba.so\n"));
+}
+
 Test(suppress, texts_are_appended_and_need_no_NUL)
 {
 	const char text[] = { 'l', 'e', 'a', 'k', ':', 'l', 'o', 'a', 'd' };
