@@ -57,6 +57,7 @@ static __attribute__((section(".bss.edge"))) uint8_t small_end[1];
 static __attribute__((section(".bss.kept.z"))) uint8_t steady_end[1];
 
 extern const uint8_t cgc_first_end[] __attribute__((weak, visibility("hidden"))); /* of what every process runs (order.ld) */
+extern const uint8_t cgc_report_end[] __attribute__((weak, visibility("hidden"))); /* of what a report runs besides */
 
 FORKED static void find_code(void)
 {
@@ -65,10 +66,10 @@ FORKED static void find_code(void)
 		const uintptr_t low = align_down((uintptr_t)&__ehdr_start + ph[i].p_vaddr, OS_PAGE);
 		const uintptr_t high = align_up((uintptr_t)&__ehdr_start + ph[i].p_vaddr + ph[i].p_memsz, OS_PAGE);
 		if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X)
-			os_code = (struct os_code){ low, align_up((uintptr_t)cgc_first_end, OS_PAGE), high };
+			os_code = (struct os_code){ low, align_up((uintptr_t)cgc_first_end, OS_PAGE), align_up((uintptr_t)cgc_report_end, OS_PAGE), high };
 	}
 	if (os_code.first_end <= os_code.low || os_code.first_end > os_code.end) /* linked without it */
-		os_code.first_end = os_code.end;
+		os_code.first_end = os_code.report_end = os_code.end;
 }
 
 FORKED static void fill(const uint8_t *variables_end)

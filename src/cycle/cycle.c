@@ -182,8 +182,8 @@ static ANSWER(0) uint8_t answers[16];
 /* What the first cycle touches, before it does. */
 static void fill_for_first(bool report)
 {
-	if (os_code.end > os_code.first_end)
-		os_fill(os_code.first_end, os_code.end - os_code.first_end, false);
+	if (os_code.report_end > os_code.first_end)
+		os_fill(os_code.first_end, os_code.report_end - os_code.first_end, false);
 	if (os_code.end) /* as the library is linked */
 		os_fill(align_down((uintptr_t)answers, OS_PAGE), ANSWERS_USED, true);
 	/* A page each for its tables: tasks 3, maps 2, ranges 2, marker 1, inner pointers that are set aside 1. */
