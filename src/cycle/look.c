@@ -55,6 +55,12 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 	return ABORT_NONE;
 }
 
+static bool drained_enough(const struct cycle_look *look)
+{
+	mark_drain();
+	return mark_complete() && look->enough(look->arg);
+}
+
 enum { FEW_PAGES = 6 }; /* a small heap's state bytes, ranges and inner pointers of the marker */
 
 static bool few(void *arg)
@@ -68,8 +74,11 @@ static bool few(void *arg)
 		const bool apart = look->apart && mark_apart();
 		if (apart == look->apart && mark_set_aside(look->as_good)) {
 			roots_few_mark(look->weak_below);
-			mark_drain();
-			enough = mark_complete() && look->enough(look->arg);
+			enough = drained_enough(look);
+			if (!enough) {
+				roots_few_mark_more();
+				enough = drained_enough(look);
+			}
 		}
 		(apart ? mark_together : mark_abandon)();
 		mark_end();

@@ -515,18 +515,19 @@ struct places {
 };
 
 /*
- * Where the windows begin, from random numbers. The arena: one of 15 half terabytes, above its first 64 GiB, in the lower half of 2 MiB, so
- * that a small heap needs one page table for its blocks (25.7 bits), and 512 GiB above it at the least. The rest in one of the gigabytes below
+ * Where the windows begin, from random numbers. The arena: one of 15 half terabytes, above its first 64 GiB, with 512 GiB above it at the least;
+ * in the lower half of 2 MiB, so that a small heap needs one page table for its blocks; and not near a multiple of 4 GiB, so that the lower halves of
+ * addresses in the first gigabyte are neither small numbers nor small negative ones, which any data have beside others (25.2 bits). The rest in one of the gigabytes below
  * it (7.6 bits on average): the first metadata and the page map in 2 MiB (6.6 bits for these, 7.6 and 7.6 for the two inside), the descriptors in
  * the upper half (16.6 bits). If somebody else is there: far below the arena, each attempt elsewhere.
  */
 static void places_draw(struct places *p, const uint64_t r[6], unsigned attempt)
 {
 	enum { BLOCKS_ABOVE = 64, SIDE_NEEDS = 56, LOOSE = 200 }; /* GiB, GiB, pages */
-	const size_t big = 2 << 20;
+	const size_t big = 2 << 20, low = GIB / 4, high = 3 * GIB; /* of 4 GiB */
 	const uintptr_t slot = 0x280000000000 + r[0] % 15 * (512 * GIB);
-	const size_t above = BLOCKS_ABOVE * GIB + r[0] / 15 % ((512 - BLOCKS_ABOVE) * GIB / big) * big;
-	p->blocks = slot + above + (1 + (r[0] >> 48) % 16) * PAGE;
+	const size_t above = BLOCKS_ABOVE * GIB + r[0] / 15 % ((512 - BLOCKS_ABOVE) / 4) * 4 * GIB + low + (r[0] >> 32) % ((high - low) / big) * big;
+	p->blocks = slot + above + (1 + (r[5] >> 40) % 16) * PAGE;
 	uintptr_t side = slot + r[1] % (above / GIB - SIDE_NEEDS) * GIB;
 	if (attempt)
 		side = 0x200000000000 + (1 + (r[1] + attempt * 64) % 7424) * GIB;

@@ -241,11 +241,8 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 {
 	uintptr_t a = (uintptr_t)p;
 	if (a <= CLASSES && self.cache->bins[a - 1].room < 0) { /* the end of a free that filled the bin of class a - 1 */
-		struct cache *c = self.cache;
-		if (c == &empty_cache)
-			return;
 		enter();
-		cache_flush(c, (unsigned)a - 1, class_info[a - 1].batch);
+		cache_flush(self.cache, (unsigned)a - 1, class_info[a - 1].batch);
 		leave();
 		return;
 	}

@@ -133,7 +133,10 @@ static void read_stack(struct stack *s, uint32_t node)
 {
 	for (s->count = 0; node && s->count < BACKTRACE_MOST; s->count++) {
 		struct frame_name f;
-		(functions_count ? names_frame : names_module)(node, &f);
+		if (functions_count)
+			names_frame(node, &f);
+		else
+			names_module(node, &f);
 		s->at[s->count] = (struct suppress_frame){ f.function ? f.function : "", "", f.module ? f.module : "" };
 		node = f.parent;
 	}

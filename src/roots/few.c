@@ -74,12 +74,29 @@ static void mark_written(uintptr_t low, uintptr_t high, bool on_stack)
 		mark_plain(runs[i].low > low ? runs[i].low : low, runs[i].high < high ? runs[i].high : high, on_stack);
 }
 
-static void mark_segment(uintptr_t low, uintptr_t high) { mark_written(low, high, false); }
+static unsigned segment; /* of the program's modules, from 0: the program's own data come first */
+static void mark_first(uintptr_t low, uintptr_t high)
+{
+	if (!segment++)
+		mark_written(low, high, false);
+}
+static void mark_others(uintptr_t low, uintptr_t high)
+{
+	if (segment++)
+		mark_written(low, high, false);
+}
 
 void roots_few_mark(uintptr_t stack_from)
 {
 	left = BYTES_MOST;
+	segment = 0;
 	if (stack_from - self.stack_low < self.stack_high - self.stack_low)
 		mark_written(align_up(stack_from, 8), self.stack_high, true);
-	segments_each(mark_segment);
+	segments_each(mark_first);
+}
+
+void roots_few_mark_more(void)
+{
+	segment = 0;
+	segments_each(mark_others);
 }

@@ -22,7 +22,8 @@ enum abort_reason roots_mark(uint64_t *bytes);
 /* Some roots instead, while the calling thread is the only one: its stack from `stack_from` up if it runs on it, and the data of modules (few.c).
  * begin before the mark. false: the heap cannot be read by plain loads, or the kernel does not tell. */
 bool roots_few_begin(void);
-void roots_few_mark(uintptr_t stack_from);
+void roots_few_mark(uintptr_t stack_from); /* of modules the program alone, */
+void roots_few_mark_more(void);            /* all others */
 void roots_few_end(void);
 
 /* For reports: words of the collecting thread's stack below this address tell nothing certain (nor do its registers, if so asked):

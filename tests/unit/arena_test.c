@@ -257,6 +257,23 @@ Test(arena_cold, one_failing_mmap_anywhere_does_no_harm, .timeout = 60)
 	}
 }
 
+#if !CONFIG_RESERVE /* those builds take what the kernel gives */
+/* Pairs of small numbers in the program's data are to be no addresses of a heap of up to a gigabyte. */
+Test(arena_cold, the_lower_halves_of_addresses_are_no_small_numbers, .timeout = 60)
+{
+	for (int i = 0; i < 100; i++) {
+		pid_t child = fork();
+		if (child == 0) {
+			alarm(20);
+			heap_start();
+			const uint32_t low = (uint32_t)arena.base;
+			_exit(low < 0x10000000 || low > 0xc0000000 || arena.base < 0x281000000000 || arena.base > 0x2f8000000000);
+		}
+		must(status_of(child) == 0, "start %d: the arena is elsewhere", i);
+	}
+}
+#endif
+
 Test(arena_cold, a_start_without_memory_ends_with_one_line_and_abort, .timeout = 60)
 {
 	int out[2];
