@@ -27,8 +27,6 @@ enum abort_reason cycle_look(const struct cycle_look *look);
 /* Before it, and much cheaper: asks enough() with nothing marked, and then with what a few roots reach. Only where the calling thread is the only one;
  * enough() must not read more than the marks of blocks it knows, as no list of free slots is marked. false: not enough, or not to be had. */
 bool cycle_look_few(const struct cycle_look *look);
-/* Runs fn(arg) as a cycle would, in the only thread there is, without a stop. false: not to be had now, or fn's. */
-bool cycle_alone(bool (*fn)(void *arg), void *arg);
 /* Runs fn inside a stop, on the collector's stack, without a mark. Called by the program's threads in the middle of free, so it
  * waits for another's cycle 100 ms at most, and for no fork. false: fn did not run. */
 bool cycle_in_stop(void (*fn)(void *arg), void *arg);

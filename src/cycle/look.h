@@ -4,6 +4,8 @@
 
 #include "cycle/cycle_parts.h"
 
+/* Runs fn(arg) as a cycle would, in the only thread there is, without a stop (cycle.c). false: not to be had now, or fn's. */
+bool cycle_alone(bool (*fn)(void *arg), void *arg);
 /* Inside a stop, on the collector's stack. */
 enum abort_reason look_in_stop(const struct cycle_look *look);
 

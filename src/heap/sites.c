@@ -136,6 +136,8 @@ bool sites_each_made(bool (*fn)(const struct span *s, uint32_t slot))
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		const uintptr_t at = ~load_relaxed(&made[i]);
+		if (!arena_contains(at)) /* a thread came to its end between the two words of made_note */
+			return false;
 		const struct span *s = arena_span(at);
 		if (s->kind == SPAN_LARGE ? s->start != at : s->kind != SPAN_SMALL)
 			continue;
@@ -155,16 +157,18 @@ void *sites_record(void *p, size_t size, const void *caller)
 {
 	uint32_t site = ignored_mark(sites_here(caller));
 	struct span *s = arena_span((uintptr_t)p);
-	if (UNLIKELY(heap_inherits))
-		made_note(p);
 	if (UNLIKELY(s->kind == SPAN_LARGE)) {
 		store_relaxed(&s->site, site);
 		store_relaxed(&s->spare, spare_of(s, size, UINT32_MAX));
+		if (heap_inherits)
+			made_note(p);
 		return p;
 	}
 	uint32_t *table = load_acquire(&s->sites), slot = span_slot(s, (uintptr_t)p);
-	if (UNLIKELY(heap_inherits))
+	if (UNLIKELY(heap_inherits)) {
 		heap_make_own(s, slot);
+		made_note(p);
+	}
 	if (UNLIKELY(!table) && !(table = table_make(s)))
 		return p;
 	const struct entries e = entries(s, table, slot);

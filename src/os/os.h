@@ -44,7 +44,7 @@ bool os_pages_mapped(uintptr_t addr, size_t size);  /* every page of it is mappe
 bool os_wipeonfork(void *p, size_t size);           /* false: children of fork see the contents */
 bool os_keeponfork(void *p, size_t size);           /* takes os_wipeonfork back; false: nothing changed */
 void os_fill(uintptr_t at, size_t size, bool written); /* a hint: all pages of it will be read or written soon (Linux 5.14) */
-/* Our own code in the library: what every process runs, and the rest, which cycles and reports do. All 0 in the static core. */
+/* Our own code in the library: what every process runs, what a report runs besides, and the rest. All 0 in the static core. */
 extern struct os_code { uintptr_t low, first_end, report_end, end; } os_code;
 bool os_guard(void *p, size_t size);                /* no access; false: still accessible */
 

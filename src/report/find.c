@@ -326,18 +326,25 @@ struct asked {
 	void *arg;
 };
 
-/* All that a child made is reachable, by what counts most: the rest is its parent's to tell. Most children end here. */
-static bool nothing_lost(void *arg)
+/* Needs no set. */
+static bool every_unmarked(bool (*is)(struct place p))
 {
-	const struct asked *asked = arg;
 	for (uint32_t i = 0, spans = span_count(); i < spans; i++) {
 		const struct span *s = &arena.spans[i];
 		for (uint32_t from = 0; span_holds_blocks(s) && from < s->slots; from += 64)
 			for (uint64_t left = find_unmarked(s, from); left; left &= left - 1)
-				if (!heap_is_inherited(s->state[from + (uint32_t)__builtin_ctzll(left)]))
+				if (!is((struct place){ s, from + (uint32_t)__builtin_ctzll(left) }))
 					return false;
 	}
-	return asked->r->complete = true;
+	return true;
+}
+
+/* All that a child made is reachable, by what counts most: the rest is its parent's to tell. */
+static bool is_inherited(struct place p) { return heap_is_inherited(p.s->state[p.slot]); }
+static bool nothing_lost(void *arg)
+{
+	const struct asked *asked = arg;
+	return asked->r->complete = every_unmarked(is_inherited);
 }
 
 /* Under the collect lock from here on. */
@@ -400,20 +407,12 @@ static void mark_weak(uintptr_t word)
 static bool is_marked(const struct span *s, uint32_t slot) { return state_is_marked(s->state[slot]); }
 static bool made_are_marked(void *arg) { return sites_each_made(is_marked); }
 
-/* Of all blocks. A free slot on a list of a cache says so, and one that seems to be on none is looked at in whole look. */
-static bool all_are_marked(void *arg)
+/* Of all blocks. A free slot on a list of a cache says so. */
+static bool is_cached(struct place p)
 {
-	for (uint32_t i = 0, spans = span_count(); i < spans; i++) {
-		const struct span *s = &arena.spans[i];
-		for (uint32_t from = 0; span_holds_blocks(s) && from < s->slots; from += 64)
-			for (uint64_t left = find_unmarked(s, from); left; left &= left - 1) {
-				const uint32_t slot = from + (uint32_t)__builtin_ctzll(left);
-				if (s->kind == SPAN_LARGE || !slot_is_cached(((const struct slot *)span_address(s, slot))->key, span_state_bytes(s) + slot))
-					return false;
-			}
-	}
-	return true;
+	return p.s->kind == SPAN_SMALL && slot_is_cached(((const struct slot *)place_address(p))->key, span_state_bytes(p.s) + p.slot);
 }
+static bool all_are_marked(void *arg) { return every_unmarked(is_cached); }
 
 /* A large heap is not marked twice. */
 static bool is_small(void)
@@ -427,8 +426,7 @@ static bool kept_all(bool of_child, uintptr_t weak)
 {
 	const struct cycle_look look = { .apart = of_child, .enough = of_child ? made_are_marked : all_are_marked, .weak_below = weak,
 		                         .as_good = kinds_as_good, .no_mark = !is_small() };
-	const bool fewer = options.lsan.no_globals || options.lsan.no_stacks || options.lsan.no_registers || options.lsan.no_tls || options.roots == ROOTS_SEGMENTS;
-	return !fewer && !options.verify && !fault_armed && cycle_look_few(&look);
+	return !options.verify && !fault_armed && cycle_look_few(&look);
 }
 
 void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watched, void (*then)(void *arg), void *arg)
@@ -454,7 +452,7 @@ void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watch
 static __attribute__((noinline)) void take(struct report *r, unsigned flags)
 {
 	const uintptr_t weak = weak_below((uintptr_t)__builtin_dwarf_cfa());
-	const bool of_child = flags & REPORT_OF_CHILD, sums = !(flags & (REPORT_BLOCKS | REPORT_REACHABLE | REPORT_SITES));
+	const bool of_child = flags & REPORT_OF_CHILD, sums = !(flags & REPORT_ONE_BY_ONE);
 	if ((of_child || sums) && kept_all(of_child, weak))
 		*r = (struct report){ .complete = true };
 	else

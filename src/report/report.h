@@ -42,6 +42,7 @@ enum {
 	REPORT_BLOCKS = 1,
 	REPORT_REACHABLE = 2, /* reachable blocks one by one too */
 	REPORT_SITES = 4,     /* sites without a loss too */
+	REPORT_ONE_BY_ONE = REPORT_BLOCKS | REPORT_REACHABLE | REPORT_SITES, /* without any of them: a text of sums, and of what is lost for certain */
 	REPORT_OF_CHILD = 8,  /* nobody reads it unless something is lost or possible: then it is left at that */
 	REPORT_INHERITED = 16 /* what a parent made, too */
 };

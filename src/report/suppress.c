@@ -241,7 +241,7 @@ void report_finish(struct report *r, unsigned flags)
 	names_lock();
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct report_site *s = &r->sites[i];
-		if (flags & (REPORT_SITES | REPORT_BLOCKS | REPORT_REACHABLE) || s->s.kind[KIND_DEFINITE].blocks || s->s.kind[KIND_INDIRECT].blocks)
+		if (flags & REPORT_ONE_BY_ONE || s->s.kind[KIND_DEFINITE].blocks || s->s.kind[KIND_INDIRECT].blocks)
 			s->s.id = names_site_id(s->s.frame); /* of the others a text has the sum */
 		if (has_loss(s) && set_count && suppress(s))
 			leave_out(r, s);

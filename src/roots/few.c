@@ -7,6 +7,7 @@
  */
 #include "heap/heap.h"
 #include "heap/self.h"
+#include "base/options.h"
 #include "mark/mark.h"
 #include "os/os.h"
 #include "roots/inside.h"
@@ -35,6 +36,8 @@ static bool heap_is_plain(void)
 
 bool roots_few_begin(void)
 {
+	if (options.lsan.no_globals || options.lsan.no_stacks || options.lsan.no_registers || options.lsan.no_tls || options.roots == ROOTS_SEGMENTS)
+		return false;
 	maps = os_open("/proc/self/maps", O_RDONLY, 0);
 	pagemap = os_open("/proc/self/pagemap", O_RDONLY, 0);
 	if (maps >= 0 && pagemap >= 0 && heap_is_plain())
@@ -74,29 +77,26 @@ static void mark_written(uintptr_t low, uintptr_t high, bool on_stack)
 		mark_plain(runs[i].low > low ? runs[i].low : low, runs[i].high < high ? runs[i].high : high, on_stack);
 }
 
-static unsigned segment; /* of the program's modules, from 0: the program's own data come first */
-static void mark_first(uintptr_t low, uintptr_t high)
+static bool first, wanted_first; /* the program's own data come first */
+static void mark_segment(uintptr_t low, uintptr_t high)
 {
-	if (!segment++)
+	if (first == wanted_first)
 		mark_written(low, high, false);
+	first = false;
 }
-static void mark_others(uintptr_t low, uintptr_t high)
+static void mark_segments(bool of_program)
 {
-	if (segment++)
-		mark_written(low, high, false);
+	first = true;
+	wanted_first = of_program;
+	segments_each(mark_segment);
 }
 
 void roots_few_mark(uintptr_t stack_from)
 {
 	left = BYTES_MOST;
-	segment = 0;
 	if (stack_from - self.stack_low < self.stack_high - self.stack_low)
 		mark_written(align_up(stack_from, 8), self.stack_high, true);
-	segments_each(mark_first);
+	mark_segments(true);
 }
 
-void roots_few_mark_more(void)
-{
-	segment = 0;
-	segments_each(mark_others);
-}
+void roots_few_mark_more(void) { mark_segments(false); }

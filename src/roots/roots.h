@@ -20,7 +20,7 @@ void roots_forked(void);
  * ABORT_NONE, or why the view is incomplete: then nothing may be recycled (law 8). */
 enum abort_reason roots_mark(uint64_t *bytes);
 /* Some roots instead, while the calling thread is the only one: its stack from `stack_from` up if it runs on it, and the data of modules (few.c).
- * begin before the mark. false: the heap cannot be read by plain loads, or the kernel does not tell. */
+ * begin before the mark. false: options leave roots out, the heap cannot be read by plain loads, or the kernel does not tell. */
 bool roots_few_begin(void);
 void roots_few_mark(uintptr_t stack_from); /* of modules the program alone, */
 void roots_few_mark_more(void);            /* all others */

@@ -45,12 +45,9 @@ void threads_start(int signal_option)
 		main_stack_known();
 }
 
-static enum abort_reason ignore_task(uint32_t tid, uint32_t pass) { return ABORT_NONE; }
-
 const char *threads_unsupported(void)
 {
 	siginfo_t info = { .si_code = SI_QUEUE };
-	struct task_pass pass;
 	uintptr_t bases[MACHINE_BASES];
 	uint64_t mask;
 #ifndef __GLIBC__
@@ -63,7 +60,7 @@ const char *threads_unsupported(void)
 	if (!threads_block_signals(&mask))
 		return "threads cannot be stopped: the kernel refuses rt_sigprocmask";
 	threads_restore_signals(mask);
-	if (!tasks_own() && tasks_pass(&pass, ignore_task, 0) != ABORT_NONE)
+	if (!tasks_own())
 		return "threads cannot be stopped: /proc/self/task is missing or belongs to another PID namespace";
 	return NULL;
 }
