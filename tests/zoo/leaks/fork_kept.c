@@ -3,7 +3,6 @@
 // expect: definite 1 blocks 40 bytes decoy
 #include "leak.h"
 #include <pthread.h>
-#include <sys/wait.h>
 
 struct chain {
 	struct chain *next;
@@ -44,14 +43,9 @@ static SITE void child(void)
 
 int main(void)
 {
-	int status;
 	before_fork();
 	decoy();
-	pid_t pid = fork();
-	if (!pid)
-		child();
-	if (waitpid(pid, &status, 0) != pid)
-		return 2;
+	int status = leak_fork(child);
 	kit_scrub();
-	return WEXITSTATUS(status);
+	return status;
 }

@@ -2,7 +2,6 @@
  * last. */
 // expect child: definite 3 blocks 312 bytes in_child
 #include "leak.h"
-#include <sys/wait.h>
 
 HELD void *kept[400];
 static void *freed[400];
@@ -29,18 +28,11 @@ static SITE void child(void)
 	in_child();
 	fill(200, 400);
 	in_child();
-	kit_scrub();
-	exit(0);
 }
 
 int main(void)
 {
-	int status = 0;
-	pid_t pid = fork();
-	if (!pid)
-		child();
-	if (waitpid(pid, &status, 0) != pid)
-		return 2;
+	int status = leak_fork(child);
 	kit_scrub();
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+	return status;
 }

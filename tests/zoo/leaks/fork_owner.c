@@ -3,7 +3,6 @@
 // expect child: definite 2 blocks 208 bytes first_of_child
 // expect child: indirect 3 blocks 168 bytes below
 #include "leak.h"
-#include <sys/wait.h>
 
 HELD void **held;
 
@@ -30,17 +29,9 @@ static SITE void build(void)
 
 int main(void)
 {
-	int status;
 	before_fork();
 	kit_scrub();
-	pid_t pid = fork();
-	if (!pid) {
-		build();
-		kit_scrub();
-		exit(0);
-	}
-	if (waitpid(pid, &status, 0) != pid)
-		return 2;
+	int status = leak_fork(build);
 	kit_scrub();
-	return WEXITSTATUS(status);
+	return status;
 }

@@ -5,7 +5,6 @@
 #include "leak.h"
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 enum { PAGE_BYTES = 4096, BLOCK = 16 * PAGE_BYTES };
 
@@ -34,21 +33,18 @@ static SITE void protect(void)
 	close(fd);
 }
 
+static SITE void child(void)
+{
+	protect();
+	in_child();
+}
+
 int main(void)
 {
-	int status;
 	kit_scrub();
-	pid_t pid = fork();
-	if (!pid) {
-		protect();
-		in_child();
-		kit_scrub();
-		exit(0);
-	}
-	if (waitpid(pid, &status, 0) != pid)
-		return 2;
+	int status = leak_fork(child);
 	protect();
 	decoy();
 	kit_scrub();
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+	return status;
 }

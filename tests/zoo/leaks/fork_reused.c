@@ -3,7 +3,6 @@
 // expect child: definite 2 blocks 208 bytes in_child
 // expect child: definite 1 blocks 300000 bytes large_in_child
 #include "leak.h"
-#include <sys/wait.h>
 
 HELD void *kept[8];
 static void *freed[8];
@@ -36,20 +35,13 @@ static SITE void child(void)
 		kept[i] = keep();
 	free(made(malloc(300000)));
 	large_in_child();
-	kit_scrub();
-	exit(0);
 }
 
 int main(void)
 {
-	int status = 0;
 	take();
-	pid_t pid = fork();
-	if (!pid)
-		child();
-	if (waitpid(pid, &status, 0) != pid)
-		return 2;
+	int status = leak_fork(child);
 	drop();
 	kit_scrub();
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+	return status;
 }

@@ -3,7 +3,6 @@
 // expect child: definite 1 blocks 40 bytes decoy
 #include "leak.h"
 #include <pthread.h>
-#include <sys/wait.h>
 
 static uint32_t there; /* atomic */
 
@@ -21,21 +20,13 @@ static void *body(void *arg)
 
 int main(void)
 {
-	int status;
 	pthread_t t;
 	for (int i = 0; i < 3; i++)
 		if (pthread_create(&t, NULL, body, NULL))
 			return 2;
 	while (__atomic_load_n(&there, __ATOMIC_ACQUIRE) != 3)
 		usleep(1000);
-	pid_t pid = fork();
-	if (!pid) {
-		decoy();
-		kit_scrub();
-		exit(0);
-	}
-	if (waitpid(pid, &status, 0) != pid)
-		return 2;
+	int status = leak_fork(decoy);
 	kit_scrub();
-	return WEXITSTATUS(status);
+	return status;
 }

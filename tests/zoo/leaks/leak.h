@@ -26,6 +26,8 @@
 
 #include "../../programs/kit.h"
 
+#include <sys/wait.h>
+
 #ifdef __clang__
 #define SITE __attribute__((noinline, unused))
 #else
@@ -48,6 +50,19 @@ static inline __attribute__((always_inline)) void *made(void *p)
 static SITE void decoy(void) { made(malloc(40)); }
 
 static inline __attribute__((always_inline)) void use(const void *p) { __asm__ volatile("" : : "r"(p) : "memory"); }
+
+/* Runs child() in a child of fork, and waits for it. Result: its exit status; 2: there is none. */
+static SITE int leak_fork(void (*child)(void))
+{
+	int status;
+	pid_t pid = fork();
+	if (!pid) {
+		child();
+		kit_scrub();
+		exit(0);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
 
 /* ---- a place in another thread, which fills it and then stays there for ever ---- */
 static uint32_t leak_ready; /* atomic */
