@@ -99,7 +99,9 @@ enum abort_reason look_in_stop(const struct cycle_look *look)
 	if (veil_started()) /* lost blocks are read too */
 		touch_lift();
 	const bool apart = look->apart && mark_apart();
+	roots_exact_frames(true);
 	enum abort_reason reason = mark_for(look, &root_bytes);
+	roots_exact_frames(false);
 	(apart ? mark_together : mark_abandon)();
 	mark_totals(&t);
 	mark_end();

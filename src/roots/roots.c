@@ -152,6 +152,23 @@ static void lose_tls(const struct thread_root *t, struct range *live)
 	}
 }
 
+static bool exact_frames;
+void roots_exact_frames(bool on) { exact_frames = on; }
+
+/* Old words of the program's show in the holes of a frame, and of ours behind it. */
+static void add_registers(const struct thread_root *t, struct range *live, struct range *frame)
+{
+	struct thread_frame f;
+	if (!exact_frames || !threads_frame(t, &f))
+		return;
+	exclude_now(f.ours.low, f.ours.high);
+	*frame = (struct range){ 0, 0 };
+	if (f.ours.high > live->low && f.ours.high <= live->high)
+		live->low = f.ours.high;
+	for (unsigned i = 0; i < f.count && !no.registers && !options.lsan.no_registers; i++)
+		ranges_add(&stacks, f.registers[i].low, f.registers[i].high);
+}
+
 static void add_thread(const struct thread_root *t, bool self_thread)
 {
 	struct range live = t->live, frame = t->frame;
@@ -160,6 +177,7 @@ static void add_thread(const struct thread_root *t, bool self_thread)
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)
 		lose_tls(t, &live);
+	add_registers(t, &live, &frame);
 	fewer_of_thread(t, &live, &frame, exclude_now);
 	if (self_thread) {
 		struct range weak = own_weak(t, &live);

@@ -39,6 +39,7 @@ static void run(uintptr_t sp, void *errand, void *unused)
 
 	park_capture(&aside.root, sp, (const uintptr_t *)sp, 6);
 	aside.root.tid = os_tid();
+	aside.root.context = self.interrupted;
 	syscall2(SYS_sigaltstack, 0, (long)&alternate);
 	bool moved = !(alternate.ss_flags & SS_DISABLE) && syscall2(SYS_sigaltstack, (long)&none, 0) == 0;
 	self.eintr_masked = 0;

@@ -89,6 +89,37 @@ static inline __attribute__((always_inline)) uintptr_t machine_frame_end(const u
 	return end;
 }
 
+/*
+ * Where the registers lie in a signal frame: general ones, then each part of the image that XSAVE wrote, in the standard format (Intel SDM
+ * volume 1, 13.4; places of parts from 2 up by CPUID leaf 13, which a hypervisor may take long for: asked once a part, by whoever collects).
+ * What lies between is as old as the stack there. 0: the image is not of that form.
+ */
+enum { MACHINE_PARTS = 24 };
+static inline unsigned machine_register_parts(const ucontext_t *uc, struct range *parts)
+{
+	enum { LEGACY = 512, HEADER = 64, X87 = 32, X87_BYTES = 128, SSE = 160, SSE_BYTES = 256 };
+	static struct { uint32_t offset, bytes; } extended[64];
+	const uintptr_t fp = (uintptr_t)uc->uc_mcontext.fpregs, general = (uintptr_t)uc->uc_mcontext.gregs;
+	const uint32_t __attribute__((may_alias)) *sw = (const void *)(fp + 464); /* magic, bytes with a magic behind, features (64), bytes */
+	const uint64_t __attribute__((may_alias)) *header = (const void *)(fp + LEGACY); /* which parts are there, and 0: not compact */
+	if (!fp || sw[0] != 0x46505853u || sw[4] < LEGACY + HEADER || sw[4] >= 64 * 1024 || header[1] || ~header[0] & 3)
+		return 0;
+	parts[0] = (struct range){ general, general + (REG_RIP + 1) * sizeof(uintptr_t) };
+	parts[1] = (struct range){ fp + X87, fp + X87 + X87_BYTES };
+	parts[2] = (struct range){ fp + SSE, fp + SSE + SSE_BYTES };
+	unsigned n = 3;
+	for (uint64_t left = header[0] >> 2 << 2; left; left &= left - 1, n++) {
+		const unsigned i = (unsigned)__builtin_ctzll(left);
+		uint32_t unused;
+		if (!extended[i].bytes)
+			__asm__ volatile("cpuid" : "=a"(extended[i].bytes), "=b"(extended[i].offset), "=c"(unused), "=d"(unused) : "a"(13), "c"(i));
+		if (n == MACHINE_PARTS || !extended[i].bytes || (uint64_t)extended[i].offset + extended[i].bytes > sw[4])
+			return 0;
+		parts[n] = (struct range){ fp + extended[i].offset, fp + extended[i].offset + extended[i].bytes };
+	}
+	return n;
+}
+
 enum { MACHINE_SYSCALL_BYTES = 2, MACHINE_RED_ZONE = 128 };
 /* Are these two bytes the system call instruction? */
 static inline __attribute__((always_inline)) bool machine_is_syscall(const uint8_t *code)

@@ -97,6 +97,7 @@ BARE void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *wor
 	bool bases_known = machine_bases(bases);
 	for (unsigned i = 0; i < MACHINE_BASES; i++)
 		add_word(t, bases[i]);
+	t->context = NULL;
 	t->partial = syscall2(SYS_sigaltstack, 0, (long)&alt) != 0 || !bases_known;
 	if (!(alt.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
 		add_word(t, (uintptr_t)alt.ss_sp);
@@ -266,6 +267,7 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 	if (!(uc->uc_stack.ss_flags & SS_DISABLE)) /* perhaps only the kernel knows where it is */
 		add_word(t, (uintptr_t)uc->uc_stack.ss_sp);
 	place(t, sp, own_sp, frame_end, &uc->uc_stack, has_self);
+	t->context = uc;
 	answer(r, e);
 }
 
@@ -288,8 +290,12 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
 	void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
 	if (!ours && !asked && chain)
 		chain(sig, info, context);
-	if (has_self && asked && heap_hooks.asked)
+	if (has_self && asked && heap_hooks.asked) {
+		const void *outer = self.interrupted;
+		self.interrupted = uc;
 		heap_hooks.asked(timer, info->si_value.sival_int);
+		self.interrupted = outer;
+	}
 	if (has_self)
 		note_eintr(uc, ours || asked || (info->si_code == SI_USER && (info->si_pid == 0 || info->si_pid == stop.pid)));
 }

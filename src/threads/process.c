@@ -15,7 +15,7 @@
 #include <sys/auxv.h>
 #include <sys/resource.h>
 
-enum { SIGNAL_REACH = 64 << 10 };
+enum { SIGNAL_REACH = 64 << 10, FRAME_GAP = 256 /* the kernel aligns a frame by less */ };
 
 /*
  * The main thread's stack grows on demand, so its low bound is only claimed: 64 MiB or RLIMIT_STACK below the top, if less.
@@ -189,6 +189,20 @@ BARE uintptr_t threads_signal_frame(uintptr_t from)
 			return 0;
 	}
 	return 0;
+}
+
+bool threads_frame(const struct thread_root *t, struct thread_frame *f)
+{
+	_Static_assert(NELEM(f->registers) == MACHINE_PARTS, "room for what the machine tells");
+	const ucontext_t *uc = t->context;
+	f->count = uc ? machine_register_parts(uc, f->registers) : 0;
+	if (!f->count)
+		return false;
+	const uintptr_t end = machine_frame_end(uc), program = machine_context_sp(uc) - MACHINE_RED_ZONE;
+	const uintptr_t answered = t->frame.high ? t->frame.low : t->sp > end ? t->live.low : t->sp - MACHINE_RED_ZONE;
+	f->ours.high = program - end < FRAME_GAP ? program : end; /* else on another stack */
+	f->ours.low = answered < f->ours.high && f->ours.high - answered < SIGNAL_REACH ? answered : (uintptr_t)uc;
+	return true;
 }
 
 bool threads_alternate(uintptr_t sp, struct range *r)

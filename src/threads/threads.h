@@ -27,6 +27,7 @@ struct thread_root {
 	                          of this thread's stack are known for certain and sp lies inside them */
 	uintptr_t words[40];   /* general registers, sp included, and the fs/gs bases (TCB) */
 	unsigned word_count;
+	const void *context;   /* ucontext_t of the signal frame of ours that interrupted it; NULL: it was captured at a call */
 	bool partial;          /* the kernel refused some of this: no judgement may stand on it (law 8) */
 };
 
@@ -99,6 +100,15 @@ const char *threads_register(const void *context, unsigned i, uintptr_t *word);
 uintptr_t threads_signal_frame(uintptr_t from);
 /* The calling thread's alternate stack, if sp lies on it. */
 bool threads_alternate(uintptr_t sp, struct range *r);
+/*
+ * For a root with a context: where the interrupted registers lie, and around them what is the kernel's and ours alone, from the part of `live` or
+ * `frame` that the handler answered at. false: that can't be told for certain. Its stack may not be read otherwise meanwhile (any stop).
+ */
+struct thread_frame {
+	struct range ours, registers[24];
+	unsigned count;
+};
+bool threads_frame(const struct thread_root *t, struct thread_frame *f);
 /* What words[i] of a root is. */
 const char *threads_word_name(const struct thread_root *t, unsigned i);
 

@@ -42,6 +42,7 @@ static volatile int stopped, released, worker_ready, worker_end;
 static bool want_words = true, want_frame;
 
 bool threads_aside(void) { return false; }
+bool threads_frame(const struct thread_root *t, struct thread_frame *f) { return false; }
 size_t threads_count(void) { return thread_total; }
 const struct thread_root *threads_root(size_t i) { return &thread_roots[i]; }
 bool threads_alternate(uintptr_t sp, struct range *r) { return false; }
