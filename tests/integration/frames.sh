@@ -97,7 +97,7 @@ for place in stale rcx r15 redzone mm3 xmm9 ymm9 zmm9 zmm20 k3 "rcx alternate" "
   done
   [[ -n $pid ]] && kill -TERM "$pid"
   wait $job
-  if (($? == 77)); then skip "$where: this machine has none"; continue; fi
+  (($? == 77)) && { echo "      $where: this machine has none"; continue; } # no skip: nothing could be installed for it
   told "asked${place#$where}" $where answer
   # a thread that somebody else stops
   under 60 "mode=report" ./framed stopped $place >out 2>err
