@@ -67,9 +67,12 @@ static __attribute__((noinline)) struct thread_stack *take(void)
 
 void thread_stack_more(struct thread_stack *t)
 {
-	os_fill((uintptr_t)t->tails[TAIL_FEW + 1], sizeof t->tails - (TAIL_FEW + 1) * sizeof t->tails[0], true);
-	os_fill((uintptr_t)(t->known + KNOWN_FEW), (KNOWN - KNOWN_FEW) * sizeof *t->known, !t->of_child); /* a child reads its parent's, too */
-	t->more_sets = TAIL_SETS - 1;
+	const bool some = !t->more_sets;
+	const uint32_t from = (t->more_sets | TAIL_FEW) + 1, to = some ? TAIL_SOME + 1 : TAIL_SETS;
+	os_fill((uintptr_t)t->tails[from], (to - from) * sizeof t->tails[0], true);
+	if (!some)
+		os_fill((uintptr_t)(t->known + KNOWN_FEW), (KNOWN - KNOWN_FEW) * sizeof *t->known, !t->of_child); /* a child reads its parent's, too */
+	t->more_sets = to - 1;
 }
 
 /* The child's first capture. */

@@ -227,7 +227,7 @@ static inline __attribute__((always_inline)) struct tail *tail_to_write(struct t
 	for (struct tail *e = set; e < set + TAIL_WAYS; e++)
 		if (!e->here || (e->here == here && e->node == node))
 			return e;
-	if (UNLIKELY(!t->more_sets) && ++t->turned_out > TAIL_FEW)
+	if (UNLIKELY(t->more_sets < TAIL_SETS - 1) && ++t->turned_out > (t->more_sets ? SOME_FELL : FEW_FELL))
 		thread_stack_more(t);
 	for (;; t->turn++) {
 		struct tail *e = &set[t->turn % TAIL_WAYS];

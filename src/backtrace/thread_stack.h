@@ -35,7 +35,10 @@ enum {
 	WAYS = 64,
 	TAIL_SETS = 64,
 	TAIL_WAYS = 4,                 /* 64 KiB */
-	TAIL_FEW = 3,                  /* sets, less one, of a thread that allocated from few places: a page */
+	TAIL_FEW = 3,                  /* sets, less one, of a thread that allocated from few places: a page, */
+	TAIL_SOME = 15,                /* and when more of these fell out than FEW_FELL: four, */
+	FEW_FELL = 12,
+	SOME_FELL = 128,               /* until so many did */
 	TAIL_FRAMES = 3,               /* beside the innermost one they tell sets apart: that is often xmalloc, for everybody */
 	TAIL_READS = 16,               /* ten frames or so behind ours */
 	RECENT = 256
@@ -99,8 +102,8 @@ struct thread_stack {
 	uintptr_t in_use_sp;
 	uint64_t stamp;                /* another one whenever `kept` changes */
 	uint32_t last;                 /* bytes from tails[0][0]: the tail that held last */
-	uint32_t more_sets;            /* | TAIL_FEW: sets of `tails` in use, less one. 0, or all of them */
-	uint32_t turned_out;           /* tails, of full sets while they were few */
+	uint32_t more_sets;            /* | TAIL_FEW: sets of `tails` in use, less one. 0, TAIL_SOME, or all of them */
+	uint32_t turned_out;           /* tails, of full sets while these were not all */
 	uint32_t turn;                 /* whose place the next tail of a full set takes */
 	bool cut;                      /* the kept stack was */
 	uintptr_t top;                 /* above all words that undoing the kept ones read */
@@ -119,7 +122,7 @@ struct thread_stack {
  * innermost frame, that `path` led to; NULL: only its pc is set. Keeps its stack, and a tail in `set`, if there is a path. Result: its node; 0: no
  * memory in the depot. */
 uint32_t follow(struct thread_stack *t, struct tail *set, uintptr_t sp, const struct own_path *path);
-/* Tails fell out of full sets: all sets, and all of `known`. */
+/* Tails fell out of full sets: more of them; with all sets, all of `known`. */
 void thread_stack_more(struct thread_stack *t);
 /* All frames, without thread memory for them: pcs is for the way. */
 uint32_t follow_plainly(const void *caller, uintptr_t *pcs, size_t most);
@@ -142,7 +145,7 @@ struct known_table {
 };
 static inline __attribute__((always_inline)) struct known_table thread_stack_known(struct thread_stack *t)
 {
-	if (t->more_sets)
+	if (t->more_sets == TAIL_SETS - 1)
 		return (struct known_table){ t->known, NULL, KNOWN - 1 };
 	if (!t->of_child)
 		return (struct known_table){ t->known, NULL, KNOWN_FEW - 1 };
