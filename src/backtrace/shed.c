@@ -6,7 +6,7 @@
  * needed again comes back from the file, for a fault.
  *
  *   with sample=, after a capture that read rules: few captures walk at all, and the next is far away
- *   else when a span gets its table of sites, as memory is about to grow, once MANY rules were read: small children of a shell never get there
+ *   else when a span gets its table of sites, as memory is about to grow, once MANY more rules were read: small children of a shell never get there
  *   when the process ends and before its report: nothing is captured any more, and the report's own memory takes their place
  *
  * The first TIMES of them, then ever more rarely: what is read again is a fault each time, and in a large process it saves nothing that counts.
@@ -102,7 +102,7 @@ void backtrace_shed(void)
 void backtrace_shed_at_times(bool sampled)
 {
 	const uint32_t read = load_relaxed(&rules);
-	if (LIKELY(read == load_relaxed(&gone)) || (!sampled && read < MANY))
+	if (LIKELY(read == load_relaxed(&gone)) || (!sampled && read - load_relaxed(&gone) < MANY))
 		return;
 	const uint32_t n = add_relaxed(&times, 1) + 1;
 	if (n < load_relaxed(&due))

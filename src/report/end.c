@@ -173,12 +173,15 @@ static bool save_in_folder(const struct report *r, const char *why)
 
 /* ---- a report ---- */
 
+static bool last; /* REPORT_LAST */
+
 uint64_t report_tell(const char *why)
 {
 	struct report r;
 	const bool file = options.snapshot[0], folder = options.snapshot_dir[0], whole = !copied || is_daemon();
 	report_suppress_begin();
-	report_take(&r, (file || folder ? REPORT_BLOCKS | REPORT_SITES : options.lsan.objects ? REPORT_BLOCKS : 0u) | (whole ? REPORT_INHERITED : REPORT_OF_CHILD));
+	report_take(&r, (file || folder ? REPORT_BLOCKS | REPORT_SITES : options.lsan.objects ? REPORT_BLOCKS : 0u) | (whole ? REPORT_INHERITED : REPORT_OF_CHILD)
+	                    | (last ? REPORT_LAST : 0u));
 	const uint64_t lost = r.total[KIND_DEFINITE].blocks + r.total[KIND_INDIRECT].blocks;
 	bool saved = file || folder;
 	if (!whole && r.complete && !report_has_loss(&r)) {
@@ -197,13 +200,8 @@ uint64_t report_tell(const char *why)
 	return lost;
 }
 
-/* What the program freed goes back to the system first, as it would a moment later, and what recording kept for the next block: so the report's own memory is seldom the process's maximum.
- * Not in a handler on top of malloc or free that calls exit: their locks may be held below it. */
 uint64_t report_at_exit(void)
 {
-	if (!copied) /* a child would copy its parent's pages to that end */
-		backtrace_rest();
-	if (!self.busy && !copied)
-		heap_purge(true);
+	last = !copied; /* a child would copy its parent's pages to that end */
 	return report_tell("exit");
 }

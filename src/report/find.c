@@ -18,6 +18,7 @@
 #include "report/find.h"
 #include "report/suppress.h"
 #include "cycle/cycle_parts.h"
+#include "backtrace/backtrace.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "heap/self.h"
@@ -449,14 +450,26 @@ void find_take(struct report *r, unsigned flags, uintptr_t weak, uintptr_t watch
 	}
 }
 
+/* What the program freed goes back to the system, as it would a moment later, and what recording kept for the next block: so the report's own memory is
+ * seldom the process's maximum. Not in a handler on top of malloc or free that calls exit: their locks may be held below it. */
+static void make_room(void)
+{
+	backtrace_rest();
+	if (!self.busy)
+		heap_purge(true);
+}
+
 static __attribute__((noinline)) void take(struct report *r, unsigned flags)
 {
 	const uintptr_t weak = weak_below((uintptr_t)__builtin_dwarf_cfa());
 	const bool of_child = flags & REPORT_OF_CHILD, sums = !(flags & REPORT_ONE_BY_ONE);
-	if ((of_child || sums) && kept_all(of_child, weak))
+	if ((of_child || sums) && kept_all(of_child, weak)) {
 		*r = (struct report){ .complete = true };
-	else
+	} else {
+		if (flags & REPORT_LAST)
+			make_room();
 		find_take(r, flags, weak, 0, NULL, NULL);
+	}
 	__asm__ volatile("" ::: "memory"); /* no tail call: the frame stays */
 }
 

@@ -44,7 +44,8 @@ enum {
 	REPORT_SITES = 4,     /* sites without a loss too */
 	REPORT_ONE_BY_ONE = REPORT_BLOCKS | REPORT_REACHABLE | REPORT_SITES, /* without any of them: a text of sums, and of what is lost for certain */
 	REPORT_OF_CHILD = 8,  /* nobody reads it unless something is lost or possible: then it is left at that */
-	REPORT_INHERITED = 16 /* what a parent made, too */
+	REPORT_INHERITED = 16, /* what a parent made, too */
+	REPORT_LAST = 32      /* nothing is allocated or recorded any more: what was kept for that makes room for a whole look */
 };
 
 /* After options are read: turns on recording of stacks when the mode needs it. */
