@@ -348,8 +348,10 @@ struct cache *cache_own(void)
 		c->live = true;
 		c->growth = 0;
 		c->pressure = false;
-		for (unsigned k = 0; k < CLASSES; k++)
+		for (unsigned k = 0; k < CLASSES; k++) {
 			c->bins[k].room = (int32_t)class_info[k].room;
+			c->few[k] = class_info[k].few;
+		}
 		self.cache = c;
 		self.cache_born = 1;
 	}

@@ -36,6 +36,7 @@ struct cache {
 	bool live;            /* under caches lock: belongs to a thread */
 	bool pressure;        /* owner: tell heap_hooks.pressure after busy */
 	uint8_t young;        /* owner: so many refills are small ones, in a child of fork: each page that they write to is copied */
+	uint8_t few[CLASSES]; /* owner: so many blocks of the class may still come from its stand-in */
 	struct slot *stash[CLASSES]; /* like the alloc lists, for the slow path alone: slots that are recorded (recorded.c) */
 	int64_t sample_left;  /* owner: bytes to the next sample; 0: not drawn yet */
 	uint64_t sample_seed; /* owner */

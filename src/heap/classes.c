@@ -22,7 +22,7 @@ enum { OCTAVE_FIRST = 7, OCTAVES = 16 };
 static uint8_t octave_class[OCTAVES]; /* the class above 2^o */
 static inline unsigned octave_bits(unsigned octave) { return octave == 7 || octave == 12 ? 3 : 2; }
 
-enum { BATCH_BYTES = 8192, BATCH_SLOTS = 256, ROOM_BYTES = 128 * 1024, ROOM_SLOTS = 1024, ROOM_LEAST = 4 };
+enum { BATCH_BYTES = 8192, BATCH_SLOTS = 256, ROOM_BYTES = 128 * 1024, ROOM_SLOTS = 1024, ROOM_LEAST = 4, FEW_BYTES = 1024, FEW_MOST = 8 };
 
 static uint32_t clamp(uint32_t x, uint32_t low, uint32_t high) { return x < low ? low : x > high ? high : x; }
 
@@ -36,6 +36,22 @@ static void describe(unsigned class, uint32_t block, bool exact)
 	k->room = clamp(ROOM_BYTES / block, ROOM_LEAST, ROOM_SLOTS);
 	k->magic = UINT64_MAX / block + 1;
 	k->exact = exact;
+	k->few = 0;
+	k->stand_in = (uint8_t)class;
+}
+
+/* A page for each of sixty sizes is much for a program that has a few blocks of most. */
+static void describe_few(void)
+{
+	for (unsigned class = 0, other; class < NATURAL; class++) {
+		const uint32_t block = class_info[class].block;
+		for (other = class; class_info[other].block & (class_info[other].block - 1) || class_info[other].block == 16; other++) {
+		}
+		if (other == class || class_info[other].exact)
+			continue;
+		class_info[class].few = (uint8_t)clamp(FEW_BYTES / block, 0, FEW_MOST);
+		class_info[class].stand_in = (uint8_t)other;
+	}
 }
 
 void classes_start(void)
@@ -52,6 +68,7 @@ void classes_start(void)
 	}
 	for (uint32_t block = 32; block <= 2048; block *= 2)
 		describe(class++, block, true);
+	describe_few();
 	for (unsigned i = 0, k = 0; i < NELEM(class_table); i++) { /* sizes 16i .. 16i+15 need 16(i+1) bytes */
 		while (class_info[k].block < 16 * (i + 1))
 			k++;

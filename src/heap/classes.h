@@ -10,9 +10,18 @@ struct class_info {
 	uint32_t pages;   /* arena pages a span: 1 up to 8 KiB blocks, 8 above */
 	uint32_t batch;   /* slots that one refill moves at most: 8 KiB worth or 256, at least 1 */
 	uint32_t room;    /* frees a bin takes before it gives slots back to their spans */
+	uint8_t few;      /* so many blocks come from `stand_in` before a thread's cache takes a span of this class */
+	uint8_t stand_in; /* a class of larger blocks, or this one */
 	bool exact;       /* the last byte may be the program's: see span.exact */
 	uint64_t magic;   /* ceil(2^64 / block) */
 };
+/* The first spans of a class in a thread's cache hold fewer slots, so that their state bytes and sites lie with others' in one page. */
+enum { SPAN_SIZES = 3 };
+static inline uint32_t class_slots(const struct class_info *k, unsigned size)
+{
+	const uint32_t slots = (OS_PAGE << 2 * size) / k->block;
+	return size < SPAN_SIZES - 1 && k->block <= OS_PAGE / 8 ? slots : k->slots;
+}
 extern struct class_info class_info[CLASSES];
 extern uint8_t class_table[TABLE_MAX / 16]; /* [size >> 4], size < TABLE_MAX: class whose block holds size + 1 bytes */
 

@@ -110,6 +110,15 @@ static size_t with_spare_byte(size_t size, size_t align)
 	return UNLIKELY(sites_on()) && align <= 16 && size && size % OS_PAGE == 0 ? size + 1 : size;
 }
 
+/* The class whose slot a block of class k gets: the stand-in, while the thread has few of class k and no slot at hand. */
+static unsigned class_for_few(struct cache *c, unsigned k)
+{
+	if (LIKELY(!c->few[k]) || c->bins[k].alloc || c->stash[k])
+		return k;
+	c->few[k]--;
+	return class_info[k].stand_in;
+}
+
 /* One attempt. *zero: the contents are zero (may be NULL). */
 static void *malloc_once(size_t size, size_t align, bool *zero, const void *caller)
 {
@@ -118,6 +127,8 @@ static void *malloc_once(size_t size, size_t align, bool *zero, const void *call
 	struct cache *c = enter();
 	const size_t room = with_spare_byte(size, align);
 	unsigned k = align > 16 ? class_of_aligned(align, room) : class_of(room);
+	if (c && align <= 16 && k != CLASS_LARGE)
+		k = class_for_few(c, k);
 	if (zero)
 		*zero = false;
 	if (k == CLASS_LARGE) {

@@ -24,6 +24,7 @@ struct state_box {
 	uint8_t *bytes;
 	uint32_t *sites;
 	struct state_box *next;
+	unsigned size;      /* for class_slots */
 	uint16_t *bag;      /* harden=1: the free slots, in no order; NULL: they are linked from span.free */
 	uint32_t bag_count; /* owner */
 };
@@ -55,7 +56,7 @@ static struct slot *link_next(const struct span *s, const struct slot *at)
 /* An entry of a bag: 4096 slots a span at most. */
 enum { BAG_SLOT = 0x0FFF, BAG_POISONED = 0x8000 };
 
-static struct state_box *spare[CLASSES]; /* under box_lock */
+static struct state_box *spare[SPAN_SIZES][CLASSES]; /* under box_lock */
 static struct lock box_lock = LOCK_INIT(RANK_META);
 static bool recycling_ended;
 
@@ -64,36 +65,47 @@ bool heap_recycling_ended(void) { return load_relaxed(&recycling_ended); }
 
 /* State bytes for a span of class k, all zero. They outlive the span: a verdict may still look at them (its CAS then finds
  * 0 or the current stamp), which is why free boxes are linked apart from the bytes. */
-static struct state_box *box_take(unsigned k)
+static struct state_box *box_take(unsigned k, unsigned size)
 {
+	const uint32_t slots = class_slots(&class_info[k], size);
 	lock_take(&box_lock);
-	struct state_box *box = spare[k];
+	struct state_box *box = spare[size][k];
 	if (box)
-		spare[k] = box->next;
+		spare[size][k] = box->next;
 	lock_drop(&box_lock);
 	if (box)
 		return box;
 	box = meta_take(sizeof *box, 16);
 	if (!box)
 		return NULL;
-	box->bytes = meta_take(class_info[k].slots, class_info[k].slots >= CACHE_LINE ? CACHE_LINE : 16);
+	box->size = size;
+	box->bytes = meta_take(slots, slots >= CACHE_LINE ? CACHE_LINE : 16);
 	return box->bytes ? box : NULL; /* a box without bytes is lost: 16 bytes, once memory is at its end anyway */
 }
 
 static void box_drop(unsigned k, struct state_box *box)
 {
 	lock_take(&box_lock);
-	box->next = spare[k];
-	spare[k] = box;
+	box->next = spare[box->size][k];
+	spare[box->size][k] = box;
 	lock_drop(&box_lock);
 }
 
 void span_fork_child(void) { lock_reset(&box_lock); }
 
+/* Of the first span of a class in a thread's cache, the second, and all others. Where slots are drawn by lot there are many to draw from. */
+static unsigned size_of_next(const struct bin *b)
+{
+	const uint32_t last = b->avail ? b->avail : b->full;
+	return harden_on() ? SPAN_SIZES - 1 : !last ? 0 : !arena.spans[last].next ? 1 : SPAN_SIZES - 1;
+}
+
 struct span *span_fresh(unsigned k, struct cache *c)
 {
 	const struct class_info *info = &class_info[k];
-	struct state_box *box = box_take(k);
+	const unsigned size = size_of_next(&c->bins[k]);
+	const uint32_t slots = class_slots(info, size);
+	struct state_box *box = box_take(k, size);
 	if (!box)
 		return NULL;
 	struct span *s = arena_take(info->pages, 1);
@@ -103,18 +115,18 @@ struct span *span_fresh(unsigned k, struct cache *c)
 	}
 	s->box = box;
 	if (harden_on() && !box->bag)
-		box->bag = meta_take(info->slots * sizeof *box->bag, 16); /* NULL: this span is not hardened */
+		box->bag = meta_take(slots * sizeof *box->bag, 16); /* NULL: this span is not hardened */
 	if (box->bag) {
-		for (uint32_t i = 0; i < info->slots; i++)
+		for (uint32_t i = 0; i < slots; i++)
 			box->bag[i] = (uint16_t)i;
-		box->bag_count = info->slots;
-		s->virgin = info->slots;
+		box->bag_count = slots;
+		s->virgin = slots;
 	}
 	s->state = box->bytes;
 	s->sites = box->sites;
 	s->magic = info->magic;
 	s->block = info->block;
-	s->slots = info->slots;
+	s->slots = slots;
 	s->class = (uint8_t)k;
 	s->exact = info->exact;
 	store_release(&s->kind, SPAN_SMALL); /* a child of fork may find the span like this: all above must hold */

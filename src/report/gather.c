@@ -43,11 +43,14 @@ uint64_t block_bytes(const struct span *s, uint32_t slot) { return sites_bytes(s
 
 void block_sizes(const struct span *s, uint32_t slot, uint64_t *least, uint64_t *most)
 {
-	*most = s->kind == SPAN_LARGE ? s->block - !s->exact : class_usable(s->class);
-	if (s->kind == SPAN_LARGE)
+	if (s->kind == SPAN_LARGE) {
+		*most = s->block - !s->exact;
 		*least = s->exact ? s->block : s->block - 16;
-	else
-		*least = s->class == 0 || s->class >= NATURAL ? 0 : class_usable(s->class - 1) + 1;
+		return;
+	}
+	const unsigned k = s->class >= NATURAL ? s->class : class_of(sites_bytes(s, slot)); /* the slot may be of its stand-in */
+	*most = class_usable(k);
+	*least = k == 0 || k >= NATURAL ? 0 : class_usable(k - 1) + 1;
 }
 
 /* ---- rows ---- */

@@ -47,6 +47,8 @@ Test(cache, each_cached_lists_exactly_what_malloc_pops_next)
 {
 	static const size_t sizes[] = { 10, 24, 40, 100, 250, 700, 1500, 4000 };
 	for (unsigned i = 0; i < NELEM(sizes); i++) {
+		for (unsigned few = 0; few < class_info[class_of(sizes[i])].few; few++)
+			cr_assert(heap_malloc(sizes[i])); /* of another class */
 		void *p = heap_malloc(sizes[i]);
 		unsigned class = span_of(p)->class, expected = 0;
 		list_cached();

@@ -191,7 +191,7 @@ Test(heap, find_knows_every_byte_of_a_block)
 
 Test(heap, find_says_free_for_slots_without_a_block)
 {
-	uint8_t *p = heap_malloc(40), *keep = heap_malloc(40);
+	uint8_t *p = heap_malloc(3000), *keep = heap_malloc(3000);
 	struct span *s = span_of(p);
 	heap_free(p);
 	struct block_info b;
@@ -200,6 +200,45 @@ Test(heap, find_says_free_for_slots_without_a_block)
 	uint32_t last = s->slots - 1; /* never handed out: the span was cut just now */
 	cr_assert_eq(heap_find(span_address(s, last), &b), FOUND_FREE);
 	heap_free(keep);
+}
+
+Test(heap, a_few_blocks_of_many_sizes_share_pages)
+{
+	uintptr_t pages[64];
+	unsigned count = 0;
+	for (size_t size = 1; size <= 500; size += 10)
+		for (unsigned i = 0; i < 2; i++) {
+			uint8_t *p = heap_malloc(size);
+			uintptr_t page = align_down((uintptr_t)p, OS_PAGE);
+			must((uintptr_t)p % 16 == 0 && heap_usable(p) >= size && heap_usable(p) < 2 * size + 32, "%zu bytes for %zu", heap_usable(p), size);
+			fill(p, size, i);
+			unsigned k = 0;
+			while (k < count && pages[k] != page)
+				k++;
+			must(k < NELEM(pages), "more than %zu pages", NELEM(pages));
+			pages[k] = page;
+			count += k == count;
+		}
+	cr_assert_leq(count, 16, "100 blocks of 25 KiB lie on %u pages", count);
+	for (size_t align = 32; align <= 256; align *= 2)
+		for (size_t size = 1; size <= 500; size += 10)
+			must((uintptr_t)heap_aligned(align, size) % align == 0, "%zu bytes are not aligned to %zu", size, align);
+}
+
+Test(heap, spans_grow_with_their_number)
+{
+	const struct class_info *k = &class_info[class_of(100)];
+	uint32_t slots[4], spans = 0, last = 0;
+	for (unsigned i = 0; i < k->few; i++)
+		must(heap_malloc(100), "no block");
+	for (unsigned i = 0; i < 2000 && spans < NELEM(slots); i++) {
+		const struct span *s = span_of(heap_malloc(100));
+		if (s->index != last)
+			slots[spans++] = s->slots;
+		last = s->index;
+	}
+	cr_assert_eq(spans, NELEM(slots));
+	cr_assert(slots[0] * k->block <= OS_PAGE && slots[1] > slots[0] && slots[2] == k->slots && slots[3] == k->slots);
 }
 
 Test(heap, find_says_nothing_in_span_tails_and_outside)

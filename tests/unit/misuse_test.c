@@ -185,8 +185,8 @@ Test(misuse, stale_free_after_the_slot_came_back_to_an_alloc_list)
 	void *held[COUNT];
 	for (unsigned i = 0; i < COUNT; i++)
 		held[i] = heap_malloc(600);
-	cached.block = span_of(held[0])->block;
-	void *stale = held[0];
+	void *stale = held[COUNT / 2]; /* the first ones are of another class */
+	cached.block = span_of(stale)->block;
 	for (unsigned i = 0; i < COUNT; i++)
 		heap_free(held[i]);
 	static void *spent[100000];
