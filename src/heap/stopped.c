@@ -72,15 +72,15 @@ static bool restamp(struct span *s, uint32_t slot)
 	return true;
 }
 
-/* What is ready to be handed out will be a block of this process. Where each block is recorded it is stamped then: most children of a shell
- * take few and exec, and the slots at hand are a page to be copied for each class. */
+/* What is ready to be handed out will be a block of this process. Where blocks are recorded these are stamped then: most children of a shell take few and
+ * exec, and the slots at hand are a page to be copied for each class. With sample= those that are not recorded are told by nobody, whoever made them. */
 void heap_mark_inherited(void)
 {
 	heap_inherits = true;
 	sites_made_none();
 	inherited_before = stamps_made;
 	heap_advance_stamp();
-	if (!sites_on() || sites_sampled())
+	if (!sites_on())
 		heap_each_cached(restamp);
 }
 
@@ -232,6 +232,8 @@ void cache_fork_child(void)
 		self.cache->tid = os_tid();
 		self.cache->young = CLASSES;
 	}
+	if (os_single_threaded() && (!cache_all || (cache_all == self.cache && !cache_all->next))) /* nobody was cut off: no descriptor need be touched */
+		return;
 	for (struct cache *c = cache_all; c; c = c->next)
 		if (c->inbox)
 			c->inbox = 0;

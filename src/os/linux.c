@@ -384,6 +384,9 @@ uint64_t os_inode(int fd)
 	return !os_is_confined() && os_file(fd, &f) ? f.inode : 0;
 }
 
+extern char __libc_single_threaded __attribute__((weak)); /* glibc 2.32 */
+bool os_single_threaded(void) { return &__libc_single_threaded && __libc_single_threaded; }
+
 bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }
 
 

@@ -154,7 +154,11 @@ static void list_block(struct place p, uint32_t row, enum snapshot_kind kind, en
 		                                               .kind = (uint8_t)kind, .rule = (uint8_t)rule, .owner = owner };
 }
 
-bool gather_leaves(struct place p) { return !(g.flags & REPORT_INHERITED) && heap_is_inherited(p.s->state[p.slot]); }
+/* With sample= nobody knows who made a block that is not recorded, and nobody tells of it. */
+bool gather_leaves(struct place p)
+{
+	return !(g.flags & REPORT_INHERITED) && heap_is_inherited(p.s->state[p.slot]) && !(sites_sampled() && !sites_of(p.s, p.slot));
+}
 
 void gather_block(struct place p, enum snapshot_kind kind, enum snapshot_rule rule, struct place owner)
 {

@@ -35,6 +35,31 @@ else
   [[ $n == "0 0 0 0 0 "[01]" " ]] && ok "subshells take none" || bad "subshells: $n cycles"
 fi
 
+# -- sampled, each process tells of its own: a child of fork has slots at hand that its parent took --
+cat >sampled.c <<'C'
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void scrub(void) { volatile char b[8192]; memset((void *)b, 0, sizeof b); }
+__attribute__((noinline)) void of_parent(void) { for (int i = 0; i < 3000; i++) { void *volatile p = malloc(100); p = 0; (void)p; } }
+__attribute__((noinline)) void of_child(void) { for (int i = 0; i < 3000; i++) { void *volatile p = malloc(100); p = 0; (void)p; } }
+int main(void)
+{
+	of_parent();
+	if (!fork()) { of_child(); scrub(); return 0; }
+	scrub();
+	return wait(NULL) < 0;
+}
+C
+${CC:-cc} -g -O1 sampled.c -o sampled || bad "the sampled program compiles"
+under 30 "mode=report:sample=1k:log_path=$T/sampled.log.%p" ./sampled
+for of in parent child; do
+  log=$(grep -l "of_$of " sampled.log.*)
+  blocks=$(sed -n '1s/^cgc: 1 leak, .* in \([0-9,]*\) blocks (definite .*estimated.*/\1/p' "$log" /dev/null | tr -d ,)
+  ((blocks > 2000 && blocks < 4000)) && ok "sampled: what the $of lost, about 3,000 blocks" || bad "sampled, $of: $(head -n 3 sampled.log.*)"
+done
+
 # -- every way to end: status, output and its order are the program's, the report is there and comes last --
 # way MOMENT STATUS OUTPUT ARGS...
 way() {
