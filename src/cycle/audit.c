@@ -102,12 +102,12 @@ static struct row *note(const struct evidence *e)
 	add_relaxed(&r->count, 1);
 	if (!fresh) {
 		size_t first = load_relaxed(&r->block);
-		if (first && first != e->block)
+		if (first && first != e->asked)
 			store_relaxed(&r->mixed, true);
 		return NULL;
 	}
 	r->site = e->site;
-	store_relaxed(&r->block, e->block);
+	store_relaxed(&r->block, e->asked);
 	r->freed = freed;
 	r->call = e->call;
 	r->trace.how = HIDDEN_UNSOUGHT;
@@ -132,10 +132,10 @@ static void audit(const struct evidence *e)
 }
 
 /* The search must wait until the other touched pages are noted: it reads them. */
-void audit_touched(uintptr_t p, size_t block, uint32_t site)
+void audit_touched(uintptr_t p, size_t block, size_t asked, uint32_t site)
 {
 	stats_add(&stats.evidence, 1);
-	struct row *r = note(&(struct evidence){ .p = (void *)p, .block = block, .site = site });
+	struct row *r = note(&(struct evidence){ .p = (void *)p, .block = block, .asked = asked, .site = site });
 	if (!r || add_relaxed(&row_count, 1) >= SEARCHES || later_count == LATER)
 		return;
 	later[later_count++] = (struct search){ p, block, &r->trace };

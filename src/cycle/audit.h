@@ -10,7 +10,7 @@
 struct evidence;
 void audit_evidence(const struct evidence *e);
 /* Inside a stop, with audit=touch: the program read or wrote the block, or another on its page, which was judged lost. */
-void audit_touched(uintptr_t p, size_t block, uint32_t site);
+void audit_touched(uintptr_t p, size_t block, size_t asked, uint32_t site);
 /* After touch_check, in the same stop: looks for the hidden forms of what it found; no veil is left then. false: it found nothing. */
 bool audit_search_touched(void);
 /* At the end, before the numbers are read: with audit=touch a last look at what was touched. */

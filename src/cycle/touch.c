@@ -45,7 +45,7 @@ static bool check(uintptr_t page, bool touched)
 	if (!touched)
 		return true;
 	if (condemned_on(page, &info))
-		audit_touched(info.start, info.span->block, sites_of(info.span, info.slot));
+		audit_touched(info.start, info.span->block, sites_bytes(info.span, info.slot), sites_of(info.span, info.slot));
 	return false;
 }
 

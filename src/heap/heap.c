@@ -248,6 +248,9 @@ static uint8_t state_free(uint8_t *byte)
 	return seen;
 }
 
+/* Slots of one size may be of two classes. */
+static size_t asked_of(const struct span *s, uint32_t slot) { return sites_on() ? sites_bytes(s, slot) : s->block; }
+
 static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 {
 	uintptr_t a = (uintptr_t)p;
@@ -275,7 +278,7 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 	uint32_t site = 0;
 	const char *wrong = NULL;
 	struct slot *slot = p;
-	size_t block = s->slots ? s->block : 0;
+	size_t block = s->slots ? s->block : 0, asked = block;
 	bool done = false;
 	if (i < s->slots && span_address(s, i) == a) {
 		/* On an alloc list? Those slots' words are ours, so the key is certain; a live block cannot hold it by accident. */
@@ -284,6 +287,7 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 			wrong = "is free already (and cached for reuse)";
 		} else {
 			site = sites_of(s, i); /* before anybody can have the slot next */
+			asked = asked_of(s, i);
 			seen = state_free(&s->state[i]);
 			done = state_is_block(seen);
 		}
@@ -310,7 +314,7 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 	if (UNLIKELY(!done && wrong))
 		heap_misuse(wrong, "free", p, block);
 	else if (UNLIKELY(!done || state_is_condemned(seen)))
-		evidence(&(struct evidence){ p, block, seen, site, caller, "free" });
+		evidence(&(struct evidence){ p, block, asked, seen, site, caller, "free" });
 }
 
 /* NULL comes all the time. */
@@ -414,14 +418,15 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		if (wrong)
 			heap_misuse(wrong, "realloc", p, s->slots ? s->block : 0);
 		else
-			evidence(&(struct evidence){ p, s->slots ? s->block : 0, STATE_RECYCLED, found == FOUND_FREE ? sites_of(s, info.slot) : 0,
+			evidence(&(struct evidence){ p, s->slots ? s->block : 0, found == FOUND_FREE ? asked_of(s, info.slot) : 0, STATE_RECYCLED, found == FOUND_FREE ? sites_of(s, info.slot) : 0,
 			                             caller, "realloc" });
 		return NULL;
 	}
 	if (UNLIKELY(state_is_condemned(info.state))) {
 		uint32_t site = sites_of(info.span, info.slot);
+		const size_t asked = asked_of(info.span, info.slot);
 		bool alive = revive(&info.span->state[info.slot]);
-		evidence(&(struct evidence){ p, info.span->block, info.state, site, caller, "realloc" });
+		evidence(&(struct evidence){ p, info.span->block, asked, info.state, site, caller, "realloc" });
 		if (!alive)
 			return NULL;
 	}

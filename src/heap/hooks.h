@@ -9,6 +9,7 @@
 struct evidence {
 	const void *p;
 	size_t block;         /* bytes of its slot; 0: not known any more */
+	size_t asked;         /* what the program asked for; `block`, where that is not recorded */
 	uint8_t state;        /* what its byte said: condemned or recycled */
 	uint32_t site;        /* who allocated it; 0: not recorded, or its memory went back meanwhile */
 	const void *caller;   /* return address of the call */

@@ -259,12 +259,12 @@ static void *stepped(void *arg)
 	struct anchor *head = region == FIRST ? NULL : anchors();
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 		kit_fail("step: PTRACE_TRACEME: %s", strerror(errno));
-	static unsigned threads; /* a class of its own each, so that each makes a span */
+	static unsigned threads; /* a class of its own each, without a stand-in, so that each makes a span */
 	bool once = region == FIRST || region == ADOPTION;
 	for (unsigned round = 0; round == 0 || (!enough() && !once && (region != REMOTE || round < HELD / 2)); round++) {
 		bracketed = once || round >= 3;
 		switch ((enum region)region) {
-		case FIRST: allocate(1, 16 + 112 * (threads++ % 32)); break;
+		case FIRST: allocate(1, 1100 + 1792 * (threads++ % 32)); break;
 		case REFILL:
 			allocate(45, 3000);
 			malloc_trim(0); /* so that the next round makes a span again */
