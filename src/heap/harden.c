@@ -48,12 +48,15 @@ void harden_start(void)
 	for (unsigned k = 0; k < CLASSES; k++) {
 		class_info[k].batch = 1;
 		class_info[k].room = 0;
+		class_info[k].few = 0; /* what was freed is drawn again by blocks of its size */
 	}
 	store_relaxed(&harden_flag, true);
 	busy_enter();
 	struct cache *c = cache_own();
-	for (unsigned k = 0; c && k < CLASSES; k++)
+	for (unsigned k = 0; c && k < CLASSES; k++) {
 		cache_flush(c, k, 0); /* and sets the bins' room */
+		c->few[k] = 0;
+	}
 	busy_leave();
 }
 
