@@ -26,7 +26,7 @@
 #include "os/os.h"
 #include "roots/roots.h"
 
-enum { SMALL_HEAP = 8 << 20, ATTEMPTS = 10, RING = 16, PAUSE_NS = 2000000, STACK_BYTES = 4096, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
+enum { SMALL_HEAP = 8 << 20, TINY_HEAP = 256 << 10, ATTEMPTS = 10, RING = 16, PAUSE_NS = 2000000, STACK_BYTES = 4096, ENDING_REACH = 64 * 1024, EDGES_BYTES = MARK_PIECE_EDGES * 8 + 4088 };
 
 static struct {
 	struct report *r;
@@ -415,18 +415,17 @@ static bool is_cached(struct place p)
 }
 static bool all_are_marked(void *arg) { return every_unmarked(is_cached); }
 
-/* A large heap is not marked twice. */
-static bool is_small(void)
+static bool holds_more(size_t bytes)
 {
 	struct heap_totals t;
 	heap_totals(&t);
-	return t.live <= SMALL_HEAP;
+	return t.live > bytes;
 }
 
 static bool kept_all(bool of_child, uintptr_t weak)
 {
 	const struct cycle_look look = { .apart = of_child, .enough = of_child ? made_are_marked : all_are_marked, .weak_below = weak,
-		                         .as_good = kinds_as_good, .no_mark = !is_small() };
+		                         .as_good = kinds_as_good, .no_mark = holds_more(SMALL_HEAP) /* a large heap is not marked twice */ };
 	return !options.verify && !fault_armed && cycle_look_few(&look);
 }
 
@@ -463,10 +462,13 @@ static __attribute__((noinline)) void take(struct report *r, unsigned flags)
 {
 	const uintptr_t weak = weak_below((uintptr_t)__builtin_dwarf_cfa());
 	const bool of_child = flags & REPORT_OF_CHILD, sums = !(flags & REPORT_ONE_BY_ONE);
+	const bool last = flags & REPORT_LAST, early = last && holds_more(TINY_HEAP);
+	if (early)
+		make_room();
 	if ((of_child || sums) && kept_all(of_child, weak)) {
 		*r = (struct report){ .complete = true };
 	} else {
-		if (flags & REPORT_LAST)
+		if (last && !early)
 			make_room();
 		find_take(r, flags, weak, 0, NULL, NULL);
 	}
