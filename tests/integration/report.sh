@@ -28,9 +28,11 @@ grep -q '^Seccomp:.*[12]' /proc/self/status && few="a filter of system calls"
 if [[ -n $few ]]; then skip "few roots: $few"
 else
   # cycles NAME COMMAND...: of each process, by number
-  cycles() { rm -f "$1".log.*; under 30 "mode=report:stats=1:log_path=$T/$1.log.%p" "${@:2}" >/dev/null 2>&1; cat "$1".log.* | sed -n 's/^cycles //p' | sort -n | tr '\n' ' '; }
+  cycles() { rm -f "$1".log.*; under 30 "mode=report:stats=1:${sample:-}log_path=$T/$1.log.%p" "${@:2}" >/dev/null 2>&1; cat "$1".log.* | sed -n 's/^cycles //p' | sort -n | tr '\n' ' '; }
   [[ $(cycles true true) == "0 " && $(cat true.log.*) == "cgc: no leaks"* ]] && ok "what lost nothing takes no cycle" || bad "true: $(cycles true true) cycles"
   [[ $(cycles leak "$ends" return) == "1 " ]] && ok "a leak takes one" || bad "leak: $(cycles leak "$ends" return) cycles"
+  n=$(sample=sample=1g: cycles sampled "$ends" return)
+  [[ $n == "0 " ]] && ok "and none, if it is of blocks that were not sampled" || bad "sampled: $n cycles"
   n=$(cycles subshells bash -c 'for i in 1 2 3 4 5; do ( x=$i$i; : "$x" ); done')
   [[ $n == "0 0 0 0 0 "[01]" " ]] && ok "subshells take none" || bad "subshells: $n cycles"
 fi
