@@ -173,15 +173,13 @@ static bool save_in_folder(const struct report *r, const char *why)
 
 /* ---- a report ---- */
 
-static bool last; /* REPORT_LAST */
-
-uint64_t report_tell(const char *why)
+static uint64_t tell(const char *why, unsigned flags)
 {
 	struct report r;
 	const bool file = options.snapshot[0], folder = options.snapshot_dir[0], whole = !copied || is_daemon();
 	report_suppress_begin();
 	report_take(&r, (file || folder ? REPORT_BLOCKS | REPORT_SITES : options.lsan.objects ? REPORT_BLOCKS : 0u) | (whole ? REPORT_INHERITED : REPORT_OF_CHILD)
-	                    | (last ? REPORT_LAST : 0u));
+	                    | flags);
 	const uint64_t lost = r.total[KIND_DEFINITE].blocks + r.total[KIND_INDIRECT].blocks;
 	bool saved = file || folder;
 	if (!whole && r.complete && !report_has_loss(&r)) {
@@ -200,8 +198,6 @@ uint64_t report_tell(const char *why)
 	return lost;
 }
 
-uint64_t report_at_exit(void)
-{
-	last = !copied; /* a child would copy its parent's pages to that end */
-	return report_tell("exit");
-}
+uint64_t report_tell(const char *why) { return tell(why, 0); }
+/* A child would copy its parent's pages to make room. */
+uint64_t report_at_exit(void) { return tell("exit", copied ? 0 : REPORT_LAST); }

@@ -30,10 +30,10 @@ void roots_few_end(void);
  * roots_mark leaves them out until roots_weak_each gives them to fn, in the same stop. 0: there are none. */
 void roots_set_weak(uintptr_t below, bool registers);
 void roots_weak_each(void (*fn)(uintptr_t word));
-/* For reports: of a signal frame of ours only what holds registers counts, until the end of the look. Whoever recycles scans all of it. */
-void roots_exact_frames(bool on);
 /* Which words they were, in their places; registers or not. Until the next roots_set_weak. */
 void roots_weak_range(uintptr_t *low, uintptr_t *high);
+/* For reports: of a signal frame of ours only what holds registers counts, until the end of the look. Whoever recycles scans all of it. */
+void roots_exact_frames(bool on);
 
 /* What the last completed roots_mark gave to the marker, by kind: for reports. */
 enum root_share { SHARE_REGISTERS, SHARE_STACK, SHARE_SEGMENT, SHARE_MAPPING, SHARE_SHARED, SHARE_KERNEL, ROOT_SHARES };

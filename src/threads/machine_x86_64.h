@@ -75,14 +75,22 @@ static inline __attribute__((always_inline)) void machine_context_cut(ucontext_t
 	uc->uc_mcontext.gregs[REG_RIP] += 2;
 }
 
-/* End of the signal frame. The kernel lays the register image (vector registers included) above the context; its size
- * stands in the bytes that XSAVE leaves to software (struct _fpx_sw_bytes at offset 464, kernel 2.6.30). */
+/* What the kernel says of a register image, in the bytes that XSAVE leaves to software (struct _fpx_sw_bytes at offset 464, kernel 2.6.30): magic, bytes
+ * with a magic behind, features (64 bits), bytes. NULL: nothing. */
+typedef const uint32_t __attribute__((may_alias)) *machine_image_words;
+static inline __attribute__((always_inline)) machine_image_words machine_image(uintptr_t fp)
+{
+	const machine_image_words sw = (machine_image_words)(fp + 464);
+	return fp && sw[0] == 0x46505853u ? sw : NULL;
+}
+
+/* End of the signal frame. The kernel lays the register image (vector registers included) above the context. */
 static inline __attribute__((always_inline)) uintptr_t machine_frame_end(const ucontext_t *uc)
 {
 	uintptr_t end = (uintptr_t)(uc + 1), fp = (uintptr_t)uc->uc_mcontext.fpregs;
 	if (fp) {
-		const uint32_t __attribute__((may_alias)) *sw = (const void *)(fp + 464);
-		uintptr_t size = sw[0] == 0x46505853u && sw[1] >= 512 && sw[1] < 64 * 1024 ? sw[1] : 512;
+		const machine_image_words sw = machine_image(fp);
+		uintptr_t size = sw && sw[1] >= 512 && sw[1] < 64 * 1024 ? sw[1] : 512;
 		if (fp + size > end)
 			end = fp + size;
 	}
@@ -100,9 +108,9 @@ static inline unsigned machine_register_parts(const ucontext_t *uc, struct range
 	enum { LEGACY = 512, HEADER = 64, X87 = 32, X87_BYTES = 128, SSE = 160, SSE_BYTES = 256 };
 	static struct { uint32_t offset, bytes; } extended[64];
 	const uintptr_t fp = (uintptr_t)uc->uc_mcontext.fpregs, general = (uintptr_t)uc->uc_mcontext.gregs;
-	const uint32_t __attribute__((may_alias)) *sw = (const void *)(fp + 464); /* magic, bytes with a magic behind, features (64), bytes */
+	const machine_image_words sw = machine_image(fp);
 	const uint64_t __attribute__((may_alias)) *header = (const void *)(fp + LEGACY); /* which parts are there, and 0: not compact */
-	if (!fp || sw[0] != 0x46505853u || sw[4] < LEGACY + HEADER || sw[4] >= 64 * 1024 || header[1] || ~header[0] & 3)
+	if (!sw || sw[4] < LEGACY + HEADER || sw[4] >= 64 * 1024 || header[1] || ~header[0] & 3)
 		return 0;
 	parts[0] = (struct range){ general, general + (REG_RIP + 1) * sizeof(uintptr_t) };
 	parts[1] = (struct range){ fp + X87, fp + X87 + X87_BYTES };
