@@ -43,7 +43,10 @@ bool identity_own(void)
 	int *id = load_acquire(&identity), known = 0;
 	if (UNLIKELY(!id))
 		store_release(&identity, id = heap_wiped_word());
-	return cas(id, &known, pid) || known == pid;
+	if (!cas(id, &known, pid))
+		return known == pid;
+	heap_notice_fork(); /* the first call of a child that fork's handlers did not see */
+	return true;
 }
 
 /* After fork in the child: where the kernel could not wipe the page, it still says the parent's number. */

@@ -16,6 +16,7 @@
 #include "control/control.h"
 #include "cycle/audit.h"
 #include "cycle/cycle.h"
+#include "heap/heap.h"
 #include "heap/self.h"
 #include "preload/children.h"
 #include "preload/end.h"
@@ -75,6 +76,7 @@ static uint64_t end_audit(void)
 /* Result: the exit status that exitcode= asks for, or -1: leave it. */
 static int end_process(void)
 {
+	heap_notice_fork();
 	if (os_is_confined() || __atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		return -1;
 	uint64_t found = 0;

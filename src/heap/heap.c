@@ -63,13 +63,18 @@ int *heap_wiped_word(void)
 	return &identity->word;
 }
 
+void heap_notice_fork(void)
+{
+	if (UNLIKELY(load_acquire(&start_state) == 2 && !load_relaxed(&identity->same_process)))
+		heap_fork_child();
+}
+
 /* Steps 1 and 2, less the cache: a free after the thread's end must not leave one behind that nobody gives back. */
 static void enter_bare(void)
 {
 	busy_enter();
 	heap_start();
-	if (UNLIKELY(!load_relaxed(&identity->same_process)))
-		heap_fork_child();
+	heap_notice_fork();
 }
 
 /* Steps 1 and 2. NULL: no memory for a cache (the heap itself can still serve large blocks and free). */

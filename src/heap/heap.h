@@ -194,6 +194,9 @@ void heap_thread_exit(void);      /* calling thread: return cached slots, abando
  * the heap: glibc takes locks of its own after its handlers ran, whose holders may be in malloc. What a thread was changing at
  * that moment is dropped instead. */
 void heap_fork_child(void);
+/* heap_fork_child(), if this process is a child that no handler of fork told of: by _Fork, clone or a raw system call. Every slow path
+ * asks; so must an end that may come before the first of them. Async-signal-safe. */
+void heap_notice_fork(void);
 /* For whoever wants to know it too: a word that is 0 in every child that has its own memory, however it was made, where the kernel can wipe pages. */
 int *heap_wiped_word(void);
 
