@@ -24,6 +24,7 @@ __attribute__((noinline)) void lose_pairs(int n)
 	}
 }
 __attribute__((noinline)) void lose_more(int n) { for (int i = 0; i < n; i++) memset(malloc(1000), 1, 999); }
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 static volatile sig_atomic_t heard;
 static void hear(int s) { heard = s; }
 int main(int argc, char **argv)
@@ -38,6 +39,7 @@ int main(int argc, char **argv)
 		if (!strcmp(a, "kill")) raise(SIGKILL);
 		if (!strcmp(a, "fork") && !fork()) { lose_more(50); scrub(); return 5; }
 		if (!strcmp(a, "wait")) wait(0);
+		if (!strcmp(a, "check") && __lsan_do_recoverable_leak_check) __lsan_do_recoverable_leak_check();
 		if (!strcmp(a, "hear")) { signal(SIGUSR1, hear); puts("ready"); fflush(stdout); while (!heard) pause(); printf("heard %d\n", heard); }
 		if (!strcmp(a, "read") && (puts("ready"), fflush(stdout), read(0, &byte, 1) < 0)) return 9;
 		if (!strcmp(a, "slowly")) for (int k = 0; k < 5; k++) { lose_pairs(20); scrub(); usleep(700000); }
@@ -66,6 +68,9 @@ report 23 'lose_more' --exitcode=23 -- ./loser more=20 status=7
 report 0 '^cgc: no leaks in ' --exitcode=23 -- ./loser
 report 0 '^cgc: [0-9]+ leaks?, .* 2 processes  \./loser$' --exitcode=23 -- ./loser fork wait
 grep -q 'in 1 of 2 processes' err && ok "a child's leak is told as the child's" || bad "$(cat err)"
+# Each check leaves a snapshot; what the process lost counts once, by the newest of them, also where a signal ends it before its report.
+report 0 '^cgc: 1 leak, .* in 7 blocks .* pid [0-9]+  \./loser$' -- ./loser more=3 check check more=4 check
+report 137 '^cgc: 1 leak, .* in 7 blocks .* pid [0-9]+  \./loser$' -- ./loser more=3 check more=4 check kill
 report 143 'ended by signal 15 \(Terminated\) and left no report: --report_on=signal makes one' -- bash -c './loser more=9; kill $$'
 report 137 'the program was killed and left no report: .*: what its other processes left follows' -- bash -c './loser more=9; kill -9 $$'
 timeout 60 "$cgc" run --mode=report --report=report.txt -- ./loser pairs=100 2>err; [[ ! -s err ]] && grep -q lose_pairs report.txt && ok "--report=FILE" || bad "--report: $(cat err)"

@@ -75,6 +75,19 @@ static int by_process(const void *a, const void *b)
 	return (x->s.head.made_ns > y->s.head.made_ns) - (x->s.head.made_ns < y->s.head.made_ns);
 }
 
+/* Of the snapshots of one process only the newest is kept: each tells all that is lost, so in a sum its blocks would count twice. They stand side by
+ * side, oldest first; a program that another one took over by exec started at another time. Result: how many are left. */
+static size_t newest(struct view_source *list, size_t count)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct snapshot_header *a = &list[i].s.head, *b = &list[i + 1].s.head;
+		if (i + 1 == count || a->pid != b->pid || a->started_ns != b->started_ns)
+			list[kept++] = list[i];
+	}
+	return kept;
+}
+
 /* Reads and removes the folder's files. Their number; *list is malloc'ed. */
 static size_t gather(const char *folder, pid_t pid, struct view_source **list)
 {
@@ -100,7 +113,7 @@ static size_t gather(const char *folder, pid_t pid, struct view_source **list)
 	first_pid = pid;
 	if (count)
 		qsort(*list, count, sizeof(**list), by_process);
-	return count;
+	return newest(*list, count);
 }
 
 /* ---- telling ---- */
