@@ -82,8 +82,19 @@ size_t depot_stack(uint32_t node, uintptr_t *pcs, size_t most)
 {
 	size_t n = 0;
 	for (; node && node <= depot_count() && n < most; node = depot_get(node)->parent)
-		pcs[n++] = depot_get(node)->pc;
+		pcs[n++] = depot_pc(node);
 	return n;
+}
+
+/* An inserter that runs meanwhile, by the old listing, may add a node of that module behind us: it keeps the old name, and so does what
+ * the new module calls from that very place. */
+void depot_bury(uint32_t module, bool buried)
+{
+	for (uint32_t node = 1, count = depot_started() ? depot_count() : 0; node <= count; node++) {
+		struct depot_node *n = node_at(node);
+		if (n->module == module && load_relaxed(&n->pc))
+			store_relaxed(&n->pc, buried ? n->pc | DEPOT_BURIED : n->pc & ~DEPOT_BURIED);
+	}
 }
 
 void depot_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))

@@ -17,7 +17,7 @@
 #include "base/bits.h"
 
 struct depot_node {
-	uintptr_t pc;              /* set once; a return address (the call is before it) */
+	uintptr_t pc;              /* atomic: a return address (the call is before it), by depot_pc(); DEPOT_BURIED joins it later */
 	uint32_t parent;           /* set once; 0: outermost frame */
 	uint32_t module;           /* row of modules.h in which pc lay when it was inserted; MODULE_NONE: generated code */
 	uint32_t child;            /* atomic, set once: of its children, the one that was made first; 0: none */
@@ -29,6 +29,9 @@ enum {
 	DEPOT_CHUNK = 1 << DEPOT_CHUNK_BITS,
 	DEPOT_CHUNKS = 1024        /* 64 M nodes: 2 GiB */
 };
+/* A bit that no address has: the module was closed and another one took its place. No capture finds such a node again, so a stack through
+ * the new module gets nodes of its own; the old ones keep their names. */
+#define DEPOT_BURIED ((uintptr_t)1 << 63)
 extern struct depot_node *depot_chunks[DEPOT_CHUNKS]; /* atomic: released after mapping */
 
 bool depot_start(void);        /* false: no memory */
@@ -40,6 +43,10 @@ static inline __attribute__((always_inline)) const struct depot_node *depot_get(
 {
 	return &load_acquire(&depot_chunks[node >> DEPOT_CHUNK_BITS])[node & (DEPOT_CHUNK - 1)];
 }
+static inline uintptr_t depot_pc(uint32_t node) { return load_relaxed(&depot_get(node)->pc) & ~DEPOT_BURIED; }
+/* All nodes of a row of modules.h; or back again, when the same module stands in its old place once more. By the lister of modules, before
+ * the new generation is told. */
+void depot_bury(uint32_t module, bool buried);
 static inline bool depot_started(void) { return load_acquire(&depot_chunks[0]) != NULL; }
 /* A hash of pc as a fraction, whose digits to the base three lead from sibling to sibling. */
 static inline __attribute__((always_inline)) uint32_t depot_digits(uintptr_t pc) { return (uint32_t)(pc * 0x9E3779B97F4A7C15ull >> 32); }

@@ -16,6 +16,7 @@
  * for a handler on top of the lister. A pair that became too small stays mapped behind its readers.
  */
 #include "backtrace/modules.h"
+#include "backtrace/depot.h"
 #include "backtrace/leave.h"
 #include "base/sort.h"
 #include "base/text.h"
@@ -265,6 +266,8 @@ static uint32_t row_of(const struct module *m)
 			continue;
 		if (r->module.closed) {
 			store_relaxed(&r->module.closed, false);
+			if (r->buried)
+				depot_bury(i, false);
 			r->buried = false;
 			changed = true;
 		}
@@ -358,6 +361,7 @@ static void add_closed(void)
 		uint32_t at = first_above(r->module.low), before = found_count;
 		if (at < found_count && found[at].low < r->module.high) {
 			r->buried = true;
+			depot_bury(i, true);
 			continue;
 		}
 		collect(0, 0, i);

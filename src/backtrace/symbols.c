@@ -179,17 +179,17 @@ bool symbols_find(uintptr_t address, const char **name, uintptr_t *offset)
 uint32_t symbols_module(uint32_t node)
 {
 	const struct depot_node *n = depot_get(node);
-	return n->module != MODULE_NONE ? n->module : modules_find(n->pc - 1);
+	return n->module != MODULE_NONE ? n->module : modules_find(depot_pc(node) - 1);
 }
 
 bool symbols_of_node(uint32_t node, const char **name, uintptr_t *offset, const char **module)
 {
-	const struct depot_node *n = depot_get(node);
-	*offset = n->pc - 1;
+	const uintptr_t call = depot_pc(node) - 1;
+	*offset = call;
 	*module = NULL;
 	uint32_t row = symbols_module(node);
 	if (row == MODULE_NONE)
 		return false;
 	*module = modules_get(row)->path;
-	return find_in(row, n->pc - 1, name, offset);
+	return find_in(row, call, name, offset);
 }

@@ -33,7 +33,7 @@ bool sites_recording;
 static bool stacks;                 /* before sites_recording */
 
 uint32_t sites_count(void) { return depot_count(); }
-uintptr_t sites_address(uint32_t site) { return site && site <= depot_count() ? depot_get(site)->pc : 0; }
+uintptr_t sites_address(uint32_t site) { return site && site <= depot_count() ? depot_pc(site) : 0; }
 
 bool sites_start(size_t sample)
 {

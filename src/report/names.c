@@ -75,9 +75,9 @@ static const char *unversioned(const char *name)
 void names_module(uint32_t node, struct frame_name *f)
 {
 	const struct depot_node *n = depot_get(node);
-	const uintptr_t call = n->pc - 1;
+	const uintptr_t pc = depot_pc(node), call = pc - 1;
 	const uint32_t row = symbols_module(node);
-	*f = (struct frame_name){ .offset = call, .place = call, .pc = n->pc, .parent = n->parent, .row = row };
+	*f = (struct frame_name){ .offset = call, .place = call, .pc = pc, .parent = n->parent, .row = row };
 	if (row == MODULE_NONE)
 		return;
 	const struct module *m = modules_get(row);

@@ -1,4 +1,5 @@
 /* The table of modules: who lies where, also after dlclose, and while somebody lists anew. */
+#include "backtrace/depot.h"
 #include "backtrace/modules.h"
 #include "module_kit.h"
 
@@ -138,6 +139,32 @@ Test(modules, an_address_leads_to_the_module_that_stands_there_now)
 		}
 	}
 	cr_assert_gt(same_place, 0);
+}
+
+Test(modules, stacks_of_two_modules_that_stood_in_one_place_are_told_apart)
+{
+	void *a, *b;
+	unsigned same_place = 0;
+	cr_assert(depot_start());
+	for (int i = 0; i < 300; i++) {
+		void *handle = open_one("a", &a);
+		const uint32_t outer = depot_child(0, 0x1000), row_a = modules_find((uintptr_t)a), node_a = depot_child(outer, (uintptr_t)a + 1);
+		cr_assert_eq(depot_get(node_a)->module, row_a);
+		close_one(handle);
+		cr_assert_eq(depot_child(outer, (uintptr_t)a + 1), node_a);
+		handle = open_one("b", &b);
+		if (a == b) {
+			const uint32_t node_b = depot_child(outer, (uintptr_t)b + 1);
+			same_place++;
+			cr_assert_neq(node_a, node_b);
+			cr_assert_eq(depot_get(node_b)->module, modules_find((uintptr_t)b));
+			cr_assert_eq(depot_get(node_a)->module, row_a);
+			cr_assert_eq(depot_pc(node_a), (uintptr_t)a + 1);
+		}
+		close_one(handle);
+	}
+	cr_assert_gt(same_place, 0);
+	cr_assert_lt(depot_count(), 100); /* a module that comes back to its place finds its nodes again */
 }
 
 /* Readers while a lister goes on: what is found is right, and what was always there is always found. */
