@@ -93,7 +93,7 @@ int io_destroy(aio_context_t context);
 #define BEHIND(name) __extension__({ \
 	static __typeof__(&name) found_; \
 	if (!load_relaxed(&found_)) \
-		store_relaxed(&found_, (__typeof__(&name))dlsym(RTLD_NEXT, #name)); \
+		store_relaxed(&found_, (__typeof__(&name))lookup_behind(#name)); \
 	load_relaxed(&found_); \
 })
 

@@ -11,6 +11,7 @@
  */
 #include "heap/cache.h"
 #include "preload/kin.h"
+#include "preload/lookup.h"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -70,7 +71,7 @@ typedef void (*words_delete)(void *, size_t, size_t);
 	static type next_; /* atomic: the same value by whoever writes */ \
 	type found_ = load_relaxed(&next_); \
 	if (UNLIKELY(!found_)) { \
-		found_ = (type)dlsym(RTLD_NEXT, symbol); \
+		found_ = (type)lookup_behind(symbol); \
 		store_relaxed(&next_, found_); \
 	} \
 	found_; \

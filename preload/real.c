@@ -23,7 +23,7 @@ static long missing(void)
 
 static void *find(const char *name)
 {
-	void *p = dlsym(RTLD_NEXT, name);
+	void *p = lookup_behind(name);
 	return p ? p : (void *)missing;
 }
 

@@ -9,6 +9,7 @@
 #define CGC_PRELOAD_REAL_H
 
 #include "base/bits.h"
+#include "preload/lookup.h"
 #include <aio.h>
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -41,10 +41,10 @@ static function *find(const char *name)
 {
 	static const char *const libraries[] = { "liburing.so.2", "liburing-ffi.so.2", "liburing.so.1" };
 	real();
-	void *found = dlsym(RTLD_NEXT, name);
+	void *found = lookup_behind(name);
 	for (size_t i = 0; i < NELEM(libraries) && !found; i++) {
 		void *library = ((__typeof__(&dlopen))real_dlopen)(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
-		found = library ? dlsym(library, name) : NULL;
+		found = library ? lookup_in(library, name) : NULL;
 		if (library)
 			real()->dlclose(library);
 	}

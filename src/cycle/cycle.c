@@ -401,7 +401,10 @@ static void on_misuse(const char *what, const char *call, const void *p, size_t 
 {
 	if (options.on_misuse == MISUSE_IGNORE)
 		return;
-	say("%s(%p): the pointer %s (class %zu): the program's heap use is wrong: on_misuse=report goes on after it", call, p, what, block);
+	char class[32] = "";
+	if (block)
+		text_format(class, sizeof class, " (class %zu)", block);
+	say("%s(%p): the pointer %s%s: the program's heap use is wrong: on_misuse=report goes on after it", call, p, what, class);
 	if (options.on_misuse == MISUSE_ABORT)
 		os_abort();
 }

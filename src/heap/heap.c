@@ -253,6 +253,15 @@ static uint8_t state_free(uint8_t *byte)
 	return seen;
 }
 
+/* A pointer outside the arena that no malloc gave: told here. */
+static bool foreign_is_wild(const void *p, const char *call)
+{
+	if (!heap_hooks.foreign_known || heap_hooks.foreign_known(p))
+		return false;
+	heap_misuse("is of no malloc", call, p, 0);
+	return true;
+}
+
 /* Slots of one size may be of two classes. */
 static size_t asked_of(const struct span *s, uint32_t slot) { return sites_on() ? sites_bytes(s, slot) : s->block; }
 
@@ -268,6 +277,8 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 	if (!arena_contains(a)) {
 	foreign:
 		stats_add(&stats.foreign_frees, 1);
+		if (foreign_is_wild(p, "free"))
+			return;
 		if (heap_hooks.foreign_free)
 			heap_hooks.foreign_free(p);
 		return;
@@ -410,6 +421,8 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		return malloc_from(size, caller);
 	if (!arena_contains(a) || arena_span(a)->index == SPAN_HOLE) {
 		stats_add(&stats.foreign_frees, 1);
+		if (foreign_is_wild(p, "realloc"))
+			return NULL;
 		return heap_hooks.foreign_realloc ? heap_hooks.foreign_realloc(p, size) : NULL;
 	}
 	enum found found = heap_find(a, &info);

@@ -26,6 +26,7 @@ struct heap_hooks {
 	/* Misuse: one finished reason, the call, the pointer, bytes of its class (0: unknown). May not return. */
 	void (*misuse)(const char *what, const char *call, const void *p, size_t block);
 	/* A pointer outside the arena given to free, realloc (size > 0) or usable_size. */
+	bool (*foreign_known)(const void *p); /* some malloc gave it; false: misuse */
 	void (*foreign_free)(void *p);
 	void *(*foreign_realloc)(void *p, size_t size);
 	size_t (*foreign_usable)(const void *p);

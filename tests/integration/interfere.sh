@@ -55,6 +55,12 @@ build cancel cancel.c && { # no plain run: libc's malloc may hang here
 build modules modules.c
 for i in 0 1 2 3; do build module$i.so module.c -shared -fPIC; done
 same modules $often ./modules
+build asks.so lookups.c -DASKS -shared -fPIC && build libwraps.so lookups.c -DWRAPS -shared -fPIC && build lookups lookups.c -L. -Wl,--no-as-needed -lwraps -Wl,-rpath,. \
+  && same lookups $often ./lookups ./asks.so libwraps.so
+build lookups_preloaded lookups.c && for order in "$LIB ./libwraps.so" "./libwraps.so $LIB"; do
+  out=$(timeout -k 3 60 env LD_PRELOAD="$order" CGC_OPTIONS="$often" ./lookups_preloaded ./asks.so libwraps.so 2>&1)
+  [[ $out == "$(cat lookups.plain.out)" ]] && ok "looked up with LD_PRELOAD=$order" || bad "looked up with LD_PRELOAD=$order: ${out:-no output}"
+done
 build operators operators.cpp && same operators $often ./operators
 build operators_plain operators.cpp -DPLAIN && same operators_plain $often ./operators_plain
 build operators_array operators.cpp -DARRAY && same operators_array $often ./operators_array

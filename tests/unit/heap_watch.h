@@ -83,6 +83,8 @@ static inline void on_evidence(const struct evidence *e)
 	store_relaxed(&seen.site, e->site);
 	store_relaxed(&seen.caller, e->caller);
 }
+static bool nobody_knows; /* of foreign pointers */
+static inline bool on_foreign_known(const void *p) { (void)p; return !nobody_knows; }
 static inline void on_foreign_free(void *p) { add_relaxed(&seen.foreign_free, 1); note_call(p, "free"); }
 static inline void *on_foreign_realloc(void *p, size_t size)
 {
@@ -105,7 +107,7 @@ static inline void record_hooks(void)
 	options_defaults(&options);
 	heap_hooks = (struct heap_hooks){
 		.pressure = on_pressure, .exhausted = on_exhausted, .evidence = on_evidence, .misuse = on_misuse,
-		.foreign_free = on_foreign_free, .foreign_realloc = on_foreign_realloc, .foreign_usable = on_foreign_usable,
+		.foreign_known = on_foreign_known, .foreign_free = on_foreign_free, .foreign_realloc = on_foreign_realloc, .foreign_usable = on_foreign_usable,
 	};
 }
 /* Fixture of most suites. */

@@ -271,6 +271,21 @@ Test(misuse, foreign_pointers_go_to_the_foreign_hooks)
 	}
 }
 
+Test(misuse, pointers_that_no_malloc_gave_are_told_once)
+{
+	static char data[64];
+	void *const wild[] = { data, (void *)1, (void *)(arena.base - 16), (void *)(arena.base + arena.limit), (void *)UINTPTR_MAX };
+	nobody_knows = true;
+	for (unsigned i = 0; i < NELEM(wild); i++) {
+		heap_free(wild[i]);
+		told_once(wild[i], "free", 0);
+		cr_assert_null(heap_realloc(wild[i], 100));
+		told_once(wild[i], "realloc", 0);
+	}
+	nobody_knows = false;
+	heap_is_whole(100);
+}
+
 Test(misuse, foreign_pointers_without_hooks_are_ignored)
 {
 	static char data[64];
