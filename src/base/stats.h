@@ -38,6 +38,7 @@ struct stats {
 	uint64_t in_flight;          /* words in pipes, sockets and queues, as the last mark saw them */
 	uint64_t refills, remote_frees, adopted_spans;
 	uint64_t counted_refills;    /* with stress=N and in audit: refills and large blocks. In audit each small block is a refill */
+	uint64_t caught;             /* loads of ours that faulted; each page was read otherwise then */
 	uint64_t purged_bytes;
 	uint64_t eintr_hidden;       /* EINTRs of ours that a wrapper hid */
 	const char *malloc_elsewhere;/* NULL, or the file whose malloc the program calls instead of ours */

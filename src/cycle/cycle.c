@@ -76,6 +76,7 @@ static enum abort_reason mark_and_judge(void)
 		return ABORT_NO_MEMORY;
 	if (!mark_cached()) {
 		mark_abandon();
+		mark_end();
 		return ABORT_CORRUPT_LIST;
 	}
 	reason = roots_mark(&root_bytes);
@@ -152,6 +153,32 @@ static bool thread_exists(int tid)
 	return false;
 }
 
+static void judge(void *arg)
+{
+	struct attempt *a = arg;
+	a->reason = a->look ? look_in_stop(a->look) : mark_and_judge();
+}
+
+/* A page that was listed as memory and can't be loaded is copied from the next try on, which is at once: what the cycle began is dropped. */
+static void judge_caught(struct attempt *a)
+{
+	enum { TRIES = 8 };
+	uintptr_t at;
+	for (unsigned tries = 0; !threads_catch(judge, a, &at); tries++) {
+		mark_fear(at);
+		stats_add(&stats.caught, 1);
+		if (a->look)
+			look_dropped(a->look);
+		else
+			mark_abandon();
+		roots_dropped();
+		mark_end();
+		a->reason = ABORT_ROOT_UNREADABLE;
+		if (tries + 1 == TRIES)
+			return;
+	}
+}
+
 static void run_stopped(void *arg)
 {
 	struct attempt *a = arg;
@@ -160,13 +187,15 @@ static void run_stopped(void *arg)
 	uint64_t began = os_now_ns();
 	a->reason = threads_stop();
 	if (a->reason == ABORT_NONE) {
+		os_calm_begin();
 		touch_check();
 		audit_search_touched();
 		heap_reap(thread_exists);
 		heap_collect_empty();
-		a->reason = a->look ? look_in_stop(a->look) : mark_and_judge();
+		judge_caught(a);
 		if (veil_started())
 			(a->reason == ABORT_NONE ? touch_veil : touch_lift)();
+		os_calm_end();
 		threads_resume();
 		stats_pause(os_now_ns() - began);
 		heap_release_empty();
@@ -311,7 +340,9 @@ static void run_errand(void *arg)
 	struct errand *e = arg;
 	if (threads_stop() != ABORT_NONE)
 		return;
+	os_calm_begin();
 	e->fn(e->arg);
+	os_calm_end();
 	threads_resume();
 	e->done = true;
 }

@@ -21,6 +21,8 @@
 #include "base/options.h"
 #include "base/text.h"
 
+static bool apart_now, firm_now; /* of the look under way, under the collect lock: what look_dropped has to drop */
+
 static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_bytes)
 {
 	if (!mark_cached())
@@ -33,6 +35,7 @@ static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_
 	mark_drain();
 	if (reason != ABORT_NONE || (look->enough && mark_complete() && look->enough(look->arg)))
 		return reason;
+	firm_now = true;
 	if (!look->firm(look->arg)) {
 		look->done();
 		return ABORT_NO_MEMORY;
@@ -98,7 +101,8 @@ enum abort_reason look_in_stop(const struct cycle_look *look)
 		return ABORT_NO_MEMORY;
 	if (veil_started()) /* lost blocks are read too */
 		touch_lift();
-	const bool apart = look->apart && mark_apart();
+	const bool apart = apart_now = look->apart && mark_apart();
+	firm_now = false;
 	roots_exact_frames(true);
 	enum abort_reason reason = mark_for(look, &root_bytes);
 	roots_exact_frames(false);
@@ -111,4 +115,12 @@ enum abort_reason look_in_stop(const struct cycle_look *look)
 		stats.root_bytes = root_bytes;
 	}
 	return reason;
+}
+
+void look_dropped(const struct cycle_look *look)
+{
+	(apart_now ? mark_together : mark_abandon)();
+	if (firm_now)
+		look->done();
+	apart_now = firm_now = false;
 }

@@ -102,7 +102,12 @@ READS_ANYTHING uintptr_t *extra_odd(const word_t *p, const word_t *end, uintptr_
 	return top;
 }
 
-uintptr_t *extra_seam(const void *at, uintptr_t *top) { return extra_word(*(const odd_word_t *)at, true, top); }
+uintptr_t *extra_seam(const void *at, uintptr_t *top)
+{
+	uintptr_t w;
+	__builtin_memcpy(&w, at, sizeof w);
+	return extra_word(w, true, top);
+}
 
 void extra_begin(void)
 {

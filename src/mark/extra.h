@@ -19,7 +19,7 @@ uintptr_t *extra_mangled(const word_t *p, const word_t *end, uintptr_t *top);
 uintptr_t *extra_odd(const word_t *p, const word_t *end, uintptr_t *top);
 /* What the options add to the words of [p, end), at most PIECE_WORDS. Result: the new top. */
 uintptr_t *extra_scan(const word_t *p, const word_t *end, uintptr_t *top);
-/* align=4: the word at `at`, half of which lies in the next piece. */
+/* The word at `at`, anywhere, part of which lies in the next piece or range. */
 uintptr_t *extra_seam(const void *at, uintptr_t *top);
 
 #endif

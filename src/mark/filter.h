@@ -36,14 +36,34 @@ INLINE uintptr_t *filter(const word_t *p, const word_t *end, uintptr_t *top, uin
 }
 
 #ifdef __x86_64__
-enum { OSXSAVE = 1u << 27 /* leaf 1, ecx */, AVX2 = 1u << 5 /* leaf 7, ebx */, YMM = 6 /* XCR0: the kernel saves both halves */ };
+enum { OSXSAVE = 1u << 27 /* leaf 1, ecx */, AVX2 = 1u << 5 /* leaf 7, ebx */, OSPKE = 1u << 4 /* leaf 7, ecx */,
+       YMM = 6 /* XCR0: the kernel saves both halves */ };
+
+static bool keys_known; /* by vectors(): the system has protection keys, so there is a register of this thread's rights */
+
+static void keys_restore(uint32_t rights)
+{
+	if (UNLIKELY(keys_known))
+		__asm__ volatile(".byte 0x0f, 0x01, 0xef" : : "a"(rights), "c"(0), "d"(0) : "memory");
+}
+
+/* Opens pages of every protection key to this thread: what the program gave up is a root like other memory. Result: its rights before,
+ * for keys_restore. (RDPKRU and WRPKRU by their bytes: an assembler may not know them.) */
+static uint32_t keys_open(void)
+{
+	uint32_t rights = 0, high;
+	if (UNLIKELY(keys_known))
+		__asm__ volatile(".byte 0x0f, 0x01, 0xee" : "=a"(rights), "=d"(high) : "c"(0));
+	keys_restore(0);
+	return rights;
+}
 
 /* Does the machine have AVX2, and the kernel keep its registers? __builtin_cpu_supports asks the processor a score of things, in every process at
  * load, and a virtual machine stops for each: a twentieth of what a short process takes. */
 static bool vectors(void)
 {
 	static uint32_t known; /* under the collect lock: 0 not yet, 1 no, 2 yes */
-	uint32_t a, b, c, d, b7, xcr0;
+	uint32_t a, b, c, d, b7, c7, xcr0;
 	if (known)
 		return known == 2;
 	known = 1;
@@ -51,7 +71,8 @@ static bool vectors(void)
 	if (a < 7)
 		return false;
 	__cpuid(1, a, b, c, d);
-	__cpuid_count(7, 0, a, b7, d, d);
+	__cpuid_count(7, 0, a, b7, c7, d);
+	keys_known = c7 & OSPKE;
 	if (!(c & OSXSAVE) || !(b7 & AVX2))
 		return false;
 	__asm__("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
@@ -117,6 +138,8 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 }
 #else
 static bool vectors(void) { return false; }
+static uint32_t keys_open(void) { return 0; }
+static void keys_restore(uint32_t rights) { }
 static uintptr_t *filter_avx2(const word_t *p, const word_t *end, uintptr_t *top)
 {
 	return filter(p, end, top, marker.base, marker.limit);

@@ -25,7 +25,7 @@ struct wide { /* the rest of a block above PIECE bytes; low and high lie in the 
 struct marker {
 	uintptr_t base;                 /* copies of the arena's window, constant during a mark */
 	size_t limit;
-	uintptr_t *edges, *top, *full;  /* edges <= top <= full; room for a piece's words and one more behind `full` */
+	uintptr_t *edges, *top, *full;  /* edges <= top <= full; room for a piece's words and those at its ends behind `full` */
 	size_t edge_bytes, edge_limit;  /* of the mapping; of the part of it that may be used before edges are looked through */
 	struct wide *wide;
 	size_t wide_top, wide_room;     /* entries */
@@ -34,6 +34,7 @@ struct marker {
 	bool odd;                       /* doubtful ranges or a mutant: the careful loop runs */
 	bool avx2;
 	bool mangled, odd_words;        /* options, see extra.c */
+	uint32_t rights;                /* protection keys that this thread had closed */
 	uintptr_t tag_mask, guard;
 	int64_t mangled_mark;           /* the low bits of words that may be mangled; -1: none */
 	size_t mangled_from;            /* blocks from this size up may hold a jmp_buf; SIZE_MAX: none */
@@ -41,7 +42,7 @@ struct marker {
 	bool extra;                     /* all is scanned a second time */
 	bool setting_aside;             /* aside.c: inner pointers wait */
 	bool exact;                     /* until mark_end, of a report: blocks end where the program's part does (mark_block_end) */
-	bool no_interior, no_offsets, no_past_end, no_return, lose_edges; /* mutants */
+	bool no_interior, no_offsets, no_past_end, no_return, no_seams, lose_edges; /* mutants */
 	uint64_t lost;                  /* edges seen by the mutant lose_edges */
 	uint64_t blocks, bytes, overflows;
 };

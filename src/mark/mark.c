@@ -289,10 +289,46 @@ static void drain_if_deep(void)
 		drain();
 }
 
+/*
+ * Words that lie across the seam of two ranges: mappings side by side, runs of pages that are read in different ways. Whoever reads them knows
+ * no seam, so a word that begins in the last bytes of one range ends in the first of the next, if that begins where the other ends.
+ *
+ *   range before ...|0 1 2 3 4 5 6 7|0 1 2 3 4 5 6 7|... range behind      code: at 1 to 7, else at 4
+ */
+static struct {
+	uintptr_t at;      /* the end of the last range; 0: none */
+	uint8_t bytes[16]; /* on both sides */
+	bool code;
+} seam;
+
+static READS_ANYTHING void seam_behind(uintptr_t high, const void *last, bool code)
+{
+	seam.at = high;
+	seam.code = code;
+	__builtin_memcpy(seam.bytes, last, 8);
+}
+
+/* Before the range is scanned. */
+static READS_ANYTHING void seam_before(uintptr_t low, const void *first, bool code)
+{
+	code |= seam.code;
+	if (low != seam.at || !(code || marker.odd_words) || marker.no_seams)
+		return;
+	__builtin_memcpy(seam.bytes + 8, first, 8);
+	for (unsigned i = code ? 1 : 4; i < 8; i += code ? 1 : 4)
+		marker.top = extra_seam(seam.bytes + i, marker.top);
+}
+
 void mark_range(uintptr_t low, uintptr_t high, bool on_stack)
 {
 	high = align_down(high, 8);
-	for (low = align_up(low, 8); low < high;) {
+	low = align_up(low, 8);
+	if (low >= high)
+		return;
+	drain_if_deep();
+	seam_before(low, (const void *)low, false);
+	seam_behind(high, (const void *)(high - 8), false);
+	while (low < high) {
 		uintptr_t end = high - low > PIECE ? low + PIECE : high;
 		drain_if_deep();
 		push_piece((const word_t *)low, (const word_t *)end, on_stack);
@@ -304,6 +340,11 @@ void mark_range(uintptr_t low, uintptr_t high, bool on_stack)
 
 void mark_code(uintptr_t low, uintptr_t high)
 {
+	if (low + 8 > high)
+		return;
+	drain_if_deep();
+	seam_before(low, (const void *)low, true);
+	seam_behind(high, (const void *)(high - 8), true);
 	for (; low + 8 <= high; low += PIECE)
 		for (uintptr_t at = low; at < low + 8 && at + 8 <= high; at++) { /* eight passes over a piece that stays in the cache */
 			drain_if_deep();
@@ -312,18 +353,23 @@ void mark_code(uintptr_t low, uintptr_t high)
 		}
 }
 
-bool mark_range_copied(uintptr_t low, uintptr_t high, bool on_stack, enum copy_rule rule)
+bool mark_range_copied(uintptr_t low, uintptr_t high, enum mark_as as, enum copy_rule rule)
 {
+	const bool code = as == MARK_CODE;
 	high = align_down(high, 8);
 	for (low = align_up(low, 8); low < high;) {
-		uintptr_t end = high - low > PIECE ? low + PIECE : high;
-		drain_if_deep(); /* before the copy: following may use the same buffer */
-		const word_t *copy = doubtful_read(low, end, rule);
-		if (!copy)
-			return false;
-		push_piece(copy, copy + (end - low) / 8, on_stack);
-		if (marker.odd_words && end < high && (copy = doubtful_read(end - 4, end + 4, rule)))
-			marker.top = extra_seam(copy, marker.top);
+		const uintptr_t end = high - low > PIECE ? low + PIECE : high;
+		for (unsigned at = 0; at < (code ? 8 : 1) && low + at + 8 <= end; at++) {
+			drain_if_deep(); /* before the copy: following may use the same buffer */
+			const uint8_t *copy = (const uint8_t *)doubtful_read(low, end, rule);
+			if (!copy)
+				return false;
+			if (at == 0) {
+				seam_before(low, copy, code);
+				seam_behind(end, copy + (end - low) - 8, code);
+			}
+			push_piece((const word_t *)(copy + at), (const word_t *)(copy + at + align_down(end - low - at, 8)), as == MARK_STACK);
+		}
 		low = end;
 	}
 	return true;
@@ -372,9 +418,12 @@ bool mark_begin(void)
 	marker.no_past_end = fault(FAULT_no_past_end);
 	marker.lose_edges = fault(FAULT_lose_edges);
 	marker.no_return = fault(FAULT_law7_no_return);
+	marker.no_seams = fault(FAULT_no_seams);
 	marker.odd = marker.no_interior || marker.lose_edges || marker.no_return;
 	marker.avx2 = vectors();
 	marker.lost = marker.blocks = marker.bytes = marker.overflows = 0;
+	marker.rights = keys_open();
+	seam.at = 0;
 	doubtful_begin();
 	absent_begin();
 	return true;
@@ -385,6 +434,7 @@ bool mark_complete(void) { return !marker.unreadable && !marker.overflow; }
 /* A stack that grew goes back to its first size: a deep graph once is no reason to keep its memory. */
 void mark_end(void)
 {
+	keys_restore(marker.rights);
 	doubtful_end();
 	absent_end();
 	aside_end();

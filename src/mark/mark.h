@@ -25,18 +25,25 @@ void mark_range(uintptr_t low, uintptr_t high, bool on_stack);
  * JVM keeps the holder of an inline cache nowhere else.) */
 void mark_code(uintptr_t low, uintptr_t high);
 /* The same for memory that may fault or is protected: it is copied first. false: a page could not be read and, by the rule,
- * may have had contents. */
+ * may have had contents. Of ranges that are given in rising order and touch, words across the seam count, too. */
+enum mark_as { MARK_MEMORY, MARK_STACK, MARK_CODE };
 enum copy_rule {
 	COPY_WHOLE,     /* every page is known to be in memory: all of it must be read */
 	COPY_READABLE,  /* readable by protection: a page that faults has no content */
-	COPY_PROTECTED  /* a page that faults has no content if /proc/self/mem provably ignores protection */
+	COPY_PROTECTED, /* a page that faults has no content if /proc/self/mem provably ignores protection */
+	COPY_SHARED,    /* of a file in memory: a page that faults has no content unless it is (still) there */
+	COPY_SECRET,    /* memfd_secret: the caller alone can load it, and all of it must be read */
+	COPY_DEVICE     /* what is no memory is left alone: the kernel tells, and reads nothing */
 };
-bool mark_range_copied(uintptr_t low, uintptr_t high, bool on_stack, enum copy_rule rule);
+bool mark_range_copied(uintptr_t low, uintptr_t high, enum mark_as as, enum copy_rule rule);
 /* Follows everything reached so far. */
 void mark_drain(void);
 /* Blocks that overlap [low, high) may fault when read (the program protected them, or mapped something over them): they are
  * read without faulting. To be called before the first root word of a mark; mark_begin forgets the ranges of the last one. */
 void mark_doubtful(uintptr_t low, uintptr_t high);
+/* A load at this address faulted: from the next mark on its page is doubtful, wherever it is; for as long as few others are. Is one of [low, high)? */
+void mark_fear(uintptr_t at);
+bool mark_feared(uintptr_t low, uintptr_t high);
 /* After the last drain: false when a block could not be read, so that the cycle must end (law 8). */
 bool mark_complete(void);
 /* After the last drain: walks every marked block and checks that no word leads to an unmarked block. Number of

@@ -12,7 +12,7 @@
 #include "base/fault.h"
 #include "os/os.h"
 
-enum { SAMPLE = 256 };
+enum { SAMPLE = 256, SEAM = 8 /* words that lie across the two ends of a piece, and one more */ };
 
 size_t edges_of_piece(void) { return (size_t)PIECE_WORDS * (marker.extra ? EXTRA_FACTOR : PLAIN_FACTOR); }
 
@@ -20,7 +20,7 @@ void edges_limit(size_t bytes, size_t used)
 {
 	marker.edge_limit = bytes;
 	marker.top = marker.edges + used;
-	marker.full = marker.edges + bytes / sizeof *marker.edges - (edges_of_piece() + 1);
+	marker.full = marker.edges + bytes / sizeof *marker.edges - (edges_of_piece() + SEAM);
 }
 
 /* Does this edge lead to a block that nobody marked yet? */

@@ -13,18 +13,23 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <time.h>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+
+enum { NOT_ASKED = INT_MIN, PAGE_BYTES = 4096 };
 
 uint32_t os_confined;
 
@@ -365,10 +370,41 @@ long os_readlink(const char *path, char *buf, size_t n)
 	return syscall4(SYS_readlinkat, AT_FDCWD, (long)path, (long)buf, (long)n);
 }
 
-long os_read_self(void *buf, uintptr_t from, size_t n)
+long os_read_memory(void *buf, uintptr_t from, size_t n)
 {
 	struct iovec to = { buf, n }, at = { (void *)from, n };
 	return syscall6(SYS_process_vm_readv, os_pid(), (long)&to, 1, (long)&at, 1, 0);
+}
+
+/*
+ * Where a page is missing whose faults a thread of ours serves (userfaultfd), process_vm_readv sleeps for the answer of a thread that is stopped. Reads of
+ * /proc/self/mem fail there, because no fault of theirs is tried again (the kernel's access_remote_vm). Both copy 4 GB/s in pieces of 16 KiB [t].
+ */
+static struct {
+	unsigned nested;
+	int fd; /* negative: it can't be opened. Of this stop only: an inherited one would show the parent after fork */
+} calm;
+
+void os_calm_begin(void)
+{
+	if (calm.nested++ == 0)
+		calm.fd = NOT_ASKED;
+}
+
+void os_calm_end(void)
+{
+	if (--calm.nested == 0 && calm.fd >= 0)
+		os_close(calm.fd);
+}
+
+long os_read_self(void *buf, uintptr_t from, size_t n)
+{
+	if (calm.nested && calm.fd == NOT_ASKED)
+		calm.fd = os_open_proc("mem");
+	if (!calm.nested || calm.fd < 0)
+		return os_read_memory(buf, from, n);
+	const long got = os_pread(calm.fd, buf, n, from);
+	return got == -EIO ? -EFAULT : got; /* the kernel's word for a page that can't be had (mem_rw); any other (ENOMEM) says nothing about it */
 }
 
 /* We are the other process: its memory, buf, is looked up; ours, from, is loaded. */
@@ -376,6 +412,100 @@ long os_copy_self(void *buf, uintptr_t from, size_t n)
 {
 	struct iovec to = { buf, n }, at = { (void *)from, n };
 	return syscall6(SYS_process_vm_writev, os_pid(), (long)&at, 1, (long)&to, 1, 0);
+}
+
+/* /proc and /sys have regular files that are devices' registers; they are none of these. devtmpfs says that it is tmpfs. */
+bool os_memory_file(const char *path, uint32_t major, uint32_t minor, uint64_t inode)
+{
+	enum { TMPFS = 0x01021994, RAMFS = 0x858458F6, HUGETLBFS = 0x958458F6, SYNC_AS_STAT = 0, NO_AUTOMOUNT = 0x800 };
+	struct statx st = { 0 };
+	struct statfs fs;
+	if (os_filtered || os_is_confined() || syscall6(SYS_statx, AT_FDCWD, (long)path, NO_AUTOMOUNT | SYNC_AS_STAT, STATX_TYPE | STATX_INO, (long)&st, 0) != 0)
+		return false;
+	if (!S_ISREG(st.stx_mode) || st.stx_ino != inode || st.stx_dev_major != major || st.stx_dev_minor != minor || syscall2(SYS_statfs, (long)path, (long)&fs) != 0)
+		return false;
+	return (uint32_t)fs.f_type == TMPFS || (uint32_t)fs.f_type == RAMFS || (uint32_t)fs.f_type == HUGETLBFS;
+}
+
+int os_open_mapping(uintptr_t low, uintptr_t high)
+{
+	enum { TMPFS = 0x01021994 };
+	char path[64];
+	struct statfs fs = { 0 };
+	text_format(path, sizeof path, "/proc/self/map_files/%lx-%lx", low, high);
+	const int fd = os_open(path, O_RDONLY, 0);
+	if (fd < 0 || (!os_filtered && syscall2(SYS_fstatfs, fd, (long)&fs) == 0 && fs.f_type == TMPFS))
+		return fd;
+	os_close(fd);
+	return -EBADF;
+}
+
+bool os_next_data(int fd, uint64_t at, uint64_t *from, uint64_t *to)
+{
+	const long data = syscall3(SYS_lseek, fd, (long)at, 3 /* SEEK_DATA */), hole = data < 0 ? data : syscall3(SYS_lseek, fd, data, 4 /* SEEK_HOLE */);
+	*from = (uint64_t)data;
+	*to = (uint64_t)hole;
+	return hole > data && data >= 0;
+}
+
+/*
+ * mremap of a shared mapping with an old size of 0 maps its pages a second time. There userfaultfd takes the faults of holes, in the form that anybody may have,
+ * for faults by user code alone: those of system calls fail.
+ */
+void os_twin_make(struct os_twin *t, uintptr_t low, size_t size)
+{
+	enum { USER_MODE_ONLY = 1, API = 0xAA, MISSING = 1 };
+	static const unsigned long UFFDIO_API_CALL = 0xC018AA3Ful, UFFDIO_REGISTER_CALL = 0xC020AA00ul;
+	struct { uint64_t api, features, ioctls; } api = { API, 0, 0 };
+	*t = (struct os_twin){ 0, size, os_filtered || os_is_confined() ? -EPERM : (int)syscall1(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY) };
+	if (t->serves < 0)
+		return;
+	const long at = os_ioctl(t->serves, UFFDIO_API_CALL, &api) == 0 ? syscall4(SYS_mremap, (long)low, 0, (long)size, MREMAP_MAYMOVE) : -EINVAL;
+	struct { uint64_t start, size, mode, ioctls; } ask = { (uint64_t)at, size, MISSING, 0 };
+	if (!failed(at) && (syscall3(SYS_mprotect, at, (long)size, PROT_READ) != 0 || os_ioctl(t->serves, UFFDIO_REGISTER_CALL, &ask) != 0))
+		syscall2(SYS_munmap, at, (long)size);
+	else if (!failed(at))
+		t->at = (uintptr_t)at;
+	if (!t->at)
+		os_close(t->serves);
+}
+
+bool os_twin_holds(const struct os_twin *t, size_t offset)
+{
+	uint8_t byte;
+	return os_read_self(&byte, t->at + offset, 1) == 1;
+}
+
+void os_twin_drop(struct os_twin *t)
+{
+	if (!t->at)
+		return;
+	os_unmap((void *)t->at, t->size);
+	os_close(t->serves);
+	t->at = 0;
+}
+
+bool os_swap_used(void)
+{
+	struct sysinfo info = { 0 };
+	return os_filtered || os_is_confined() || syscall1(SYS_sysinfo, (long)&info) != 0 || info.freeswap != info.totalswap;
+}
+
+/* Protected, it is loaded through a second mapping of the same pages: mremap of a shared one with an old size of 0 makes that. */
+long os_copy_secret(void *buf, uintptr_t from, size_t n)
+{
+	const long got = os_copy_self(buf, from, n);
+	if (got == (long)n)
+		return got;
+	const uintptr_t page = align_down(from, PAGE_BYTES);
+	const size_t size = align_up(from + n, PAGE_BYTES) - page;
+	const long twin = os_is_confined() ? -EPERM : syscall4(SYS_mremap, (long)page, 0, (long)size, MREMAP_MAYMOVE);
+	if (failed(twin))
+		return twin;
+	long r = syscall3(SYS_mprotect, twin, (long)size, PROT_READ);
+	r = r < 0 ? r : os_copy_self(buf, (uintptr_t)twin + (from - page), n);
+	syscall2(SYS_munmap, twin, (long)size);
+	return r;
 }
 
 uint64_t os_inode(int fd)

@@ -102,6 +102,19 @@ bool os_file(int fd, struct os_file *f);            /* false: it is not open */
 /* Is this open file one that nobody else can have put in our way: a regular file of our own (effective user) with no other
  * name, or a device, which only root makes? */
 bool os_is_safe_log(int fd);
+/* Is this path a regular file of just this device and inode, on a file system that keeps its files in memory? false too: it can't be told. */
+bool os_memory_file(const char *path, uint32_t major, uint32_t minor, uint64_t inode);
+/* The file of the mapping with just these bounds, for os_next_data: one in tmpfs's keeping alone. Negative: it can't be had (it takes a privilege). */
+int os_open_mapping(uintptr_t low, uintptr_t high);
+/* The first run of bytes that hold something, in memory or in swap, at or behind `at`. false: there is none. */
+bool os_next_data(int fd, uint64_t at, uint64_t *from, uint64_t *to);
+/* A second mapping of shared pages that shows which of them are there, in memory or in swap, and fills none. at 0: it can't be made. */
+struct os_twin { uintptr_t at; size_t size; int serves; };
+void os_twin_make(struct os_twin *t, uintptr_t low, size_t size);
+bool os_twin_holds(const struct os_twin *t, size_t offset); /* and brings it into memory */
+void os_twin_drop(struct os_twin *t);
+/* Is anything in swap, on this machine? true, too, where a filter may forbid to ask. */
+bool os_swap_used(void);
 /* The mapping that holds `at`, by an ioctl on /proc/self/maps (Linux 6.11). false: there is none, or the kernel does not tell. */
 struct os_mapping {
 	uintptr_t low, high;
@@ -112,8 +125,16 @@ bool os_mapping(int maps, uintptr_t at, struct os_mapping *m);
 long os_readlink(const char *path, char *buf, size_t n); /* bytes, no NUL added, or -errno */
 /* Copies n bytes of our own memory without ever faulting; bytes copied before the first unreadable one, or -errno. */
 long os_read_self(void *buf, uintptr_t from, size_t n);
+/* The same, and -EFAULT for what is no memory (registers of a device). */
+long os_read_memory(void *buf, uintptr_t from, size_t n);
+/* From begin to end, which nest, os_read_self also copies what is protected, or closed to this thread by a key, and waits for nobody: for the collecting
+ * thread, while others stand still. Where /proc/self/mem can't be opened it does neither. */
+void os_calm_begin(void);
+void os_calm_end(void);
 /* The same for memory that only plain loads can read (mappings of devices and rings). */
 long os_copy_self(void *buf, uintptr_t from, size_t n);
+/* The same for memfd_secret's, whatever its protection. */
+long os_copy_secret(void *buf, uintptr_t from, size_t n);
 uint64_t os_inode(int fd);                          /* 0: no such descriptor */
 /* Is the aligned word at `at` readable? One cheap call that every sandbox allows (the kernel looks at the set before it refuses the rest). */
 bool os_readable(uintptr_t at);

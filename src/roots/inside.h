@@ -14,6 +14,10 @@ enum pages_source { PAGES_NONE, PAGES_SCAN, PAGES_PAGEMAP, PAGES_SMAPS };
  * the result is PAGES_SMAPS. */
 enum pages_source pages_begin(void);
 void pages_end(void);
+/* Does listing its pages take so long that smaps is to say first whether there are any? */
+bool pages_vast(const struct mapping *m);
+/* May pages of it be in swap though neither pagemap nor mincore tells? */
+bool pages_swappable(const struct mapping *m);
 /* Calls fn for each run of pages of [low, high) (part of m) that may hold the program's words. present: surely in memory now.
  * false: could not be found out, or fn said false. */
 bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high,

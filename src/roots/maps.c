@@ -83,27 +83,50 @@ static bool starts(const char *path, size_t length, const char *with)
 	return length >= n && memcmp(path, with, n) == 0;
 }
 
-/* What the path says of the contents. Memory file systems that live below /dev are no devices. /sys and /proc files can be
- * device registers, which reading changes. */
+static bool starts_with_any(const char *path, size_t length, const char *const *with, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (starts(path, length, with[i]))
+			return true;
+	return false;
+}
+
+/* What the path says of the contents. A program chooses the names of its files, which begin with a slash, and of its memory, [anon:name]; the others are the
+ * kernel's. So paths only tell what must not be read in the ordinary way. Memory file systems that live below /dev are no devices. /sys and /proc files
+ * can be device registers, which reading changes. */
 static uint8_t kind_of(const char *path, size_t length, uint64_t inode)
 {
-	static const char *const special[] = { "[vvar", "[vdso]", "[vsyscall]", "[vectors]", "[sigpage]", "[uprobes]",
-	                                       "anon_inode:", "/dmabuf:", "/sys/", "/proc/" };
+	static const char *const kernel[] = { "[vvar", "[vdso]", "[vsyscall]", "[vectors]", "[sigpage]", "[uprobes]" };
+	static const char *const device[] = { "anon_inode:", "/dmabuf:", "/sys/", "/proc/", "/dev/" };
 	static const char *const memory[] = { "/dev/shm/", "/dev/zero", "/dev/hugepages" };
+	static const char secret[] = "/secretmem (deleted)";
+	if (starts_with_any(path, length, kernel, NELEM(kernel)))
+		return MAPPING_KERNEL;
 	if (starts(path, length, "anon_inode:[io_uring]"))
 		return MAPPING_RING;
-	for (size_t i = 0; i < NELEM(special); i++)
-		if (starts(path, length, special[i]))
-			return MAPPING_DEVICE;
-	if (starts(path, length, "/secretmem"))
+	if (length == sizeof secret - 1 && starts(path, length, secret))
 		return MAPPING_SECRET;
-	if (starts(path, length, "/dev/")) {
-		for (size_t i = 0; i < NELEM(memory); i++)
-			if (starts(path, length, memory[i]))
-				return MAPPING_FILE;
+	if (starts_with_any(path, length, device, NELEM(device)) && !starts_with_any(path, length, memory, NELEM(memory)))
 		return MAPPING_DEVICE;
-	}
 	return length && path[0] != '[' ? MAPPING_FILE : inode ? MAPPING_FILE : MAPPING_ANON;
+}
+
+/* Is a shared mapping of a file below /dev, /proc or /sys the program's memory after all? The last answer holds for a whole row of mappings. */
+static bool in_memory(const struct mapping *m, const char *path, size_t length, uint32_t minor)
+{
+	static ANSWER(3) char name[512]; /* under the collect lock */
+	static uint64_t inode, device;
+	static bool answer;
+	const uint64_t this_device = (uint64_t)m->major << 32 | minor;
+	if (length >= sizeof name || path[0] != '/')
+		return false;
+	if (m->inode == inode && this_device == device)
+		return answer;
+	memcpy(name, path, length);
+	name[length] = 0;
+	inode = m->inode;
+	device = this_device;
+	return answer = os_memory_file(name, m->major, minor, inode);
 }
 
 bool maps_parse_line(const char *line, size_t length, struct mapping *m)
@@ -126,14 +149,20 @@ bool maps_parse_line(const char *line, size_t length, struct mapping *m)
 	m->offset = offset;
 	m->major = (uint32_t)major;
 	m->held = UINT64_MAX;
-	m->swapped = false;
+	m->swapped = m->watched = false;
 	m->kind = kind_of(c.p, (size_t)(c.end - c.p), inode);
+	m->memory = m->kind == MAPPING_DEVICE && m->flags & MAPPING_SHARED && in_memory(m, c.p, (size_t)(c.end - c.p), (uint32_t)minor);
 	return true;
 }
 
 void maps_parse_field(const char *line, size_t length, struct mapping *m)
 {
 	bool shared = m->flags & MAPPING_SHARED, swap = starts(line, length, "Swap:");
+	if (starts(line, length, "VmFlags:")) { /* two letters each: um, uw and ui are userfaultfd's */
+		for (size_t i = sizeof "VmFlags:"; i + 1 < length; i += 3)
+			m->watched |= line[i] == 'u' && (line[i + 1] == 'm' || line[i + 1] == 'w' || line[i + 1] == 'i');
+		return;
+	}
 	if (!swap && !starts(line, length, shared ? "Rss:" : "Anonymous:") && !starts(line, length, "Private_Hugetlb:") &&
 	    !starts(line, length, "Shared_Hugetlb:"))
 		return;

@@ -13,7 +13,8 @@ enum mapping_kind {
 	MAPPING_FILE,     /* a path, memfd and deleted files among them */
 	MAPPING_SECRET,   /* memfd_secret: only plain loads can read it */
 	MAPPING_RING,     /* io_uring: rings.c reads it */
-	MAPPING_DEVICE    /* vdso and kin, devices: never holds the program's pointers, or must not be read */
+	MAPPING_KERNEL,   /* vdso and kin: never holds the program's pointers */
+	MAPPING_DEVICE    /* a file that may be a device's, which must not be read; pages of a private one that were written are memory */
 };
 
 struct mapping {
@@ -23,6 +24,8 @@ struct mapping {
 	uint32_t major;
 	uint8_t flags, kind;
 	bool swapped;         /* smaps only: some of `held` is in swap */
+	bool watched;         /* smaps only: userfaultfd serves some of its faults */
+	bool memory;          /* a shared MAPPING_DEVICE: a file of a file system in memory, as the kernel says */
 };
 
 /* Parses one line of maps (without its newline). false: not such a line. */

@@ -11,8 +11,8 @@
  *
  * Shared ones: whatever the kernel holds in memory of the file, by mincore. The page tables do not tell: a fork leaves the
  * child's entries of shared mappings out (mm/memory.c, vma_needs_copy), MADV_DONTNEED and khugepaged drop entries and not contents, and
- * a page may be written through another mapping or by write(). A shared page in swap is not shown: that would take a walk
- * over the file, which faults its holes in.
+ * a page may be written through another mapping or by write(). Where swap is in use smaps tells whether some of it is
+ * there (see each_shared).
  *
  * Guard regions and poisoned pages show as swapped: the caller reads those without faulting, and one that can't be read
  * has no content: installing a guard drops the page, and what comes back when it is removed is zeros.
@@ -28,7 +28,7 @@
 #define PM_SWAPPED (1ull << 62)
 #define PM_FILE (1ull << 61)
 
-enum { REGIONS = 512, ENTRIES = 4096, AHEAD = 64 << 20 };
+enum { REGIONS = 512, ENTRIES = 4096, AHEAD = 64 << 20, VAST = 1 << 30 };
 
 static enum pages_source source;
 static int fd = -1;
@@ -112,18 +112,19 @@ static bool each_by_pagemap(const struct mapping *m, uintptr_t low, uintptr_t hi
 
 /* -- mincore -- */
 
-static bool each_by_resident(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+static bool each_by_resident(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn, page_fn *absent)
 {
 	while (low < high) {
 		size_t pages = (high - low) / OS_PAGE;
 		pages = pages < sizeof room.resident ? pages : sizeof room.resident;
 		if (os_resident(low, pages * OS_PAGE, room.resident) < 0)
 			return fn(m, low, high, false);
-		for (size_t i = 0; i < pages; i++) {
-			size_t first = i;
-			while (i < pages && room.resident[i] & 1)
-				i++;
-			if (i > first && !fn(m, low + first * OS_PAGE, low + i * OS_PAGE, false))
+		for (size_t i = 0, first; i < pages;) {
+			const uint8_t kind = room.resident[i] & 1;
+			for (first = i; i < pages && (room.resident[i] & 1) == kind; i++)
+				;
+			page_fn *const take = kind ? fn : absent;
+			if (take && !take(m, low + first * OS_PAGE, low + i * OS_PAGE, false))
 				return false;
 		}
 		low += pages * OS_PAGE;
@@ -137,9 +138,85 @@ static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high
 {
 	if (!m->held)
 		return true;
-	if (m->swapped)
-		return fn(m, low, high, false);
-	return each_by_resident(m, low, high, fn);
+	if (m->swapped) /* reading what is missing would wait for userfaultfd */
+		return !m->watched && fn(m, low, high, false);
+	return each_by_resident(m, low, high, fn, NULL);
+}
+
+/*
+ * -- shared memory: what its file holds --
+ *
+ * Where some of it is in swap, mincore calls that absent like holes. Those are told apart by a file descriptor's SEEK_DATA, if one can be had (which takes a
+ * privilege), and else by reading through a second mapping of the same pages, where we serve the faults of holes (os_twin_*): they fail there, and are not filled.
+ * Without either a few holes are read, which fills them; of more the cycle can't know (law 8).
+ */
+
+enum { ASK_FILE = 64 << 20 /* mincore takes 12 ms a GiB, a descriptor a few microseconds */, PROBES = 1 << 20, FILLS = (64 << 20) / OS_PAGE };
+static page_fn *swapped_fn;
+static struct os_twin twin;
+static uint64_t probed;
+
+bool pages_vast(const struct mapping *m)
+{
+	return source == PAGES_PAGEMAP && !(m->flags & MAPPING_SHARED) && m->high - m->low >= VAST;
+}
+
+bool pages_swappable(const struct mapping *m)
+{
+	return m->flags & MAPPING_SHARED && m->major == 0 && (m->kind == MAPPING_FILE || m->memory);
+}
+
+/* Absent, and not known to be a hole. */
+static bool probe(const struct mapping *m, uintptr_t low, uintptr_t high, bool present)
+{
+	probed += (high - low) / OS_PAGE;
+	if (!twin.at)
+		return probed <= FILLS && swapped_fn(m, low, high, false);
+	if (probed > PROBES)
+		return false;
+	for (uintptr_t first; low < high; low += OS_PAGE) {
+		for (first = low; low < high && os_twin_holds(&twin, low - m->low); low += OS_PAGE)
+			;
+		if (low > first && !swapped_fn(m, first, low, false))
+			return false;
+	}
+	return true;
+}
+
+static bool each_by_twin(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	probed = 0;
+	swapped_fn = fn;
+	os_twin_make(&twin, m->low, m->high - m->low);
+	const bool done = each_by_resident(m, low, high, fn, probe);
+	os_twin_drop(&twin);
+	return done;
+}
+
+static bool each_by_file(const struct mapping *m, int file, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	const uint64_t end = m->offset + (high - m->low);
+	uint64_t from, to = m->offset + (low - m->low);
+	while (to < end && os_next_data(file, to, &from, &to)) {
+		from = from < end ? align_down(from, OS_PAGE) : end;
+		to = to < end ? align_up(to, OS_PAGE) : end;
+		if (from < to && !fn(m, m->low + (from - m->offset), m->low + (to - m->offset), false))
+			return false;
+	}
+	return true;
+}
+
+static bool each_shared(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
+{
+	if (m->kind == MAPPING_FILE && (m->swapped || high - low >= ASK_FILE)) {
+		const int file = m->major == 0 ? os_open_mapping(m->low, m->high) : -1;
+		if (file >= 0) {
+			const bool done = each_by_file(m, file, low, high, fn);
+			os_close(file);
+			return done;
+		}
+	}
+	return m->swapped ? each_by_twin(m, low, high, fn) : each_by_resident(m, low, high, fn, NULL);
 }
 
 /* -- choice -- */
@@ -186,12 +263,12 @@ bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn 
 	low = align_down(low, OS_PAGE);
 	high = align_up(high, OS_PAGE);
 	if (m->flags & MAPPING_SHARED)
-		return m->swapped ? fn(m, low, high, false) : each_by_resident(m, low, high, fn);
+		return each_shared(m, low, high, fn);
 	switch (source) {
 	case PAGES_SCAN:
 		return each_by_scan(m, low, high, fn);
 	case PAGES_PAGEMAP:
-		return each_by_pagemap(m, low, high, fn);
+		return !m->held || each_by_pagemap(m, low, high, fn);
 	case PAGES_SMAPS:
 		return each_by_smaps(m, low, high, fn);
 	default:
@@ -201,5 +278,5 @@ bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn 
 
 bool pages_each_of_file(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
 {
-	return m->flags & MAPPING_SHARED || each_by_resident(m, align_down(low, OS_PAGE), align_up(high, OS_PAGE), fn);
+	return m->flags & MAPPING_SHARED || each_by_resident(m, align_down(low, OS_PAGE), align_up(high, OS_PAGE), fn, NULL);
 }

@@ -36,7 +36,6 @@
 static struct maps maps;
 static struct ranges left_out, stacks;
 static uint64_t scanned, counted[ROOT_SHARES]; /* all of it, and by kind */
-static bool from_smaps;
 static bool files; /* roots=+file: mapped files count, as far as they are in memory */
 static void (*looker)(uintptr_t low, uintptr_t high); /* roots_look: takes what else the marker would get */
 static unsigned looked_kind;  /* enum root_kind */
@@ -129,12 +128,45 @@ static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 		if (m->low > at)
 			mark_doubtful(at, m->low);
 		uintptr_t low = m->low > at ? m->low : at, high = m->high < end ? m->high : end;
-		if (!plain(m) && !veil_covers(low)) /* each veiled page is a mapping of its own */
+		if ((!plain(m) || m->watched) && !veil_covers(low)) /* each veiled page is a mapping of its own */
 			mark_doubtful(low, high);
 		at = high;
 	}
 	if (at < end)
 		mark_doubtful(at, end);
+}
+
+/*
+ * Are two mappings side by side in the heap, both plain? The kernel keeps them apart for something that the list does not tell: userfaultfd, a key, advice (or a
+ * fork in between). smaps does. Of those whose faults may wait for a stopped thread nothing must be loaded.
+ */
+static bool heap_split;
+
+static void look_for_splits(uintptr_t low, uintptr_t high)
+{
+	const struct mapping *m = arena_contains(low) ? maps_find(&maps, low) : NULL;
+	for (; m && m + 1 < maps.at + maps.count && m[1].low < high; m++)
+		heap_split |= m->high == m[1].low && plain(m) && plain(&m[1]) && !veil_covers(m->low) && !veil_covers(m[1].low);
+}
+
+/* What only smaps tells takes the kernel a walk over all page tables, a millisecond a gigabyte, so it is asked where something hangs on it. */
+static bool details_wanted(void)
+{
+	heap_split = false;
+	heap_own_ranges(look_for_splits);
+	bool swappable = false, vast = false;
+	for (size_t i = 0; i < maps.count && !heap_split && !vast; i++) {
+		swappable |= pages_swappable(&maps.at[i]);
+		vast = pages_vast(&maps.at[i]);
+	}
+	return heap_split || vast || (swappable && os_swap_used());
+}
+
+/* Lists the mappings, in the detail that is wanted. */
+static bool list_mappings(void)
+{
+	const bool from_smaps = pages_begin() == PAGES_SMAPS;
+	return maps_read(&maps, from_smaps ? "smaps" : "maps") && (from_smaps || !details_wanted() || maps_read(&maps, "smaps"));
 }
 
 /* -- step 3 -- */
@@ -240,25 +272,39 @@ static void mark_threads(void)
 
 /* -- step 5 -- */
 
+/* How what can't be loaded plainly is read. */
+static enum copy_rule rule_of(const struct mapping *m, bool present)
+{
+	const bool readable = m->flags & MAPPING_READ;
+	if (m->kind == MAPPING_SECRET)
+		return COPY_SECRET;
+	if (m->kind == MAPPING_DEVICE && readable)
+		return COPY_DEVICE;
+	if (m->flags & MAPPING_SHARED)
+		return COPY_SHARED;
+	return present && m->kind == MAPPING_ANON ? COPY_WHOLE : readable ? COPY_READABLE : COPY_PROTECTED;
+}
+
 static bool scan_part(const struct mapping *m, uintptr_t low, uintptr_t high, bool present, bool on_stack)
 {
 	count(on_stack ? SHARE_STACK : m->flags & MAPPING_SHARED ? SHARE_SHARED : m->kind == MAPPING_ANON ? SHARE_MAPPING : SHARE_SEGMENT, high - low);
-	bool readable = m->flags & MAPPING_READ;
+	const bool code = m->flags & MAPPING_EXEC && !no.code;
 	if (UNLIKELY(looker != NULL)) {
-		looked_kind = on_stack ? ROOT_STACK : (m->flags & MAPPING_EXEC) && !(m->flags & MAPPING_SHARED) ? ROOT_CODE : ROOT_MEMORY;
+		looked_kind = on_stack ? ROOT_STACK : code ? ROOT_CODE : ROOT_MEMORY;
 		looker(low, high);
 		return true;
 	}
-	if (m->kind == MAPPING_SECRET && !readable)
-		return !present; /* nothing but plain loads reads it */
-	if (readable && present && (m->kind == MAPPING_SECRET || !(m->flags & MAPPING_SHARED))) {
-		if ((m->flags & MAPPING_EXEC) && !no.code)
+	const bool loads = m->flags & MAPPING_READ && !(m->flags & MAPPING_SHARED) && (m->kind == MAPPING_ANON || m->kind == MAPPING_FILE);
+	if (loads && present && !mark_feared(low, high)) {
+		if (code)
 			mark_code(low, high);
-		if (!(m->flags & MAPPING_EXEC) || on_stack || no.code)
+		if (!code || on_stack)
 			mark_range(low, high, on_stack);
 		return true;
 	}
-	return mark_range_copied(low, high, on_stack, present ? COPY_WHOLE : readable ? COPY_READABLE : COPY_PROTECTED);
+	const enum copy_rule rule = rule_of(m, present);
+	return (!code || mark_range_copied(low, high, MARK_CODE, rule)) &&
+	       ((code && !on_stack) || mark_range_copied(low, high, on_stack ? MARK_STACK : MARK_MEMORY, rule));
 }
 
 /* [low, high) has contents: split by what is a live stack. */
@@ -328,8 +374,10 @@ static bool scan_stacks_only(uintptr_t from, uintptr_t to)
 
 static bool is_root(const struct mapping *m)
 {
-	if (m->kind == MAPPING_DEVICE || m->kind == MAPPING_RING || (no.protected && !(m->flags & MAPPING_READ)))
+	if (m->kind == MAPPING_KERNEL || m->kind == MAPPING_RING || (no.protected && !(m->flags & MAPPING_READ)))
 		return false;
+	if (m->kind == MAPPING_DEVICE)
+		return m->flags & MAPPING_SHARED ? m->memory && !no.shared : !no.segments;
 	if (m->flags & MAPPING_SHARED) /* major 0: memory file systems, memfd, System V, shared anonymous memory */
 		return m->major == 0 ? !no.shared : files;
 	return m->kind == MAPPING_ANON ? !no.mappings : !no.segments;
@@ -364,14 +412,14 @@ static enum abort_reason mark_mappings(void)
 /* Of a declared region. Secret memory is a root anyway, and plain loads alone can read it. */
 static bool mark_declared(const struct mapping *m, uintptr_t low, uintptr_t high)
 {
-	if (m->kind == MAPPING_SECRET || fault(FAULT_no_declared))
+	if (m->kind == MAPPING_SECRET || m->kind == MAPPING_KERNEL || fault(FAULT_no_declared))
 		return true;
 	count(SHARE_MAPPING, high - low);
 	if (UNLIKELY(looker != NULL)) {
 		looker(low, high);
 		return true;
 	}
-	return mark_range_copied(low, high, false, m->kind == MAPPING_DEVICE ? COPY_WHOLE : m->flags & MAPPING_READ ? COPY_READABLE : COPY_PROTECTED);
+	return mark_range_copied(low, high, MARK_MEMORY, m->kind == MAPPING_DEVICE ? COPY_WHOLE : rule_of(m, false));
 }
 
 /* roots=segments, for comparison: what a collector sees that knows modules and stacks only. */
@@ -412,8 +460,7 @@ static enum abort_reason mark_all(void)
 	ranges_reserve(&stacks);
 	maps_reserve(&maps);
 	os_map_soon(0);
-	from_smaps = pages_begin() == PAGES_SMAPS;
-	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
+	if (!list_mappings())
 		return ABORT_ROOT_UNREADABLE;
 	if (!maps_find(&maps, here) || !maps_find(&maps, (uintptr_t)&maps))
 		return ABORT_ROOT_UNREADABLE;
@@ -449,6 +496,13 @@ enum abort_reason roots_mark(uint64_t *bytes)
 	return why;
 }
 
+void roots_dropped(void)
+{
+	pages_end();
+	roots_set_weak(0, false);
+	exact_frames = false;
+}
+
 /* -- the same for somebody who looks for something -- */
 
 static void look_at_word(uintptr_t w) { looker((uintptr_t)&w, (uintptr_t)(&w + 1)); }
@@ -457,8 +511,7 @@ unsigned roots_looked_kind(void) { return looked_kind; }
 
 static bool look_at_all(void)
 {
-	from_smaps = pages_begin() == PAGES_SMAPS;
-	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
+	if (!list_mappings())
 		return false;
 	build_ranges();
 	if (left_out.failed || stacks.failed)

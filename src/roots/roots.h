@@ -19,6 +19,8 @@ void roots_forked(void);
  * Leaves out the arena and own ranges. Bytes scanned go to *bytes.
  * ABORT_NONE, or why the view is incomplete: then nothing may be recycled (law 8). */
 enum abort_reason roots_mark(uint64_t *bytes);
+/* A fault ended it in the middle (threads_catch). */
+void roots_dropped(void);
 /* Some roots instead, while the calling thread is the only one: its stack from `stack_from` up if it runs on it, and the data of modules (few.c).
  * begin before the mark. false: options leave roots out, the heap cannot be read by plain loads, or the kernel does not tell. */
 bool roots_few_begin(void);

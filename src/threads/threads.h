@@ -54,6 +54,9 @@ enum abort_reason threads_stop(void);
 void threads_resume(void);
 bool threads_stopped(void);   /* inside a stop now? */
 
+/* Inside a stop, or as the only thread: calls fn(arg). false: a load in it faulted, at *at, and nothing of fn's remains to be run. */
+bool threads_catch(void (*fn)(void *arg), void *arg, uintptr_t *at);
+
 /* Inside a stop: the threads, the collecting one (as captured by threads_run_on) included. */
 size_t threads_count(void);
 const struct thread_root *threads_root(size_t i);
