@@ -33,6 +33,7 @@ no_interior        | zoo_interior               | $zoo
 no_offsets         | zoo_offset                 | $zoo
 no_past_end        | zoo_past_end_exact         | $zoo
 no_code            | zoo_code                   | $zoo
+no_seams           | zoo_seam                   | $zoo
 no_stacks          | zoo_robust                 | $zoo
 no_timer           | zoo_timer                  | $zoo
 no_signal_value    | zoo_signal_value           | $zoo

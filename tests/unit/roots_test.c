@@ -652,11 +652,13 @@ Test(maps, lines_of_every_kind)
 	cr_assert(parses("7f1c2a000000-7f1c2a021000 r-xs 00001000 08:01 1234    /usr/lib/a b (deleted)", &m));
 	cr_assert(m.flags == (MAPPING_READ | MAPPING_EXEC | MAPPING_SHARED) && m.major == 8 && m.inode == 1234 && m.kind == MAPPING_FILE);
 	const struct { const char *path; int kind; } paths[] = {
-		{ "[heap]", MAPPING_ANON }, { "[stack]", MAPPING_ANON }, { "[anon:name]", MAPPING_ANON }, { "[vvar]", MAPPING_DEVICE },
-		{ "[vvar_vclock]", MAPPING_DEVICE }, { "[vdso]", MAPPING_DEVICE }, { "[vsyscall]", MAPPING_DEVICE },
+		{ "[heap]", MAPPING_ANON }, { "[stack]", MAPPING_ANON }, { "[anon:name]", MAPPING_ANON }, { "[vvar]", MAPPING_KERNEL },
+		{ "[vvar_vclock]", MAPPING_KERNEL }, { "[vdso]", MAPPING_KERNEL }, { "[vsyscall]", MAPPING_KERNEL },
 		{ "/dev/mem", MAPPING_DEVICE }, { "/dev/shm/x", MAPPING_FILE }, { "/dev/zero (deleted)", MAPPING_FILE },
 		{ "anon_inode:[perf_event]", MAPPING_DEVICE }, { "/memfd:x (deleted)", MAPPING_FILE }, { "/secretmem (deleted)", MAPPING_SECRET },
 		{ "/sys/devices/pci0/resource0", MAPPING_DEVICE }, { "/SYSV00000000 (deleted)", MAPPING_FILE },
+		{ "/secretmemory", MAPPING_FILE }, { "/home/[vdso]", MAPPING_FILE }, { "/anon_inode:[io_uring]", MAPPING_FILE },
+		{ "anon_inode:[io_uring]", MAPPING_RING }, { "[anon:vdso]", MAPPING_ANON },
 	};
 	for (size_t i = 0; i < NELEM(paths); i++) {
 		char line[256];
@@ -691,6 +693,20 @@ Test(maps, smaps_fields_add_up)
 	cr_expect(!m.swapped);
 	maps_parse_field("Swap:  4 kB", 11, &m);
 	cr_expect(m.swapped && m.held == 16 * 1024);
+}
+
+Test(maps, userfaultfd_shows_in_the_flags_of_smaps)
+{
+	const struct { const char *line; bool watched; } flags[] = {
+		{ "VmFlags: rd wr mr mw me ac ", false }, { "VmFlags: rd wr mr mw me um ac ", true }, { "VmFlags: ui ", true }, { "VmFlags: uw", true },
+		{ "VmFlags:", false }, { "VmFlags: u", false }, { "VmFlags: sh um", true }, { "VmFlags: mu mm", false },
+	};
+	for (size_t i = 0; i < NELEM(flags); i++) {
+		struct mapping m;
+		cr_assert(parses("1000-9000 rw-p 0 00:00 0", &m));
+		maps_parse_field(flags[i].line, strlen(flags[i].line), &m);
+		cr_expect_eq(m.watched, flags[i].watched, "%s", flags[i].line);
+	}
 }
 
 Test(maps, ranges_sort_and_melt)
