@@ -457,17 +457,20 @@ void os_twin_make(struct os_twin *t, uintptr_t low, size_t size)
 	enum { USER_MODE_ONLY = 1, API = 0xAA, MISSING = 1 };
 	static const unsigned long UFFDIO_API_CALL = 0xC018AA3Ful, UFFDIO_REGISTER_CALL = 0xC020AA00ul;
 	struct { uint64_t api, features, ioctls; } api = { API, 0, 0 };
-	*t = (struct os_twin){ 0, size, os_filtered || os_is_confined() ? -EPERM : (int)syscall1(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY) };
+	*t = (struct os_twin){ 0, size, os_filtered || os_is_confined() ? -EPERM : (int)syscall1(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY), false };
 	if (t->serves < 0)
 		return;
-	const long at = os_ioctl(t->serves, UFFDIO_API_CALL, &api) == 0 ? syscall4(SYS_mremap, (long)low, 0, (long)size, MREMAP_MAYMOVE) : -EINVAL;
+	long at = os_ioctl(t->serves, UFFDIO_API_CALL, &api) == 0 ? syscall4(SYS_mremap, (long)low, 0, (long)size, MREMAP_MAYMOVE) : -EPERM;
+	t->first = at == -EINVAL;
+	at = t->first ? (long)low : at;
 	struct { uint64_t start, size, mode, ioctls; } ask = { (uint64_t)at, size, MISSING, 0 };
-	if (!failed(at) && (syscall3(SYS_mprotect, at, (long)size, PROT_READ) != 0 || os_ioctl(t->serves, UFFDIO_REGISTER_CALL, &ask) != 0))
-		syscall2(SYS_munmap, at, (long)size);
-	else if (!failed(at))
+	if (!failed(at) && (t->first || syscall3(SYS_mprotect, at, (long)size, PROT_READ) == 0) && os_ioctl(t->serves, UFFDIO_REGISTER_CALL, &ask) == 0) {
 		t->at = (uintptr_t)at;
-	if (!t->at)
-		os_close(t->serves);
+		return;
+	}
+	if (!failed(at) && !t->first)
+		syscall2(SYS_munmap, at, (long)size);
+	os_close(t->serves);
 }
 
 bool os_twin_holds(const struct os_twin *t, size_t offset)
@@ -480,8 +483,9 @@ void os_twin_drop(struct os_twin *t)
 {
 	if (!t->at)
 		return;
-	os_unmap((void *)t->at, t->size);
-	os_close(t->serves);
+	if (!t->first)
+		os_unmap((void *)t->at, t->size);
+	os_close(t->serves); /* which ends its service */
 	t->at = 0;
 }
 

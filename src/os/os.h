@@ -108,8 +108,9 @@ bool os_memory_file(const char *path, uint32_t major, uint32_t minor, uint64_t i
 int os_open_mapping(uintptr_t low, uintptr_t high);
 /* The first run of bytes that hold something, in memory or in swap, at or behind `at`. false: there is none. */
 bool os_next_data(int fd, uint64_t at, uint64_t *from, uint64_t *to);
-/* A second mapping of shared pages that shows which of them are there, in memory or in swap, and fills none. at 0: it can't be made. */
-struct os_twin { uintptr_t at; size_t size; int serves; };
+/* A second mapping of shared pages that shows which of them are there, in memory or in swap, and fills none; where there can be no second one (hugetlb) the
+ * first, which is as it was after os_twin_drop. at 0: it can't be made. */
+struct os_twin { uintptr_t at; size_t size; int serves; bool first; };
 void os_twin_make(struct os_twin *t, uintptr_t low, size_t size);
 bool os_twin_holds(const struct os_twin *t, size_t offset); /* and brings it into memory */
 void os_twin_drop(struct os_twin *t);

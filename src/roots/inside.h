@@ -16,6 +16,8 @@ enum pages_source pages_begin(void);
 void pages_end(void);
 /* Does listing its pages take so long that smaps is to say first whether there are any? */
 bool pages_vast(const struct mapping *m);
+/* Can it be memory of huge pages, which only smaps tells? */
+bool pages_may_be_huge(const struct mapping *m);
 /* May pages of it be in swap though neither pagemap nor mincore tells? */
 bool pages_swappable(const struct mapping *m);
 /* Calls fn for each run of pages of [low, high) (part of m) that may hold the program's words. present: surely in memory now.

@@ -149,7 +149,7 @@ bool maps_parse_line(const char *line, size_t length, struct mapping *m)
 	m->offset = offset;
 	m->major = (uint32_t)major;
 	m->held = UINT64_MAX;
-	m->swapped = m->watched = false;
+	m->swapped = m->huge = m->watched = false;
 	m->kind = kind_of(c.p, (size_t)(c.end - c.p), inode);
 	m->memory = m->kind == MAPPING_DEVICE && m->flags & MAPPING_SHARED && in_memory(m, c.p, (size_t)(c.end - c.p), (uint32_t)minor);
 	return true;
@@ -158,9 +158,11 @@ bool maps_parse_line(const char *line, size_t length, struct mapping *m)
 void maps_parse_field(const char *line, size_t length, struct mapping *m)
 {
 	bool shared = m->flags & MAPPING_SHARED, swap = starts(line, length, "Swap:");
-	if (starts(line, length, "VmFlags:")) { /* two letters each: um, uw and ui are userfaultfd's */
-		for (size_t i = sizeof "VmFlags:"; i + 1 < length; i += 3)
+	if (starts(line, length, "VmFlags:")) { /* two letters each: um, uw and ui are userfaultfd's, ht is hugetlb's */
+		for (size_t i = sizeof "VmFlags:"; i + 1 < length; i += 3) {
 			m->watched |= line[i] == 'u' && (line[i + 1] == 'm' || line[i + 1] == 'w' || line[i + 1] == 'i');
+			m->huge |= line[i] == 'h' && line[i + 1] == 't';
+		}
 		return;
 	}
 	if (!swap && !starts(line, length, shared ? "Rss:" : "Anonymous:") && !starts(line, length, "Private_Hugetlb:") &&

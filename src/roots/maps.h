@@ -24,6 +24,7 @@ struct mapping {
 	uint32_t major;
 	uint8_t flags, kind;
 	bool swapped;         /* smaps only: some of `held` is in swap */
+	bool huge;            /* smaps only: of huge pages that are set aside (hugetlb) */
 	bool watched;         /* smaps only: userfaultfd serves some of its faults */
 	bool memory;          /* a shared MAPPING_DEVICE: a file of a file system in memory, as the kernel says */
 };

@@ -28,7 +28,7 @@
 #define PM_SWAPPED (1ull << 62)
 #define PM_FILE (1ull << 61)
 
-enum { REGIONS = 512, ENTRIES = 4096, AHEAD = 64 << 20, VAST = 1 << 30 };
+enum { REGIONS = 512, ENTRIES = 4096, AHEAD = 64 << 20, VAST = 1 << 30, HUGE = 2 << 20 };
 
 static enum pages_source source;
 static int fd = -1;
@@ -148,6 +148,7 @@ static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high
  *
  * Where some of it is in swap, mincore calls that absent like holes. Those are told apart by a file descriptor's SEEK_DATA, if one can be had (which takes a
  * privilege), and else by reading through a second mapping of the same pages, where we serve the faults of holes (os_twin_*): they fail there, and are not filled.
+ * Huge pages that are set aside are asked for in the same way: of those mincore knows what this process touched, and a child of fork has touched none.
  * Without either a few holes are read, which fills them; of more the cycle can't know (law 8).
  */
 
@@ -161,6 +162,11 @@ bool pages_vast(const struct mapping *m)
 	return source == PAGES_PAGEMAP && !(m->flags & MAPPING_SHARED) && m->high - m->low >= VAST;
 }
 
+bool pages_may_be_huge(const struct mapping *m)
+{
+	return m->flags & MAPPING_SHARED && m->major == 0 && ((m->low | m->high | m->offset) & (HUGE - 1)) == 0;
+}
+
 bool pages_swappable(const struct mapping *m)
 {
 	return m->flags & MAPPING_SHARED && m->major == 0 && (m->kind == MAPPING_FILE || m->memory);
@@ -171,7 +177,7 @@ static bool probe(const struct mapping *m, uintptr_t low, uintptr_t high, bool p
 {
 	probed += (high - low) / OS_PAGE;
 	if (!twin.at)
-		return probed <= FILLS && swapped_fn(m, low, high, false);
+		return !m->huge && probed <= FILLS && swapped_fn(m, low, high, false);
 	if (probed > PROBES)
 		return false;
 	for (uintptr_t first; low < high; low += OS_PAGE) {
@@ -216,7 +222,7 @@ static bool each_shared(const struct mapping *m, uintptr_t low, uintptr_t high, 
 			return done;
 		}
 	}
-	return m->swapped ? each_by_twin(m, low, high, fn) : each_by_resident(m, low, high, fn, NULL);
+	return m->swapped || m->huge ? each_by_twin(m, low, high, fn) : each_by_resident(m, low, high, fn, NULL);
 }
 
 /* -- choice -- */

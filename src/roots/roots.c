@@ -157,7 +157,7 @@ static bool details_wanted(void)
 	bool swappable = false, vast = false;
 	for (size_t i = 0; i < maps.count && !heap_split && !vast; i++) {
 		swappable |= pages_swappable(&maps.at[i]);
-		vast = pages_vast(&maps.at[i]);
+		vast = pages_vast(&maps.at[i]) || pages_may_be_huge(&maps.at[i]);
 	}
 	return heap_split || vast || (swappable && os_swap_used());
 }

@@ -65,6 +65,7 @@ for name in mkdir chmod fcntl socket bind listen connect accept getsockopt poll 
 declare -A asked=([accept]=1 [getsockopt]=1 [poll]=1 [recv]=1 [sendmsg]=1) through=([connect]=env)
 # Calls of rare places: under a filter that was there before, beside a process in our memory, beside a ring of io_uring.
 ${CC:-cc} -O1 -w -D_GNU_SOURCE "$here/interfere/filters.c" -o "$T/filters" -pthread || bad "the filter's program compiles"
+with[munmap]=:mode=report # whose arrays are given back
 for name in clone wait; do wrapper[$name]="$T/filters before allow"; done
 declare -A instead=([kcmp]=zoo_raw_shared [process_vm_writev]=zoo_uring_unseen)
 for name in "${instead[@]}"; do

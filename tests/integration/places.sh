@@ -12,9 +12,17 @@ options=mode=collect:stress=100:grace=0:verify=1
 first=${PLACES_SEED:-$((RANDOM * 32768 + RANDOM))}
 export PLACES_DISK=$T
 
-swap_file=$T/swap
-swap_end() { [[ -f $swap_file ]] && swapoff "$swap_file" 2>/dev/null; rm -f "$swap_file"; }
-trap 'swap_end; clean_up' EXIT
+swap_file=$T/swap huge=/proc/sys/vm/nr_hugepages huge_before=
+give_back() {
+  [[ -f $swap_file ]] && swapoff "$swap_file" 2>/dev/null
+  rm -f "$swap_file"
+  [[ -z $huge_before ]] || echo "$huge_before" >"$huge"
+}
+trap 'give_back; clean_up' EXIT
+if [[ -w $huge && $(cat $huge) == 0 ]] && awk '/MemAvailable/ { exit $2 < 1000000 }' /proc/meminfo; then
+  huge_before=0
+  echo 40 >"$huge" 2>/dev/null
+fi
 if [[ $(wc -l </proc/swaps) -gt 1 ]]; then echo "note  the machine has swap"
 elif ((EUID == 0)) && dd if=/dev/zero of="$swap_file" bs=1M count=64 status=none 2>/dev/null && chmod 600 "$swap_file" &&
   mkswap "$swap_file" >/dev/null 2>&1 && swapon "$swap_file" 2>/dev/null; then echo "note  swap on a file of 64 MiB"

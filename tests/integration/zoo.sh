@@ -14,7 +14,7 @@ for source in "$root"/tests/zoo/*.c; do
   esac
   under 60 "$options:log_path=$T/$name.log.%p" "$(program "zoo_$name")" >"$T/out" 2>"$T/err"
   status=$?
-  if ((status == 75)); then skip "$name: the system does not have its place"
+  if ((status == 75)); then echo "note  $name: the system does not have its place"
   elif ((status != 0)); then bad "$name: exit $status: $(cat "$T/err" "$T/$name".log.* 2>/dev/null | tail -n 1 | cut -c1-150)"
   elif [[ $name != evidence ]] && complaints "$T/$name".log.* "$T/err" >"$T/complaints"; then bad "$name: $(head -n 1 "$T/complaints")"
   else ok "$name"; fi

@@ -695,7 +695,7 @@ Test(maps, smaps_fields_add_up)
 	cr_expect(m.swapped && m.held == 16 * 1024);
 }
 
-Test(maps, userfaultfd_shows_in_the_flags_of_smaps)
+Test(maps, userfaultfd_and_hugetlb_show_in_the_flags_of_smaps)
 {
 	const struct { const char *line; bool watched; } flags[] = {
 		{ "VmFlags: rd wr mr mw me ac ", false }, { "VmFlags: rd wr mr mw me um ac ", true }, { "VmFlags: ui ", true }, { "VmFlags: uw", true },
@@ -706,6 +706,9 @@ Test(maps, userfaultfd_shows_in_the_flags_of_smaps)
 		cr_assert(parses("1000-9000 rw-p 0 00:00 0", &m));
 		maps_parse_field(flags[i].line, strlen(flags[i].line), &m);
 		cr_expect_eq(m.watched, flags[i].watched, "%s", flags[i].line);
+		cr_expect(!m.huge);
+		maps_parse_field("VmFlags: rd sh ht um", 20, &m);
+		cr_expect(m.huge && m.watched);
 	}
 }
 
