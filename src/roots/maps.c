@@ -184,47 +184,83 @@ void maps_parse_field(const char *line, size_t length, struct mapping *m)
 
 static bool field_line(const char *line) { return *line >= 'A' && *line <= 'Z'; }
 
+enum taken { TAKEN, ENOUGH, WRONG };
+
 /* Gives one line to the list; counts on when the table is full. */
-static bool take_line(struct maps *list, const char *line, size_t length)
+static enum taken take_line(struct maps *list, const char *line, size_t length)
 {
 	if (length && field_line(line)) {
 		if (list->count && list->count <= list->room)
 			maps_parse_field(line, length, &list->at[list->count - 1]);
-		return true;
+		return TAKEN;
 	}
 	struct mapping m;
 	if (!maps_parse_line(line, length, &m))
-		return false;
+		return WRONG;
 	if (list->count && list->count <= list->room && m.low < list->at[list->count - 1].high)
-		return false; /* not rising: something changed under us */
+		return WRONG; /* not rising: something changed under us */
 	if (list->count < list->room)
 		list->at[list->count] = m;
 	list->count++;
-	return true;
+	return TAKEN;
 }
 
-bool maps_read_lines(struct maps *list, int fd)
+/* Gives each line of the file to take, until that has enough. false: unreadable, or take says so. */
+static bool each_line(struct maps *list, int fd, enum taken (*take)(struct maps *list, const char *line, size_t length))
 {
 	size_t filled = 0;
-	list->count = 0;
 	for (;;) {
 		if (filled == sizeof buffer)
 			return false; /* a line longer than any kernel writes */
 		long n = os_read(fd, buffer + filled, sizeof buffer - filled);
-		if (n < 0)
-			return false;
-		if (n == 0)
-			return filled == 0 && list->count > 0;
+		if (n <= 0)
+			return n == 0 && filled == 0;
 		filled += (size_t)n;
 		char *line = buffer, *end = buffer + filled, *newline;
 		while ((newline = memchr(line, '\n', (size_t)(end - line)))) {
-			if (!take_line(list, line, (size_t)(newline - line)))
-				return false;
+			const enum taken taken = take(list, line, (size_t)(newline - line));
+			if (taken != TAKEN)
+				return taken == ENOUGH;
 			line = newline + 1;
 		}
 		filled = (size_t)(end - line);
 		memmove(buffer, line, filled);
 	}
+}
+
+bool maps_read_lines(struct maps *list, int fd)
+{
+	list->count = 0;
+	return each_line(list, fd, take_line) && list->count > 0;
+}
+
+/* Under the collect lock: what maps_look_closer is at, and where it ends. */
+static struct mapping *looked;
+static uintptr_t look_end;
+
+static enum taken look_line(struct maps *list, const char *line, size_t length)
+{
+	struct mapping m;
+	if (length && field_line(line)) {
+		if (looked && starts(line, length, "VmFlags:"))
+			maps_parse_field(line, length, looked);
+		return TAKEN;
+	}
+	if (!maps_parse_line(line, length, &m))
+		return WRONG;
+	looked = (struct mapping *)maps_find(list, m.low);
+	return m.low >= look_end ? ENOUGH : !looked || looked->low != m.low || looked->high != m.high ? WRONG : TAKEN;
+}
+
+bool maps_look_closer(struct maps *list, uintptr_t end)
+{
+	const int fd = os_open_proc("smaps");
+	looked = NULL;
+	look_end = end;
+	const bool done = fd >= 0 && each_line(list, fd, look_line);
+	if (fd >= 0)
+		os_close(fd);
+	return done;
 }
 
 static bool enlarge(struct maps *list, size_t room)

@@ -44,6 +44,8 @@ bool maps_reserve(struct maps *list); /* its first memory; false: there is none 
 bool maps_read(struct maps *list, const char *name);
 /* One reading of such a file: `count` may pass `room`, the rest is then only counted. false as above. */
 bool maps_read_lines(struct maps *list, int fd);
+/* Adds what smaps tells in its flags to the mappings below `end`; the kernel walks over the page tables of those alone. false: it can't be read. */
+bool maps_look_closer(struct maps *list, uintptr_t end);
 /* The mapping that holds `address`, or NULL. */
 const struct mapping *maps_find(const struct maps *list, uintptr_t address);
 

@@ -152,21 +152,27 @@ static void look_for_splits(uintptr_t low, uintptr_t high)
 /* What only smaps tells takes the kernel a walk over all page tables, a millisecond a gigabyte, so it is asked where something hangs on it. */
 static bool details_wanted(void)
 {
-	heap_split = false;
-	heap_own_ranges(look_for_splits);
 	bool swappable = false, vast = false;
-	for (size_t i = 0; i < maps.count && !heap_split && !vast; i++) {
+	for (size_t i = 0; i < maps.count && !vast; i++) {
 		swappable |= pages_swappable(&maps.at[i]);
 		vast = pages_vast(&maps.at[i]) || pages_may_be_huge(&maps.at[i]);
 	}
-	return heap_split || vast || (swappable && os_swap_used());
+	return vast || (swappable && os_swap_used());
 }
 
 /* Lists the mappings, in the detail that is wanted. */
 static bool list_mappings(void)
 {
 	const bool from_smaps = pages_begin() == PAGES_SMAPS;
-	return maps_read(&maps, from_smaps ? "smaps" : "maps") && (from_smaps || !details_wanted() || maps_read(&maps, "smaps"));
+	if (!maps_read(&maps, from_smaps ? "smaps" : "maps"))
+		return false;
+	if (from_smaps)
+		return true;
+	if (details_wanted())
+		return maps_read(&maps, "smaps");
+	heap_split = false;
+	heap_own_ranges(look_for_splits);
+	return !heap_split || maps_look_closer(&maps, arena.base + arena.limit);
 }
 
 /* -- step 3 -- */
