@@ -317,16 +317,35 @@ enum abort_reason cycle_look(const struct cycle_look *look)
 	return reason;
 }
 
+struct question {
+	bool (*fn)(void *arg);
+	void *arg;
+	bool answer;
+};
+
+static void ask(void *arg)
+{
+	struct question *q = arg;
+	q->answer = q->fn(q->arg);
+}
+
 bool cycle_alone(bool (*fn)(void *arg), void *arg)
 {
+	struct question q = { fn, arg, false };
+	uintptr_t at;
 	uint64_t mask;
 	if (!load_relaxed(&running) || self.busy || self.in_collector || !collect_try(&mask))
 		return false;
 	self.in_collector = 1;
-	const bool done = load_relaxed(&running) && threads_alone() && fn(arg);
+	if (load_relaxed(&running) && threads_alone() && !threads_catch(ask, &q, &at)) {
+		stats_add(&stats.caught, 1);
+		mark_fear(at);
+		look_few_dropped();
+		q.answer = false;
+	}
 	self.in_collector = 0;
 	collect_drop(mask);
-	return done;
+	return q.answer;
 }
 
 struct errand {

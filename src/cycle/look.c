@@ -21,7 +21,7 @@
 #include "base/options.h"
 #include "base/text.h"
 
-static bool apart_now, firm_now; /* of the look under way, under the collect lock: what look_dropped has to drop */
+static bool apart_now, firm_now, few_marks; /* of the look under way, under the collect lock: what has to be dropped after a fault */
 
 static enum abort_reason mark_for(const struct cycle_look *look, uint64_t *root_bytes)
 {
@@ -74,7 +74,8 @@ static bool few(void *arg)
 	bool enough = look->enough(look->arg);
 	os_map_soon(enough || look->no_mark ? 0 : FEW_PAGES * OS_PAGE);
 	if (!enough && !look->no_mark && mark_begin()) {
-		const bool apart = look->apart && mark_apart();
+		few_marks = true;
+		const bool apart = apart_now = look->apart && mark_apart();
 		if (apart == look->apart && mark_set_aside(look->as_good)) {
 			roots_few_mark(look->weak_below);
 			enough = drained_enough(look);
@@ -83,12 +84,24 @@ static bool few(void *arg)
 				enough = drained_enough(look);
 			}
 		}
+		few_marks = false;
 		(apart ? mark_together : mark_abandon)();
 		mark_end();
 	}
 	os_map_soon(0);
 	roots_few_end();
 	return enough;
+}
+
+void look_few_dropped(void)
+{
+	if (few_marks) {
+		(apart_now ? mark_together : mark_abandon)();
+		mark_end();
+	}
+	few_marks = false;
+	os_map_soon(0);
+	roots_few_end();
 }
 
 bool cycle_look_few(const struct cycle_look *look) { return cycle_alone(few, (void *)look); }

@@ -10,5 +10,6 @@ bool cycle_alone(bool (*fn)(void *arg), void *arg);
 enum abort_reason look_in_stop(const struct cycle_look *look);
 /* A fault ended it in the middle (threads_catch): its marks and sums are dropped. mark_end is to come. */
 void look_dropped(const struct cycle_look *look);
+void look_few_dropped(void);
 
 #endif

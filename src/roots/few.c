@@ -22,14 +22,16 @@ static size_t left; /* bytes that may still be scanned */
 
 static bool plain(const struct os_mapping *m) { return m->readable && m->writable && !m->executable && !m->shared; }
 
-/* All of the heap can be read by plain loads. */
+/* All of the heap can be read by plain loads. In more mappings than we made some of it may be missing, for userfaultfd to serve; children of fork have
+ * several, and inherit no such service. */
 static bool heap_is_plain(void)
 {
+	const unsigned most = heap_inherits ? MAPPINGS_MOST : 1;
 	const uintptr_t end = arena.base + load_acquire(&arena.limit);
 	struct os_mapping m;
 	uintptr_t at = arena.base;
 	for (unsigned i = 0; at < end; at = m.high)
-		if (i++ == MAPPINGS_MOST || !os_mapping(maps, at, &m) || !plain(&m) || m.inode)
+		if (i++ == most || !os_mapping(maps, at, &m) || !plain(&m) || m.inode)
 			return false;
 	return true;
 }

@@ -63,6 +63,10 @@ for mode in report audit; do
   status=$?
   if ((status == 0)) && ! complaints "$T/err" "$T"/log* >/dev/null; then ok "$mode"; else bad "$mode: exit $status: $(grep -m 2 -hE 'lost:|cgc:' "$T/out" "$T/err" "$T"/log* 2>/dev/null)"; fi
 done
+# At its end a small process is asked with few roots, and without a stop.
+under 30 "mode=report:log_path=$T/guarded" "$(program zoo_guarded)" end 2>"$T/err"
+status=$?
+if ((status == 0)); then ok "a guard in a block, at exit"; elif ((status == 75)); then echo "note  the kernel has no guards (before Linux 6.13)"; else bad "a guard in a block, at exit: exit $status"; fi
 awk '$1 == "unable" { none[$2] = 1 } $2 ~ /^[0-9]+$/ { some[$1] = 1 } END { for (w in none) if (!(w in some)) print w }' "$T/made" | sort | while read -r way; do
   case $way in
     hugetlb*) echo "note  $way: not here: the system sets no huge pages aside (vm.nr_hugepages)" ;;

@@ -12,16 +12,20 @@ static volatile sig_atomic_t seen;
 
 static void on_fault(int number) { seen++; }
 
-int main(void)
+/* With an argument no cycle comes before the end. */
+int main(int argc, char **argv)
 {
 	zoo_needs_collector();
 	signal(SIGSEGV, on_fault);
-	char *block = aligned_alloc(PAGE, PAGES * PAGE);
+	static char *block; /* to the end: a report at exit reads it, too */
+	block = aligned_alloc(PAGE, PAGES * PAGE);
 	memset(block, 1, PAGES * PAGE);
 	*(void **)(block + 2 * PAGE) = zoo_block();
 	*(void **)(block + 9 * PAGE) = zoo_block();
 	if (madvise(block + 5 * PAGE, PAGE, GUARD_INSTALL) != 0)
 		return ZOO_NO_PLACE;
+	if (argc > 1)
+		return 0;
 	zoo_collect(ZOO_SIZE);
 	if (seen)
 		return 2;
