@@ -16,6 +16,7 @@
  *
  * What must hold: raw system calls and own code only. Neither libc nor the rest of this library may be relied on yet.
  */
+#include "base/printable.h"
 #include "os/os.h"
 #include <elf.h>
 #include <link.h>
@@ -112,6 +113,11 @@ static void tell(const char *program, const char *what)
 	at = put(line, at, what, length(what));
 	static const char rest[] = ", which has a malloc of its own: it runs without cgc: for leaks in such a build use LeakSanitizer\n";
 	at = put(line, at, rest, sizeof rest - 1);
+	for (size_t i = 0, whole; i + 1 < at; i += whole + !whole) { /* without libc, which is not there yet */
+		whole = printable_length((const unsigned char *)line + i, at - i);
+		if (!whole)
+			line[i] = '?';
+	}
 	os_write(2, line, at);
 }
 

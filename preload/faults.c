@@ -130,7 +130,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	if (last && (options.report_on & REPORT_ON_SIGNAL) && later(number))
 		return;
 	if (options.explain && i < EXPLAINED && !was_sent(info) && add_relaxed(&lines, 1) < LINES_MOST)
-		explain_fault(number == SIGSEGV ? "SIGSEGV" : "SIGBUS", (uintptr_t)info->si_addr, context);
+		explain_fault(number == SIGSEGV ? "SIGSEGV" : "SIGBUS", (uintptr_t)info->si_addr, info->si_code != SI_KERNEL, context);
 	if (last && (options.report_on & REPORT_ON_SIGNAL))
 		tell_end(number);
 	bool taken = take(PATIENCE); /* whoever holds it does so for a few calls; should it not let go, the hand-on matters more */

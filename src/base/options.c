@@ -7,6 +7,7 @@
  * a program. Nothing is kept between calls, nothing allocates.
  */
 #include "base/options.h"
+#include "base/printable.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -278,14 +279,6 @@ static void describe(char *buf, size_t cap, const struct option_row *row)
 	default:
 		text_format(buf, cap, "at most %zu bytes", row->room - 1);
 	}
-}
-
-/* Complaints go to people's screens: bytes that a terminal would act upon become '?'. */
-static void make_printable(char *line)
-{
-	for (; *line; line++)
-		if ((unsigned char)*line < ' ' || *line == 0x7f)
-			*line = '?';
 }
 
 static void complain_value(const struct option_row *row, const char *value, const char *wrong, void (*complain)(const char *))

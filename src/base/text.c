@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/console.h"
 #include "base/options.h"
+#include "base/printable.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -24,12 +25,28 @@ enum { LINE_MAX_BYTES = 1024, DIGITS_MAX = 24 };
 struct sink {
 	char *buf;
 	size_t cap, len;
+	bool shown; /* to people: texts and characters that are put in are made printable, the format is ours */
 };
 
 static void put(struct sink *s, char c)
 {
 	if (s->len + 1 < s->cap)
 		s->buf[s->len++] = c;
+}
+
+/* One text as it goes into a line. Characters are whole in it, so a name that was cut ends in '?'. */
+static void put_shown(struct sink *s, const char *text, size_t n)
+{
+	while (n) {
+		size_t whole = printable_length((const unsigned char *)text, n);
+		if (!whole)
+			put(s, '?');
+		for (size_t i = 0; i < whole; i++)
+			put(s, text[i]);
+		whole += !whole;
+		text += whole;
+		n -= whole;
+	}
 }
 
 /* One conversion as written in the format. precision SIZE_MAX: none given. */
@@ -50,7 +67,9 @@ static void put_padded(struct sink *s, const struct conversion *c, const char *t
 	}
 	for (size_t i = 0; !c->left && i < pad; i++)
 		put(s, c->zeros ? '0' : ' ');
-	for (size_t i = 0; i < n; i++)
+	if (s->shown)
+		put_shown(s, text, n);
+	for (size_t i = 0; !s->shown && i < n; i++)
 		put(s, text[i]);
 	for (size_t i = 0; c->left && i < pad; i++)
 		put(s, ' ');
@@ -117,9 +136,8 @@ static void put_string(struct sink *s, const struct conversion *c, const char *t
 	put_padded(s, &plain, text, n);
 }
 
-size_t text_vformat(char *buf, size_t cap, const char *fmt, va_list args)
+static size_t fill(struct sink s, const char *fmt, va_list args)
 {
-	struct sink s = { buf, cap, 0 };
 	va_list ap; /* a va_list parameter decays to a pointer on some ABIs: only a copy can be passed on by address */
 	va_copy(ap, args);
 	for (const char *f = fmt; *f; f++) {
@@ -164,10 +182,12 @@ size_t text_vformat(char *buf, size_t cap, const char *fmt, va_list args)
 		}
 	}
 	va_end(ap);
-	if (cap)
-		buf[s.len] = 0;
+	if (s.cap)
+		s.buf[s.len] = 0;
 	return s.len;
 }
+
+size_t text_vformat(char *buf, size_t cap, const char *fmt, va_list ap) { return fill((struct sink){ buf, cap, 0, false }, fmt, ap); }
 
 size_t text_format(char *buf, size_t cap, const char *fmt, ...)
 {
@@ -181,7 +201,7 @@ size_t text_format(char *buf, size_t cap, const char *fmt, ...)
 /* Evaluated at each use, so that a forked child writes its own file. */
 void text_path(char *out, size_t cap, const char *path)
 {
-	struct sink s = { out, cap, 0 };
+	struct sink s = { out, cap, 0, false };
 	struct conversion plain = { .precision = SIZE_MAX };
 	for (; *path; path++) {
 		if (path[0] == '%' && path[1] == 'p') {
@@ -212,6 +232,7 @@ static int open_log(void)
 	if (fd >= 0)
 		os_close(fd);
 	if (!__atomic_exchange_n(&told, 1, __ATOMIC_RELAXED)) {
+		make_printable(path);
 		size_t n = text_format(line, sizeof(line), "cgc: log_path: %s %s: lines go to stderr: name a file of your own\n", path, why);
 		console_write(line, n);
 	}
@@ -237,7 +258,7 @@ void say(const char *fmt, ...)
 	size_t n = sizeof(prefix) - 1;
 	va_list ap;
 	va_start(ap, fmt);
-	n += text_vformat(line + n, sizeof(line) - n, fmt, ap); /* leaves one byte, its NUL, for the newline */
+	n += fill((struct sink){ line + n, sizeof(line) - n, 0, true }, fmt, ap); /* leaves one byte, its NUL, for the newline */
 	va_end(ap);
 	line[n++] = '\n';
 	emit(line, n);
@@ -248,7 +269,7 @@ void say_raw(const char *fmt, ...)
 	char line[LINE_MAX_BYTES];
 	va_list ap;
 	va_start(ap, fmt);
-	size_t n = text_vformat(line, sizeof(line), fmt, ap);
+	size_t n = fill((struct sink){ line, sizeof(line), 0, true }, fmt, ap);
 	va_end(ap);
 	emit(line, n);
 }

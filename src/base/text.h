@@ -13,7 +13,8 @@ size_t text_vformat(char *buf, size_t cap, const char *fmt, va_list ap);
 /* A path with each %p replaced by the pid. */
 void text_path(char *out, size_t cap, const char *path);
 
-/* One line "cgc: ...\n" to the log (stderr unless log_path says otherwise) in a single write. At most 1 KiB. */
+/* What %s and %c put into the lines below is made printable (base/printable.h): names come from files and other programs.
+ * One line "cgc: ...\n" to the log (stderr unless log_path says otherwise) in a single write. At most 1 KiB. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same without the prefix and newline: for reports that build their own lines. */
 void say_raw(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

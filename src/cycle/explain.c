@@ -8,6 +8,11 @@
  *
  * What tells most wins: recycled, condemned, free, the pattern of freed memory; the address before the registers.
  *
+ * A register proves little. malloc leaves the next free slot in one, and a block that was recycled and handed out again is most often the
+ * new owner's. Such a block counts only where the fault follows from it: the address lies near the register's, or near a word
+ * that stands in the block. A null pointer stands in most blocks and says nothing. Where the processor does not tell the address (it was
+ * none that exists: the general protection fault), the word must stand in a register too, and so must the pattern of freed memory.
+ *
  * One thread writes (under the collect lock), handlers read at any time: an entry's address is 0 while the rest changes, and is
  * read again after it.
  */
@@ -21,7 +26,7 @@
 #include "base/text.h"
 #include "os/os.h"
 
-enum { ENTRIES = 1 << 16, PAGES_DOWN = 64 };
+enum { ENTRIES = 1 << 16, PAGES_DOWN = 64, NEAR_BELOW = 4096, NEAR_ABOVE = 65536, WORDS_READ = 64 };
 
 struct entry {
 	uintptr_t start;  /* atomic; released after the rest */
@@ -168,22 +173,79 @@ static void write_line(const char *signal_name, uintptr_t address, const char *w
 	                         : "the program may hide a pointer to it: mode=audit tells more");
 }
 
-void explain_fault(const char *signal_name, uintptr_t address, const void *context)
+/* ---- what a register proves ---- */
+
+struct fault {
+	uintptr_t address;
+	bool known;          /* else the processor did not tell it */
+	const void *context;
+};
+
+static bool near(uintptr_t word, uintptr_t address)
 {
-	struct finding best = look_up(address);
+	return word >= NEAR_ABOVE && address - word + NEAR_BELOW < NEAR_ABOVE + NEAR_BELOW;
+}
+
+static bool no_address(uintptr_t w)
+{
+	const intptr_t high = (intptr_t)w >> 47;
+	return high != 0 && high != -1;
+}
+
+static bool in_register(const struct fault *at, uintptr_t word)
+{
+	const char *name;
+	uintptr_t w;
+	for (unsigned i = 0; (name = threads_register(at->context, i, &w)); i++)
+		if (w == word)
+			return true;
+	return false;
+}
+
+static bool follows_from_word(const struct fault *at, uintptr_t word)
+{
+	return at->known ? near(word, at->address) : no_address(word) && in_register(at, word);
+}
+
+/* Could the fault come of a register that leads into this block? */
+static bool follows(const struct fault *at, uintptr_t w, const struct finding *f)
+{
+	if (at->known && near(w, at->address))
+		return true;
+	uintptr_t words[WORDS_READ], from = f->start ? f->start : align_down(w, sizeof(uintptr_t));
+	long got = os_read_self(words, from, f->start && f->size < sizeof words ? f->size : sizeof words);
+	for (long i = 0; (i + 1) * (long)sizeof *words <= got; i++)
+		if (follows_from_word(at, words[i]))
+			return true;
+	return false;
+}
+
+static bool proves(const struct fault *at, uintptr_t w, const struct finding *f)
+{
+	if (f->rank == RANK_PATTERN)
+		return !at->known;
+	return (f->rank != RANK_FREE && !f->again) || follows(at, w, f);
+}
+
+void explain_fault(const char *signal_name, uintptr_t address, bool known, const void *context)
+{
+	const struct fault at = { address, known, context };
+	struct finding best = { .rank = RANK_NOTHING };
 	const char *where = "the address", *name;
 	uintptr_t word = address, w;
+	if (known)
+		best = look_up(address);
 	for (unsigned i = 0; (name = threads_register(context, i, &w)); i++) {
 		struct finding f = look_up(w);
-		if (f.rank > best.rank) {
+		if (f.rank > best.rank && proves(&at, w, &f)) {
 			best = f;
 			where = name;
 			word = w;
 		}
 	}
 	if (best.rank == RANK_NOTHING)
-		say("%s at %p: neither the address nor a register leads to a recycled, condemned or free block: the collector seems to have no part in it",
-		    signal_name, (void *)address);
+		say("%s at %p: neither the address nor a register leads to a recycled, condemned or free block that explains it: the"
+		    " collector seems to have no part in it", signal_name, (void *)address);
 	else
 		write_line(signal_name, address, where, word, &best);
 }

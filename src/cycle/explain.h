@@ -16,7 +16,8 @@ struct explain_block {
 struct explain_block explain_block(const struct dead_span *d, uint32_t slot);
 void explain_note(struct explain_block b, enum explain_event event);
 
-/* One line about a fault of the program at `address`; context is what its handler got. Async-signal-safe. */
-void explain_fault(const char *signal_name, uintptr_t address, const void *context);
+/* One line about a fault of the program at `address`; known: the processor told it, else it is 0. context is what its handler got.
+ * Async-signal-safe. */
+void explain_fault(const char *signal_name, uintptr_t address, bool known, const void *context);
 
 #endif

@@ -3,6 +3,7 @@
  * has ended by pthread_exit.
  */
 #include "report/program.h"
+#include "base/printable.h"
 #include "os/os.h"
 
 #include <fcntl.h>
@@ -18,12 +19,6 @@ static size_t read_file(const char *path, char *buf, size_t cap)
 		n += (size_t)r;
 	os_close(fd);
 	return n;
-}
-
-static void make_printable(char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		text[i] = text[i] == 0 ? ' ' : (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
 }
 
 const char *program_path(char *buf, size_t cap)
@@ -45,8 +40,10 @@ const char *program_command(char *buf, size_t cap)
 	n = cut ? cap - 1 : n;
 	while (n && buf[n - 1] == 0 && !cut)
 		n--;
-	make_printable(buf, n);
+	for (size_t i = 0; i < n; i++)
+		buf[i] = buf[i] ? buf[i] : ' ';
 	buf[n] = 0;
+	make_printable(buf);
 	if (cut)
 		memcpy(buf + cap - 4, "...", 4);
 	return buf;

@@ -32,6 +32,8 @@ same again 1
 says 'was recycled in cycle [0-9]+ of [0-9]+ and handed out again since'
 same free 1
 says 'is free: the program used it after its free'
+same null 1 # the same registers, and a fault that has nothing to do with them
+says 'neither the address nor a register'
 same recycled 1 harden=1
 same recycled 1 sites=1
 says 'was recycled in cycle [0-9]+ of [0-9]+, allocated at .*faulty\+0x'

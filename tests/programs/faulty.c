@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#define UNMAPPED 0x7000dead0000ul
+
 static uintptr_t hidden;
 static sigjmp_buf back;
 static volatile int caught;
@@ -30,6 +32,12 @@ static __attribute__((noinline)) void plant(void)
 static __attribute__((noinline)) void fault_with(uintptr_t word)
 {
 	__asm__ volatile("mov (%0), %%rax" : : "r"((uintptr_t)24), "D"(word) : "rax", "memory");
+}
+
+/* Through the word that stands at the address. */
+static __attribute__((noinline)) void fault_behind(uintptr_t word)
+{
+	__asm__ volatile("mov (%%rdi), %%rax\n\tmov 24(%%rax), %%rax" : : "D"(word) : "rax", "memory");
 }
 
 static void lose(int cycles)
@@ -121,13 +129,16 @@ static int run(const char *what)
 	if (!strcmp(what, "again")) {
 		lose(4);
 		for (int i = 0; i < 1000; i++)
-			*(volatile uintptr_t *)malloc(56) = 0;
-		fault_with(~hidden);
+			*(volatile uintptr_t *)malloc(56) = UNMAPPED;
+		fault_behind(~hidden);
 	}
-	if (!strcmp(what, "free")) {
-		char *volatile p = malloc(500), *volatile next = malloc(500);
+	if (!strcmp(what, "free") || !strcmp(what, "null")) {
+		uintptr_t *volatile p = malloc(500), *volatile next = malloc(500);
 		uintptr_t word = (uintptr_t)p;
+		p[4] = UNMAPPED;
 		free(p);
+		if (*what == 'f')
+			fault_behind(word + 32);
 		fault_with(word);
 		free(next);
 	}

@@ -16,6 +16,7 @@
  */
 #include "client.h"
 #include "client_find.h"
+#include "base/printable.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { TEXT_MOST = 64 << 20 };
 enum { LINE_MOST = 300, ANSWER_MS = 60000, HELLO_MS = 5000, POKE_MS = 2000, NOTE_MS = 1000 };
 enum { LOOKS_ITSELF = 64 }; /* with so low a limit the process asks for no signal (SIGNALS_ROOM in src/control/control.c) */
 
@@ -134,9 +136,7 @@ static bool take_answer(char *line, const struct subject *s, struct answer *a)
 	struct stat st;
 	unsigned long long size = 0;
 	line[strcspn(line, "\n")] = 0;
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	make_printable(line);
 	if (!strncmp(line, "error ", 6)) {
 		a->refused = true;
 		fail(a, "%d: %s", s->pid, line + 6);
@@ -198,11 +198,11 @@ bool client_ask(int pid, const char *request, struct answer *a)
 char *client_text(struct answer *a)
 {
 	size_t n = 0;
-	char *text = a->size < SIZE_MAX - 1 ? malloc((size_t)a->size + 1) : NULL;
+	char *text = a->size < TEXT_MOST ? malloc((size_t)a->size + 1) : NULL;
 	for (ssize_t r; text && n < a->size && (r = read(a->fd, text + n, (size_t)a->size - n)) > 0;)
 		n += (size_t)r;
 	if (!text || n < a->size) {
-		fail(a, "the answer of %llu bytes can't be read: %s", (unsigned long long)a->size, text ? "it is shorter" : "no memory");
+		fail(a, "the answer of %llu bytes can't be read: %s", (unsigned long long)a->size, text ? "it is shorter" : "it is too long, or there is no memory");
 		free(text);
 		return NULL;
 	}
@@ -249,6 +249,9 @@ static void hello(int fd, const struct subject *s, struct client_process *p)
 	if (text && sscanf(text, "cgc %31s %15s %*d %n", p->version, p->mode, &at) >= 2 && at) {
 		char *end = text + at + strcspn(text + at, "\n");
 		snprintf(p->program, sizeof p->program, "%.*s", (int)(end - text - at), text + at);
+		make_printable(p->version);
+		make_printable(p->mode);
+		make_printable(p->program);
 		if (*end && sscanf(end + 1, "live %llu", &live) == 1)
 			p->live_bytes = live;
 		p->silent = false;

@@ -15,6 +15,7 @@
  */
 #include "elffile.h"
 #include "elfimage.h"
+#include "take.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -240,14 +241,16 @@ void elf_inspect(const char *path, struct elf_facts *facts)
 		return;
 	}
 	size_t n = (size_t)st.st_size;
-	/* Private and read-only: a file that is truncated meanwhile can kill us by SIGBUS, as it would its own start. */
-	void *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-	if (bytes == MAP_FAILED) {
-		facts->error = errno;
+	/* Of our own file: one that is truncated meanwhile can kill us by SIGBUS, as it would its own start. */
+	const char *wrong;
+	errno = 0;
+	const void *bytes = take_file(fd, &st, &wrong);
+	if (wrong) {
+		facts->error = errno ? errno : EFBIG;
 	} else {
 		elf_inspect_bytes(bytes, n, facts);
 		if (n)
-			munmap(bytes, n);
+			munmap((void *)(uintptr_t)bytes, n);
 	}
 	close(fd);
 }

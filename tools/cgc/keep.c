@@ -1,5 +1,6 @@
 /* Texts one behind the other in large pieces, which are never given back: the command is over before that would be of use. */
 #include "keep.h"
+#include "base/printable.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,6 @@ char *keep_text(const char *s, size_t n)
 const char *keep_clean(const char *s)
 {
 	char *copy = keep_text(s, strlen(s));
-	for (char *c = copy; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	make_printable(copy);
 	return copy;
 }

@@ -4,6 +4,7 @@
  */
 #include "commands.h"
 #include "library.h"
+#include "base/printable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ void complain(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	make_printable(line); /* it holds names of files, and what processes answer */
 	fprintf(stderr, "cgc: %s\n", line); /* stderr has no buffer, but one call is one write in glibc */
 }
 

@@ -53,12 +53,10 @@ static bool read_snapshot(const char *path, struct snapshot *s)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	void *bytes = MAP_FAILED;
-	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size)
-		bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	bool whole = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && !snapshot_take(s, fd, (uint64_t)st.st_size);
 	if (fd >= 0)
 		close(fd);
-	return bytes != MAP_FAILED && !snapshot_check(s, bytes, (size_t)st.st_size);
+	return whole;
 }
 
 /* The program first, then by process number. */

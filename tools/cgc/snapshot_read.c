@@ -11,6 +11,7 @@
  */
 #include "snapshot_read.h"
 #include "commands.h"
+#include "take.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,7 @@ static const uint32_t first_record[SECTION_KINDS] = {
 	[SECTION_LOOKS] = 32,
 };
 
+static const char foreign[] = "it is no snapshot of cgc: name a process or a file that `cgc snapshot` wrote";
 static const char damaged[] = "it is damaged: make it again with `cgc snapshot PID -o FILE`";
 
 void snapshot_record(const struct snapshot *s, enum snapshot_section_kind kind, uint64_t i, void *record, size_t size)
@@ -55,7 +57,7 @@ static const char *check_header(struct snapshot *s)
 {
 	static char newer[160];
 	if (s->size < sizeof(s->head.magic) || memcmp(s->bytes, SNAPSHOT_MAGIC, sizeof(s->head.magic)) != 0)
-		return "it is no snapshot of cgc: name a process or a file that `cgc snapshot` wrote";
+		return foreign;
 	if (s->size < sizeof(s->head))
 		return "it ends inside its header: it was cut off: make or copy it again";
 	memcpy(&s->head, s->bytes, sizeof(s->head));
@@ -185,6 +187,21 @@ const char *snapshot_check(struct snapshot *s, const void *bytes, size_t n)
 	return wrong;
 }
 
+const char *snapshot_take(struct snapshot *s, int fd, uint64_t n)
+{
+	char magic[sizeof(s->head.magic)];
+	const char *wrong;
+	/* What is none is refused by its first bytes, before memory is taken for a hole of gigabytes. */
+	if (pread(fd, magic, sizeof(magic), 0) < (ssize_t)sizeof(magic) || memcmp(magic, SNAPSHOT_MAGIC, sizeof(magic)) != 0)
+		return foreign;
+	const void *copy = take_copy(fd, n, &wrong);
+	if (!wrong)
+		wrong = snapshot_check(s, copy, n);
+	if (copy && wrong)
+		munmap((void *)(uintptr_t)copy, n);
+	return wrong;
+}
+
 bool snapshot_open(struct snapshot *s, const char *path)
 {
 	struct stat st;
@@ -197,8 +214,7 @@ bool snapshot_open(struct snapshot *s, const char *path)
 	} else if (!S_ISREG(st.st_mode)) {
 		complain("%s is no file: name a process number or a snapshot file", path);
 	} else {
-		void *bytes = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-		const char *wrong = bytes == MAP_FAILED ? strerror(errno) : snapshot_check(s, bytes, (size_t)st.st_size);
+		const char *wrong = snapshot_take(s, fd, (uint64_t)st.st_size);
 		close(fd);
 		if (!wrong)
 			return true;

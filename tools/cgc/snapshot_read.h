@@ -16,7 +16,9 @@ struct snapshot {
 
 /* Looks at n bytes, which must stay. NULL: all that the file says of itself holds; else what is wrong and what to do, as "WHAT: HINT". */
 const char *snapshot_check(struct snapshot *s, const void *bytes, size_t n);
-/* Maps the file. false: one line was printed, the exit status is 2. */
+/* The same of n bytes of a file that others may change meanwhile: they are copied first. */
+const char *snapshot_take(struct snapshot *s, int fd, uint64_t n);
+/* Reads the file. false: one line was printed, the exit status is 2. */
 bool snapshot_open(struct snapshot *s, const char *path);
 
 static inline uint64_t snapshot_count(const struct snapshot *s, enum snapshot_section_kind kind) { return s->part[kind].count; }

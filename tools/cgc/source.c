@@ -6,10 +6,8 @@
 #include "client.h"
 #include "commands.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 bool source_is_process(const char *name, int *pid)
@@ -38,8 +36,7 @@ static bool ask(struct snapshot *s, int pid, const char *request)
 	int fd = source_ask(pid, request, &size);
 	if (fd < 0)
 		return false;
-	void *bytes = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-	const char *wrong = bytes == MAP_FAILED ? strerror(errno) : snapshot_check(s, bytes, size);
+	const char *wrong = snapshot_take(s, fd, size);
 	close(fd);
 	if (wrong)
 		complain("the answer of process %d can't be read: %s", pid, wrong);

@@ -125,7 +125,7 @@ void suppressions_apply(const struct suppressions *s, struct view *v, const stru
 			if (!found)
 				continue;
 			struct suppress_rule *rule = &rules->rules[found - rules->rules];
-			site->suppression = keep_text(rules->text + rule->name, rule->name_size);
+			site->suppression = keep_clean(keep_text(rules->text + rule->name, rule->name_size));
 			rule->blocks += shown.blocks;
 			rule->bytes += shown.bytes;
 			s->files[k].sites[rule - rules->rules]++;

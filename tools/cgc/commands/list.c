@@ -47,10 +47,7 @@ static void print_process(const struct client_process *p, void *arg)
 	format_age(since, sizeof since, p->age_seconds);
 	if (!p->silent)
 		format_bytes(live, sizeof live, p->live_bytes);
-	printf("%8d  %-8s %-10s %-11s ", p->pid, p->silent ? "?" : p->mode, since, live);
-	for (const char *c = p->silent ? "(does not answer)" : p->program; *c; c++)
-		putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c); /* a name may hold what a terminal acts upon */
-	putchar('\n');
+	printf("%8d  %-8s %-10s %-11s %s\n", p->pid, p->silent ? "?" : p->mode, since, live, p->silent ? "(does not answer)" : p->program);
 }
 
 int command_list(int argc, char **argv)

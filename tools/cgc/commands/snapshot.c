@@ -87,13 +87,12 @@ int command_snapshot(int argc, char **argv)
 	int fd = source_ask(pid, reachable ? "snapshot blocks reachable" : blocks ? "snapshot blocks" : "snapshot", &size);
 	if (fd < 0)
 		return STATUS_USAGE;
-	void *bytes = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-	close(fd);
 	struct snapshot s;
-	const char *wrong = bytes == MAP_FAILED ? strerror(errno) : snapshot_check(&s, bytes, size);
+	const char *wrong = snapshot_take(&s, fd, size);
+	close(fd);
 	if (wrong) {
 		complain("the answer of process %d can't be read: %s", pid, wrong);
 		return STATUS_USAGE;
 	}
-	return keep(output, bytes, size) ? 0 : STATUS_USAGE;
+	return keep(output, s.bytes, s.size) ? 0 : STATUS_USAGE;
 }

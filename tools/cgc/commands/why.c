@@ -8,6 +8,7 @@
 #include "leaks.h"
 #include "source.h"
 #include "symbols/symbols.h"
+#include "base/printable.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -85,8 +86,13 @@ static const char *last_part(const char *path)
 /* Names of mappings and threads are the program's. */
 static void print_clean(const char *text, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		putchar(((unsigned char)text[i] < ' ' && text[i] != '\n') || text[i] == 0x7f ? '?' : text[i]);
+	for (size_t i = 0, whole; i < n; i += whole + !whole) {
+		whole = printable_length((const unsigned char *)text + i, n - i);
+		if (whole)
+			fwrite(text + i, 1, whole, stdout);
+		else
+			putchar(text[i] == '\n' ? '\n' : '?');
+	}
 }
 
 static void print_places(const struct place *list, size_t n)

@@ -5,29 +5,17 @@
  * their low bits. Names are bytes of any encoding; what is not UTF-8 becomes U+FFFD.
  */
 #include "formats/formats.h"
+#include "base/printable.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-/* Bytes of the UTF-8 character at s; 0: it is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-	size_t n = *s < 0x80 ? 1 : *s >= 0xc2 && *s < 0xe0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	/* Too long a form of a shorter one, surrogates, beyond the last character. */
-	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
 
 static void put_string(FILE *to, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	fputc('"', to);
-	while (*s) {
-		size_t n = utf8_length(s);
+	for (size_t room = strlen(text), n; room; room -= n ? n : 1) {
+		n = utf8_length(s, room);
 		if (*s == '"' || *s == '\\')
 			fprintf(to, "\\%c", *s);
 		else if (*s < ' ' || *s == 0x7f)

@@ -177,8 +177,8 @@ static void print_left_out(const struct page *p, const struct sums *sum, size_t 
 		const struct suppression_file *f = &p->suppressions->files[i];
 		for (size_t k = 0; k < f->rules.count; k++)
 			if (f->sites[k])
-				fprintf(p->to, "  %s in %s at %zu site%s by %.*s (%s:%u)\n", bytes_text(f->rules.rules[k].bytes), blocks_text(f->rules.rules[k].blocks), f->sites[k],
-				        f->sites[k] == 1 ? "" : "s", (int)f->rules.rules[k].name_size, f->rules.text + f->rules.rules[k].name, f->name, f->rules.rules[k].line);
+				fprintf(p->to, "  %s in %s at %zu site%s by %s (%s:%u)\n", bytes_text(f->rules.rules[k].bytes), blocks_text(f->rules.rules[k].blocks), f->sites[k],
+				        f->sites[k] == 1 ? "" : "s", keep_clean(keep_text(f->rules.text + f->rules.rules[k].name, f->rules.rules[k].name_size)), f->name, f->rules.rules[k].line);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "object.h"
 #include "elfimage.h"
 #include "tool.h"
+#include "take.h"
 
 #include <fcntl.h>
 #include <libgen.h>
@@ -32,6 +33,8 @@ struct elf {
 
 /* ---- a file ---- */
 
+static void unmap_elf(struct elf *e) { munmap((void *)(uintptr_t)e->im.bytes, e->im.size); }
+
 static bool map_elf(const char *path, struct elf *e)
 {
 	struct stat st;
@@ -39,11 +42,12 @@ static bool map_elf(const char *path, struct elf *e)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return false;
-	void *bytes = MAP_FAILED;
+	const void *bytes = NULL;
+	const char *wrong;
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > (off_t)sizeof(e->head))
-		bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		bytes = take_file(fd, &st, &wrong);
 	close(fd);
-	if (bytes == MAP_FAILED)
+	if (!bytes)
 		return false;
 	e->im.bytes = bytes;
 	e->im.size = (size_t)st.st_size;
@@ -51,11 +55,9 @@ static bool map_elf(const char *path, struct elf *e)
 	memcpy(&e->head, bytes, sizeof(e->head));
 	if (!memcmp(e->head.e_ident, ELFMAG, SELFMAG) && e->head.e_ident[EI_CLASS] == ELFCLASS64 && e->head.e_ident[EI_DATA] == ELFDATA2LSB)
 		return true;
-	munmap(bytes, e->im.size);
+	unmap_elf(e);
 	return false;
 }
-
-static void unmap_elf(struct elf *e) { munmap((void *)(uintptr_t)e->im.bytes, e->im.size); }
 
 static bool section_at(struct elf *e, unsigned i, Elf64_Shdr *s)
 {
