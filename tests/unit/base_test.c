@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/options.h"
 #include "base/stats.h"
+#include "base/printable.h"
 #include "base/text.h"
 #include "os/os.h"
 
@@ -628,4 +629,30 @@ Test(os, a_mapping_is_told_as_the_kernel_has_it)
 	cr_assert_not(os_mapping(maps, at, &m), "not mapped");
 	cr_assert_not(os_mapping(-1, at, &m));
 	os_close(maps);
+}
+
+/* All characters of one, two and three bytes, and all bytes that are none. */
+Test(printable, leaves_letters_and_no_control)
+{
+	char line[16], before[16];
+	for (unsigned c = 1; c < 0x10000; c++) {
+		const bool surrogate = c >= 0xd800 && c < 0xe000;
+		if (c < 0x80)
+			text_format(line, sizeof line, "a%cz", (int)c);
+		else if (c < 0x800)
+			text_format(line, sizeof line, "a%c%cz", (int)(0xc0 | c >> 6), (int)(0x80 | (c & 63)));
+		else
+			text_format(line, sizeof line, "a%c%c%cz", (int)(0xe0 | c >> 12), (int)(0x80 | (c >> 6 & 63)), (int)(0x80 | (c & 63)));
+		const bool acts = c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e)
+		                  || (c >= 0x2066 && c <= 0x2069) || surrogate;
+		memcpy(before, line, sizeof line);
+		make_printable(line);
+		if (acts == !strcmp(line, before) || line[0] != 'a' || line[strlen(line) - 1] != 'z')
+			cr_assert_fail("U+%04x", c);
+	}
+	for (unsigned byte = 0x80; byte < 0x100; byte++) {
+		text_format(line, sizeof line, "a%c", (int)byte);
+		make_printable(line);
+		cr_assert_str_eq(line, "a?");
+	}
 }
