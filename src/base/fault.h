@@ -24,7 +24,7 @@
 	X(ack) X(late_ack) X(lost_signal) X(task_list) X(maps) X(pagemap) \
 	/* mutants: roots left out */ \
 	X(no_registers) X(no_stacks) X(no_segments) X(no_mappings) X(no_shared) X(no_epoll) X(no_tls) X(no_altstack) \
-	X(no_interior) X(no_offsets) X(no_past_end) X(no_self_stack) X(no_protected) X(no_code) X(no_seams) X(no_inflight) \
+	X(no_interior) X(no_offsets) X(no_past_end) X(no_self_stack) X(no_protected) X(no_code) X(no_seams) X(no_inflight) X(no_listed) \
 	X(no_timer) X(no_notify) X(no_signal_value) X(no_aio) X(no_iocb) X(no_uring) \
 	X(no_declared) X(no_tagged) X(no_align) X(no_mangled) X(no_files) X(no_aside) \
 	/* mutants: laws broken */ \

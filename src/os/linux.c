@@ -347,6 +347,14 @@ int os_unlink(const char *path) { return (int)syscall3(SYS_unlinkat, AT_FDCWD, (
 void os_close(int fd) { syscall1(SYS_close, fd); }
 int os_keep(int fd) { return (int)syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100); }
 
+bool os_is_anonymous(int fd)
+{
+	struct statx x;
+	x.stx_mode = S_IFREG;
+	return syscall6(SYS_statx, fd, (long)"", 0x1000 | 0x4000 /* AT_EMPTY_PATH, AT_STATX_DONT_SYNC */, STATX_TYPE, (long)&x, 0) == 0 &&
+	       !(x.stx_mode & S_IFMT);
+}
+
 bool os_file(int fd, struct os_file *f)
 {
 	struct stat st = { 0 };

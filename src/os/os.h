@@ -98,6 +98,8 @@ struct os_file {
 		OS_FILE_OTHER
 	} kind;
 };
+/* Is it an object of the kernel's without a file (epoll, eventfd, a virtual machine)? No file system is asked: it may be this process'. */
+bool os_is_anonymous(int fd);
 bool os_file(int fd, struct os_file *f);            /* false: it is not open */
 /* Is this open file one that nobody else can have put in our way: a regular file of our own (effective user) with no other
  * name, or a device, which only root makes? */

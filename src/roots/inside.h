@@ -60,6 +60,10 @@ void segments_memory(void (*fn)(uintptr_t low, uintptr_t high));
 bool tables_full(void);
 /* Gives every word that only the kernel or a thread not yet born holds to fn. Result: their number. */
 size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll);
+/* A registration that a ring is about to make, or has made, with the lock or inside the stop. */
+void tables_epoll(int set, int op, int fd, uint64_t data);
+/* The shim told this word for this registration. */
+bool tables_know_epoll(int set, int fd, uintptr_t word);
 void tables_memory(void (*fn)(uintptr_t low, uintptr_t high));
 void tables_enter(void); /* busy, and with the lock of all tables of this room */
 void tables_leave(void);
@@ -79,6 +83,10 @@ void kernel_drop_where(bool (*fn)(const struct kernel_row *row, uint64_t what), 
 /* Ends rows that are over, gives the words of the others to fn; not those whose kind's bit is in `without`. Result: words. */
 size_t kernel_each(void (*fn)(uintptr_t word), unsigned without);
 void kernel_memory(void (*fn)(uintptr_t low, uintptr_t high));
+
+/* -- listed.c: inside the stop -- */
+/* The same for what the kernel lists of itself: epoll data and values of timers, by whatever way they came there. */
+size_t listed_each(void (*fn)(uintptr_t word));
 
 /* -- declared.c: inside the stop -- */
 /* Calls fn for each mapped part of each declared region. false: fn said so. */

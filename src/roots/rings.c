@@ -23,6 +23,7 @@
 
 #include <linux/io_uring.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -132,6 +133,9 @@ static void add_entry(const struct ring *r, const struct io_uring_sqe *e)
 		row.words[2] = (uintptr_t)m.msg_control;
 		add(&row);
 	}
+	struct epoll_event event;
+	if (e->opcode == IORING_OP_EPOLL_CTL && e->len != EPOLL_CTL_DEL && os_read_self(&event, e->addr, sizeof event) == (long)sizeof event)
+		tables_epoll(e->fd, (int)e->len, (int)e->off, event.data.u64); /* it may fail: then both words stay */
 	row.count = 0;
 	memcpy(&row.words[0], (const char *)e + 48, sizeof row.words[0]); /* addr3 of newer requests */
 	row.words[1] = row.words[2] = 0;

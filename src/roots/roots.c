@@ -51,7 +51,7 @@ static void count(enum root_share share, uint64_t bytes)
 
 /* Roots that a mutant leaves out: read once a cycle, so that NAME@N counts cycles. */
 static struct {
-	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight;
+	bool registers, stacks, segments, mappings, shared, epoll, tls, altstack, self_stack, protected, code, inflight, listed;
 	unsigned kernel; /* kinds of kernel.c, by bit */
 } no;
 
@@ -99,6 +99,7 @@ static void arm_mutants(void)
 	            (unsigned)fault(FAULT_no_signal_value) << KERNEL_SIGNAL | (unsigned)fault(FAULT_no_aio) << KERNEL_AIO |
 	            (unsigned)fault(FAULT_no_iocb) << KERNEL_IOCB | (unsigned)fault(FAULT_no_uring) << KERNEL_URING;
 	no.inflight = fault(FAULT_no_inflight);
+	no.listed = fault(FAULT_no_listed) || no.epoll || no.kernel;
 }
 
 /* -- step 2 -- */
@@ -478,6 +479,8 @@ static enum abort_reason mark_all(void)
 		return ABORT_UNSEEN;
 	mark_threads();
 	count(SHARE_KERNEL, 8 * (tables_each(mark_word, !no.epoll) + kernel_each(mark_word, no.kernel)));
+	if (!no.listed)
+		count(SHARE_KERNEL, 8 * listed_each(mark_word));
 	count(SHARE_KERNEL, 8 * ignored_each(mark_word));
 	if (!declared_each(&maps, mark_declared))
 		return ABORT_ROOT_UNREADABLE;
@@ -529,6 +532,8 @@ static bool look_at_all(void)
 	tables_each(look_at_word, false);
 	looked_kind = ROOT_EPOLL;
 	tables_each(look_at_word, true);
+	if (!no.listed)
+		listed_each(look_at_word);
 	looked_kind = ROOT_IN_FLIGHT;
 	flight_each(look_at_word, flight_now());
 	for (unsigned kind = KERNEL_TIMER; kind <= KERNEL_URING; kind++) {

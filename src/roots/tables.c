@@ -91,11 +91,10 @@ static bool rows_room(void)
 	return true;
 }
 
-void roots_epoll(int epfd, int op, int fd, uint64_t data)
+void tables_epoll(int epfd, int op, int fd, uint64_t data)
 {
 	uint64_t key = key_of(epfd, fd);
 	bool ours = kernel_ours((uintptr_t)data);
-	tables_enter();
 	struct row *row = row_room ? find_row(rows, row_room, key) : NULL;
 	bool known = row && row->key;
 	if (op == EPOLL_CTL_DEL) {
@@ -114,6 +113,12 @@ void roots_epoll(int epfd, int op, int fd, uint64_t data)
 		} else
 			full = true;
 	}
+}
+
+void roots_epoll(int epfd, int op, int fd, uint64_t data)
+{
+	tables_enter();
+	tables_epoll(epfd, op, fd, data);
 	tables_leave();
 }
 
@@ -194,6 +199,12 @@ size_t tables_each(void (*fn)(uintptr_t word), bool with_epoll)
 			words++;
 		}
 	return words;
+}
+
+bool tables_know_epoll(int set, int fd, uintptr_t word)
+{
+	const struct row *row = row_room ? find_row(rows, row_room, key_of(set, fd)) : NULL;
+	return row && row->key && (row->data == word || row->before == word || row->older == word);
 }
 
 void tables_memory(void (*fn)(uintptr_t low, uintptr_t high))

@@ -27,6 +27,7 @@ no_mappings        | zoo_mapping                | $zoo
 no_protected       | zoo_protected              | $zoo
 no_shared          | zoo_shared                 | $zoo
 no_epoll           | zoo_epoll                  | $zoo
+no_listed          | zoo_epoll_unseen           | $zoo
 no_tls             | zoo_tls_thread             | $zoo
 no_altstack        | zoo_altstack               | $zoo
 no_interior        | zoo_interior               | $zoo
