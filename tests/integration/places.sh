@@ -6,7 +6,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 is_cgc || { skip "places: $LIB has no collector"; finish; }
 p=$(program places)
-rounds=400 seeds=3 bound=90
+rounds=250 seeds=3 bound=120
 [[ -n ${ALL:-} ]] && rounds=2000 seeds=12 bound=900
 options=mode=collect:stress=100:grace=0:verify=1
 first=${PLACES_SEED:-$((RANDOM * 32768 + RANDOM))}
@@ -53,7 +53,7 @@ unprivileged() { under $bound "$options" setpriv --reuid=65534 --regid=65534 --c
 # As before Linux 6.7, where each page of an address space is listed: of two terabytes in a few minutes.
 by_pagemap() { PLACES_WITHOUT=vast under $bound "$options:fault=ioctl@1.." "$@"; }
 for ((i = 0; i < seeds; i++)); do run collect $((first + 2 * i)) collecting; done
-rounds=$((rounds / 8))
+rounds=$((rounds / 5))
 run "without PAGEMAP_SCAN" "$first" by_pagemap
 if ((EUID == 0)) && command -v setpriv >/dev/null && chmod 777 "$T"; then run "as nobody" "$first" unprivileged; else echo "note  not root, or no setpriv: not run as another user"; fi
 
