@@ -15,7 +15,7 @@ export PLACES_DISK=$T
 swap_file=$T/swap huge=/proc/sys/vm/nr_hugepages huge_before=
 give_back() {
   [[ -f $swap_file ]] && swapoff "$swap_file" 2>/dev/null
-  rm -f "$swap_file"
+  rm -f "$swap_file" /dev/places.*.* /dev/shm/places.*.* # the program has them open, if it still runs
   [[ -z $huge_before ]] || echo "$huge_before" >"$huge"
 }
 trap 'give_back; clean_up' EXIT
