@@ -12,14 +12,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
-enum { NOT_ASKED = -2, NOT_A_CHANNEL = -1, VECTORS = 16, LONG_WAIT = 4 /* of `life`: the share that a call may have waited */ };
+enum { NOT_ASKED = -2, NOT_A_CHANNEL = -1, VECTORS = 1024, SEAM = sizeof(uintptr_t) - 1, PAGE_BYTES = 1 << FLIGHT_PAGE_SHIFT, LONG_WAIT = 4 /* of `life`: the share that a call may have waited */ };
 
 /* Channel of a descriptor by its number, one 64-bit atomic each: tick (20 bits) | number + 1 (24) | channel (20). */
 static LARGE uint64_t answers[256];
 
 static uint64_t answer_key(int fd, uint32_t now) { return (uint64_t)(now & 0xfffff) << 44 | (uint64_t)((uint32_t)fd + 1) << 20; }
+
+/* Memory (/dev/null, /dev/zero), terminals and their kin are read by who is there; other devices keep what they are given. */
+static bool keeps_words(const struct stat *st)
+{
+	unsigned kind = major(st->st_rdev);
+	return S_ISCHR(st->st_mode) ? kind != 1 && kind != 4 && kind != 5 && !(kind >= 136 && kind <= 143) : !(st->st_mode & S_IFMT);
+}
 
 /* The channel that `id` is, as roots/flight.h counts them, or NOT_A_CHANNEL: files keep what is written. */
 static int32_t channel_of(enum flight_by by, int id, uint32_t now)
@@ -40,6 +51,8 @@ static int32_t channel_of(enum flight_by by, int id, uint32_t now)
 		channel = flight_channel(st.st_dev, st.st_ino);
 	else if (S_ISSOCK(st.st_mode))
 		channel = FLIGHT_SOCKETS;
+	else if (keeps_words(&st))
+		channel = FLIGHT_DEVICE;
 	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
 		return NOT_A_CHANNEL;
 	if (small)
@@ -168,24 +181,84 @@ uint32_t flight_out(enum flight_by by, int id, const struct iovec *iov, size_t c
 	return noted ? now : FLIGHT_NOTHING;
 }
 
-/* The vectors, and all that they lead to, are readable and together small. */
-static bool vectors_small(const struct iovec *iov, size_t count)
+static bool range_readable(const void *p, size_t n)
 {
-	size_t bytes = 0;
-	if (count == 0 || count > VECTORS || !flight_readable(iov, count * sizeof *iov))
-		return false;
-	for (size_t v = 0; v < count; v++) {
-		if (iov[v].iov_len > FLIGHT_OUT || (bytes += iov[v].iov_len) > FLIGHT_OUT)
-			return false;
-		if (iov[v].iov_len && !flight_readable(iov[v].iov_base, iov[v].iov_len))
+	const char *at = p;
+	for (size_t part; n; at += part, n -= part) {
+		part = n < PAGE_BYTES ? n : PAGE_BYTES;
+		if (!flight_readable(at, part))
 			return false;
 	}
 	return true;
 }
 
+static bool is_large(const struct iovec *v) { return v->iov_len > FLIGHT_OUT; }
+
+/* The vectors are readable, and of what they lead to all that each_joined looks at. */
+static bool vectors_readable(const struct iovec *iov, size_t count)
+{
+	if (count == 0 || count > VECTORS || !range_readable(iov, count * sizeof *iov))
+		return false;
+	for (size_t v = 0; v < count; v++) {
+		const char *base = iov[v].iov_base;
+		if (is_large(&iov[v]) ? count > 1 && !(flight_readable(base, SEAM) && flight_readable(base + iov[v].iov_len - SEAM, SEAM))
+		                      : iov[v].iov_len && !flight_readable(base, iov[v].iov_len))
+			return false;
+	}
+	return true;
+}
+
+/* The parts side by side, as the reader gets them. What was looked at stays in front by its last bytes: no word is counted twice. */
+static bool each_joined(enum flight_by by, int id, const struct iovec *iov, size_t count, uint32_t now, enum what what)
+{
+	uint8_t side[2 * FLIGHT_OUT];
+	struct iovec one = { side, 0 };
+	bool any = false;
+	for (size_t v = 0; v < count; v++) {
+		const uint8_t *base = iov[v].iov_base;
+		bool large = is_large(&iov[v]);
+		if (large && count == 1)
+			return false;
+		size_t head = large ? (size_t)SEAM : iov[v].iov_len;
+		if (one.iov_len + head > sizeof side) {
+			any |= each_word(by, id, &one, 1, one.iov_len, now, what);
+			memmove(side, side + one.iov_len - SEAM, SEAM);
+			one.iov_len = SEAM;
+		}
+		memcpy(side + one.iov_len, base, head);
+		one.iov_len += head;
+		if (large) {
+			any |= each_word(by, id, &one, 1, one.iov_len, now, what);
+			memcpy(side, base + iov[v].iov_len - SEAM, SEAM);
+			one.iov_len = SEAM;
+		}
+	}
+	return each_word(by, id, &one, 1, one.iov_len, now, what) || any;
+}
+
+uint32_t flight_large(enum flight_by by, int id, const void *buf, size_t n)
+{
+	int saved = errno;
+	uint32_t now = flight_now();
+	struct iovec all = { (void *)buf, n };
+	bool noted = flight.life && by == FLIGHT_FD && channel_of(by, id, now) == FLIGHT_DEVICE && range_readable(buf, n) &&
+	             each_word(by, id, &all, 1, n, now, NOTE);
+	errno = saved;
+	return noted ? now : FLIGHT_NOTHING;
+}
+
 uint32_t flight_before_vectors(enum flight_by by, int id, const struct iovec *iov, size_t count)
 {
-	return flight.life && vectors_small(iov, count) ? flight_out(by, id, iov, count) : FLIGHT_NOTHING;
+	if (!flight.life || !vectors_readable(iov, count))
+		return FLIGHT_NOTHING;
+	int saved = errno;
+	uint32_t now = flight_now();
+	for (size_t v = 0; v < count && load_relaxed(&flight.devices); v++)
+		if (is_large(&iov[v]))
+			flight_large(by, id, iov[v].iov_base, iov[v].iov_len);
+	bool noted = each_joined(by, id, iov, count, now, NOTE);
+	errno = saved;
+	return noted ? now : FLIGHT_NOTHING;
 }
 
 uint32_t flight_before_message(int fd, const struct msghdr *m)
@@ -199,8 +272,8 @@ void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t co
 {
 	int saved = errno;
 	uint32_t now = flight_now();
-	if ((result < 0 || now - before > flight.life / LONG_WAIT) && vectors_small(iov, count))
-		each_word(by, id, iov, count, FLIGHT_OUT, now, result < 0 ? UNDO : NOTE);
+	if ((result < 0 || now - before > flight.life / LONG_WAIT) && vectors_readable(iov, count))
+		each_joined(by, id, iov, count, now, result < 0 ? UNDO : NOTE);
 	errno = saved;
 }
 
@@ -260,4 +333,61 @@ ssize_t tee(int from, int to, size_t n, unsigned flags)
 	if (r > 0)
 		flight_duplicated();
 	return r;
+}
+
+/* -- counters, vectors with flags, devices -- */
+
+int eventfd_write(int fd, eventfd_t value)
+{
+	uint32_t before = flight_before(FLIGHT_FD, fd, &value, sizeof value);
+	int r = real()->eventfd_write(fd, value);
+	flight_after(FLIGHT_FD, fd, &value, sizeof value, r, before);
+	return r;
+}
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	uint32_t before = flight_before_vectors(FLIGHT_FD, fd, iov, n < 0 ? 0 : (size_t)n);
+	ssize_t r = real()->pwritev2(fd, iov, n, at, flags);
+	flight_after_vectors(FLIGHT_FD, fd, iov, n < 0 ? 0 : (size_t)n, r, before);
+	return r;
+}
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off_t at, int flags) __attribute__((alias("pwritev2")));
+
+/* The argument itself may be what the device keeps (usbfs: a request block), or what it leads to. */
+static void ioctl_told(int fd, unsigned long request, const void *argument)
+{
+	int saved = errno;
+	struct iovec itself = { &argument, sizeof argument };
+	uint32_t now = flight_now();
+	if (channel_of(FLIGHT_FD, fd, now) == FLIGHT_DEVICE) {
+		size_t n = _IOC_SIZE(request);
+		each_word(FLIGHT_FD, fd, &itself, 1, sizeof argument, now, NOTE);
+		if (n >= sizeof(uintptr_t) && range_readable(argument, n))
+			each_word(FLIGHT_FD, fd, &(struct iovec){ (void *)argument, n }, 1, n, now, NOTE);
+	}
+	errno = saved;
+}
+
+/* Most requests lead to no pointer of the heap: these ask nothing of the descriptor. */
+static bool ioctl_carries(unsigned long request, const void *argument)
+{
+	uintptr_t word = (uintptr_t)argument;
+	size_t n = _IOC_SIZE(request);
+	if (!flight.life)
+		return false;
+	if (flight_next(&argument, sizeof argument, 0, &word) == 0)
+		return true;
+	return n >= sizeof word && n <= PAGE_BYTES && argument && flight_readable(argument, n) && flight_next(argument, n, 0, &word) < n;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list more;
+	va_start(more, request);
+	void *argument = va_arg(more, void *);
+	va_end(more);
+	if (UNLIKELY(ioctl_carries(request, argument)))
+		ioctl_told(fd, request, argument);
+	return real()->ioctl(fd, request, argument);
 }

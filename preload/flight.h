@@ -14,8 +14,13 @@
  * Bounds: what is written is looked at if it is at most FLIGHT_OUT bytes in one call, at every byte; of what is read, FLIGHT_IN bytes, and
  * only while something is in flight. Files keep what is written for ever: no time is right for that, so they are no flight.
  *
+ * What goes to a character device (FUSE, usbfs, a GPU) is looked at as a whole, and its words stay until their blocks are freed: such a
+ * device hands them back long after. So do arguments of ioctl, by the size that the request names. Terminals and /dev/null are none.
+ *
+ * Neighbouring parts of a gathered write are looked at as one, for pointers that a seam cuts; of a part above FLIGHT_OUT, its ends.
+ *
  * Not seen: writes inside of libc (stdio; its buffers are heap blocks and keep the last of it), pwrite, sendfile, splice, aio,
- * io_uring, pages given by vmsplice and changed later, a pointer that two writes cut apart, one in a larger write.
+ * io_uring, pages given by vmsplice and changed later, a pointer that two writes cut apart, one in a larger write to what is no device.
  */
 #ifndef CGC_PRELOAD_FLIGHT_H
 #define CGC_PRELOAD_FLIGHT_H
@@ -47,6 +52,8 @@ bool flight_probe(uintptr_t low, uintptr_t last); /* asks the kernel for the pag
 void flight_pages_changed(void);            /* behind a call that may have taken pages away */
 enum { FLIGHT_GUARD = 102 };                /* MADV_GUARD_INSTALL, Linux 6.13 */
 
+/* A large write, once a device has been given a pointer: to one it is looked at as a whole. */
+uint32_t flight_large(enum flight_by by, int id, const void *buf, size_t n);
 uint32_t flight_out(enum flight_by by, int id, const struct iovec *iov, size_t count);
 void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t count, ssize_t result, uint32_t before);
 void flight_in(enum flight_by by, int id, const struct iovec *iov, size_t count, size_t bytes);
@@ -77,6 +84,8 @@ static inline bool flight_readable(const void *p, size_t n)
 static inline uint32_t flight_before(enum flight_by by, int id, const void *buf, size_t n)
 {
 	uintptr_t word;
+	if (UNLIKELY(n > FLIGHT_OUT && load_relaxed(&flight.devices)))
+		return flight_large(by, id, buf, n);
 	if (n - sizeof word > FLIGHT_OUT - sizeof word || !flight.life || !flight_readable(buf, n))
 		return FLIGHT_NOTHING;
 	if (LIKELY(flight_next(buf, n, 0, &word) == n))

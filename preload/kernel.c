@@ -84,6 +84,17 @@ int pthread_sigqueue(pthread_t thread, int number, const union sigval value)
 	return r;
 }
 
+/* The process may be ours or another one: kept for both. */
+int pidfd_send_signal(int process, int number, siginfo_t *info, unsigned flags)
+{
+	int r = real()->pidfd_send_signal(process, number, info, flags);
+	if (r == 0 && info) {
+		KEEPING_ERRNO(tell_signal_sent(0, true, number, info));
+		KEEPING_ERRNO(tell_signal_sent(-1, true, number, info));
+	}
+	return r;
+}
+
 /* -- message queues -- */
 
 static void notify_made(int queue, const struct sigevent *event, const void *attributes)

@@ -214,6 +214,50 @@ static long ring_entered(struct call *c)
 	return again(c, NO_TIME, NO_TIME);
 }
 
+/* -- words in flight (flight.h) -- */
+
+static long wrote(struct call *c, enum flight_by by, size_t n)
+{
+	const void *buf = (const void *)c->a[1];
+	uint32_t before = flight_before(by, (int)c->a[0], buf, n);
+	long r = c->n == SYS_msgsnd ? again(c, NO_TIME, NO_TIME) : make(c);
+	flight_after(by, (int)c->a[0], buf, n, r, before);
+	return r;
+}
+
+static long gathered(struct call *c)
+{
+	const struct iovec *iov = (const struct iovec *)c->a[1];
+	uint32_t before = flight_before_vectors(FLIGHT_FD, (int)c->a[0], iov, (size_t)c->a[2]);
+	long r = make(c);
+	flight_after_vectors(FLIGHT_FD, (int)c->a[0], iov, (size_t)c->a[2], r, before);
+	return r;
+}
+
+static long message_sent(struct call *c)
+{
+	const struct msghdr *m = (const struct msghdr *)c->a[1];
+	uint32_t before = flight_before_message((int)c->a[0], m);
+	long r = make(c);
+	flight_after_message((int)c->a[0], m, r, before);
+	return r;
+}
+
+static long messages_sent(struct call *c)
+{
+	const struct mmsghdr *m = (const struct mmsghdr *)c->a[1];
+	for (long i = 0; i < c->a[2] && flight_readable(&m[i], sizeof m[i]); i++)
+		flight_before_message((int)c->a[0], &m[i].msg_hdr);
+	return make(c);
+}
+
+static long was_read(struct call *c)
+{
+	long r = make(c);
+	flight_read(FLIGHT_FD, (int)c->a[0], (const void *)c->a[1], (size_t)c->a[2], r);
+	return r;
+}
+
 /* -- pages that are gone (flight.h) -- */
 
 static long pages_told(struct call *c)
@@ -289,7 +333,17 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_semop, again(c, NO_TIME, NO_TIME)) \
 	X(SYS_semtimedop, again(c, 3, NO_TIME)) \
 	X(SYS_msgrcv, again(c, NO_TIME, NO_TIME)) \
-	X(SYS_msgsnd, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_msgsnd, wrote(c, FLIGHT_SYSV, (size_t)c->a[2] <= FLIGHT_OUT ? sizeof(long) + (size_t)c->a[2] : (size_t)c->a[2])) \
+	X(SYS_write, wrote(c, FLIGHT_FD, (size_t)c->a[2])) \
+	X(SYS_sendto, wrote(c, FLIGHT_SOCKET, (size_t)c->a[2])) \
+	X(SYS_mq_timedsend, wrote(c, FLIGHT_MQ, (size_t)c->a[2])) \
+	X(SYS_writev, gathered(c)) \
+	X(SYS_pwritev2, gathered(c)) \
+	X(SYS_vmsplice, gathered(c)) \
+	X(SYS_sendmsg, message_sent(c)) \
+	X(SYS_sendmmsg, messages_sent(c)) \
+	X(SYS_read, was_read(c)) \
+	X(SYS_ioctl, ioctl((int)c->a[0], (unsigned long)c->a[1], c->a[2])) \
 	X(SYS_pause, again_suspend(c)) \
 	X(SYS_rt_sigsuspend, again_suspend(c)) \
 	X(SYS_timer_create, timer_made(c)) \

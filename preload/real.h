@@ -22,6 +22,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
@@ -43,7 +45,7 @@
 	X(semop) X(semtimedop) X(msgrcv) X(msgsnd) X(aio_suspend) X(gai_suspend) X(tcdrain) \
 	/* eintr_socket.c */ X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(accept) X(accept4) X(connect) \
 	X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt) \
-	/* flight.c */ X(mq_send) X(mq_timedsend) X(mq_receive) X(mq_timedreceive) X(vmsplice) X(tee) \
+	/* flight.c */ X(mq_send) X(mq_timedsend) X(mq_receive) X(mq_timedreceive) X(vmsplice) X(tee) X(eventfd_write) X(pwritev2) X(ioctl) \
 	X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmdt) X(mmap) X(madvise) X(ftruncate) X(truncate) \
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) X(signalfd) \
 	/* dl.c */ X(dlclose) \
@@ -52,12 +54,14 @@
 	/* thread.c, epoll.c */ X(pthread_create) X(clone) X(pthread_setcanceltype) X(epoll_ctl) \
 	/* filter.c */ X(prctl) \
 	/* descriptors.c */ X(close) X(close_range) X(closefrom) X(dup2) X(dup3) \
-	/* kernel.c */ X(timer_create) X(timer_delete) X(sigqueue) X(pthread_sigqueue) X(mq_notify) X(mq_close) \
+	/* kernel.c */ X(timer_create) X(timer_delete) X(sigqueue) X(pthread_sigqueue) X(pidfd_send_signal) X(mq_notify) X(mq_close) \
 	X(aio_read) X(aio_write) X(aio_fsync) X(lio_listio) \
 	/* start.c */ X(__register_atfork)
 
 /* What pthread_atfork, which is linked into each library, calls. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library);
+
+int pidfd_send_signal(int process, int signal, siginfo_t *info, unsigned flags); /* glibc 2.36 */
 
 struct real {
 #define X(name) __typeof__(name) *name;

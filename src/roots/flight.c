@@ -186,6 +186,8 @@ void flight_note(uintptr_t word, uint32_t channel, uint32_t now)
 	}
 	if (UNLIKELY(!done))
 		store_relaxed(&full_tick, flight_now());
+	if (UNLIKELY(channel == FLIGHT_DEVICE))
+		store_relaxed(&flight.devices, true);
 	if (!load_relaxed(&flight.any))
 		store_relaxed(&flight.any, true);
 	__asm__ volatile("" : : "r"(word)); /* in hand until here */
@@ -194,7 +196,7 @@ void flight_note(uintptr_t word, uint32_t channel, uint32_t now)
 bool flight_drop(uintptr_t word, uint32_t channel)
 {
 	uint64_t key = key_of(word, channel);
-	if (load_relaxed(&flight.duplicated) || channel == FLIGHT_KEPT)
+	if (load_relaxed(&flight.duplicated) || channel == FLIGHT_KEPT || channel == FLIGHT_DEVICE)
 		return false;
 	for (unsigned t = 0; key && t < TABLES; t++) {
 		struct note *w = window(t, key);
@@ -217,6 +219,15 @@ bool flight_full(uint32_t now)
 	return then && (int32_t)(now - then) <= (int32_t)flight.life;
 }
 
+/* Words that a device holds have no time: one is over when the program freed its block, for then nobody may use it. */
+static bool over(const struct note *n, uint64_t mark, uint32_t now)
+{
+	struct block_info info;
+	if ((n->key & ((1u << CHANNEL_BITS) - 1)) != FLIGHT_DEVICE)
+		return (int32_t)(now - tick_of(mark)) > (int32_t)flight.life;
+	return heap_find(word_of(n->key), &info) != FOUND_BLOCK && heap_find(word_of(n->key) - 1, &info) != FOUND_BLOCK;
+}
+
 size_t flight_each(void (*fn)(uintptr_t word), uint32_t now)
 {
 	size_t words = 0;
@@ -228,7 +239,7 @@ size_t flight_each(void (*fn)(uintptr_t word), uint32_t now)
 			uint64_t mark = load_relaxed(&n->mark);
 			if (count_of(mark) == 0)
 				continue;
-			if (count_of(mark) != BEING_TAKEN && (int32_t)(now - tick_of(mark)) > (int32_t)flight.life) {
+			if (count_of(mark) != BEING_TAKEN && over(n, mark, now)) {
 				store_relaxed(&n->mark, mark & ~0xffffull);
 				continue;
 			}

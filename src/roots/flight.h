@@ -14,6 +14,7 @@
 enum {
 	FLIGHT_KEPT,     /* nobody that can be told: it stays for its time (terminals, counters of eventfd) */
 	FLIGHT_SOCKETS,  /* a read from any socket: the ends of a connection do not name each other */
+	FLIGHT_DEVICE,   /* nobody: a driver or server of devices hands it back when it likes. It ends when its block is freed */
 	FLIGHT_CHANNELS  /* from here on: one pipe or queue, by flight_channel of what names it */
 };
 uint32_t flight_channel(uint64_t a, uint64_t b);
@@ -23,6 +24,7 @@ uint32_t flight_channel(uint64_t a, uint64_t b);
 struct flight {
 	uint32_t life;
 	bool any;        /* atomic */
+	bool devices;    /* atomic: a word went to a device */
 	bool duplicated; /* atomic: a word may stand in two places by now, so reading it ends nothing */
 };
 extern struct flight flight;

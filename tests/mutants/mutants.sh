@@ -49,6 +49,7 @@ no_mangled         | zoo_mangled                | $zoo
 no_files           | zoo_file_mapped            | $zoo:roots=+file
 no_declared        | zoo_declared               | $zoo
 no_inflight        | zoo_in_pipe                | $zoo
+no_inflight        | zoo_in_flight              | $zoo
 no_inflight        | zoo_in_socket              | $zoo
 no_inflight        | zoo_in_mq                  | $zoo
 no_inflight        | zoo_in_msg                 | $zoo
