@@ -13,6 +13,7 @@
 #include "preload/kin.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,20 +131,24 @@ EXPORT struct mallinfo2 mallinfo2(void)
 	heap_totals(&t);
 	struct mallinfo2 m = { 0 };
 	m.arena = t.mapped;
-	m.uordblks = t.live;
-	m.fordblks = t.mapped - t.live;
+	const size_t used = heap_in_use();
+	m.uordblks = used < t.mapped ? used : t.mapped;
+	m.fordblks = m.arena - m.uordblks;
 	m.keepcost = t.dirty;
 	return m;
 }
+
+/* Fields of the old call wrap past 2 GiB in glibc; a program that prints one had rather see the most that fits. */
+static int as_int(size_t n) { return n > INT_MAX ? INT_MAX : (int)n; }
 
 EXPORT struct mallinfo mallinfo(void)
 {
 	struct mallinfo2 big = mallinfo2();
 	struct mallinfo m = { 0 };
-	m.arena = (int)big.arena;
-	m.uordblks = (int)big.uordblks;
-	m.fordblks = (int)big.fordblks;
-	m.keepcost = (int)big.keepcost;
+	m.arena = as_int(big.arena);
+	m.uordblks = as_int(big.uordblks);
+	m.fordblks = as_int(big.fordblks);
+	m.keepcost = as_int(big.keepcost);
 	return m;
 }
 
@@ -161,10 +166,8 @@ EXPORT void malloc_stats(void)
 
 EXPORT int malloc_info(int flags, FILE *out)
 {
-	if (flags) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (flags)
+		return EINVAL; /* the result, as glibc has it; errno stays */
 	struct heap_totals t;
 	heap_totals(&t);
 	fprintf(out,

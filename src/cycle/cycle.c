@@ -401,6 +401,8 @@ void cycle_collect(void)
 			collect_drop(mask);
 		if (reason == ABORT_NONE) {
 			done++;
+		} else if (reason == ABORT_NO_MEMORY) { /* nor will there be in a millisecond */
+			return;
 		} else {
 			failures++;
 			os_sleep_ns(1000000);
@@ -433,16 +435,45 @@ static void on_pressure(void)
 	}
 }
 
+/* Cycles for requests that are about to fail. A program at its limit may ask often, and what one collection has not found the next one
+ * rarely finds. So an empty one is followed by another only when the heap has grown since by a share of what it holds (what was made since
+ * can be lost), or when so much time has passed that all of them take a small part of it. A few are free: a program drops what it has
+ * when malloc fails, and asks again at once. */
+enum { EMPTY_FREE = 2, EMPTY_SHARE = 16, EMPTY_TIMES = 16 };
+static struct {
+	uint32_t busy;       /* atomic: a thread is collecting for a request */
+	unsigned empty;      /* in a row; as the rest, of the thread that has made busy 1 */
+	uint64_t not_before; /* of os_now_ns */
+} last_resort;
+
+static void collect_for_request(const struct heap_totals *t)
+{
+	uint32_t none = 0;
+	if (!cas(&last_resort.busy, &none, 1)) { /* what it finds serves this thread too */
+		for (int i = 0; i < WAIT_SLICES && load_relaxed(&last_resort.busy) && !load_relaxed(&forking); i++)
+			os_sleep_ns(WAIT_NS);
+		return;
+	}
+	const uint64_t began = os_now_ns();
+	if (last_resort.empty < EMPTY_FREE || began >= last_resort.not_before || heap_growth() > t->live / EMPTY_SHARE) {
+		const uint64_t before = stats.recycled_blocks;
+		cycle_collect();
+		cycle_run(); /* its stop gives back the spans that the last verdict emptied */
+		const uint64_t now = os_now_ns();
+		last_resort.empty = stats.recycled_blocks == before ? last_resort.empty + 1 : 0;
+		last_resort.not_before = now + (now - began) * EMPTY_TIMES;
+	}
+	store_release(&last_resort.busy, 0);
+}
+
 static bool on_exhausted(size_t bytes)
 {
 	struct heap_totals t;
 	heap_totals(&t);
-	if (bytes > t.live + t.dirty) /* no cycle can find that much */
+	if (bytes > t.mapped) /* no cycle can find that much */
 		return false;
-	if (options.mode == MODE_COLLECT && load_relaxed(&disabled) == 0 && load_relaxed(&running)) {
-		cycle_collect();
-		cycle_run(); /* its stop gives back the spans that the last verdict emptied */
-	}
+	if (bytes <= t.live + t.dirty && options.mode == MODE_COLLECT && load_relaxed(&disabled) == 0 && load_relaxed(&running) && !self.busy)
+		collect_for_request(&t);
 	heap_purge(true);
 	return true;
 }
@@ -537,6 +568,7 @@ void cycle_fork_child(void)
 	/* The dead set is void: no verdict is pending, because the lock was free (or a raw fork dropped it). */
 	dead.size = 0;
 	forking = false;
+	last_resort.busy = 0;
 	self.in_collector = 0;
 	lock_reset(&collect_lock);
 }

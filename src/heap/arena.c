@@ -246,40 +246,58 @@ static void arena_extend_limit(size_t size, uint32_t entry)
 	store_release(&arena.limit, arena.limit + size);
 }
 
+/* Maps a step of at least `least` bytes, behind what others have mapped there: *skipped bytes of holes, which blocks.mapped counts already,
+ * and nobody else knows of yet. false: no memory, or no room for holes. */
+static bool arena_step(size_t least, size_t *step, size_t *skipped)
+{
+	*step = align_up(least, ARENA_STEP);
+	*skipped = 0;
+	for (;;) {
+		if (!window_cover(&map, (blocks.mapped + *step + ARENA_STEP) >> PAGE_SHIFT << 2, 16 << 10))
+			return false;
+		int r = window_extend(&blocks, *step);
+		if (r == 0)
+			return true;
+		if (r == -EEXIST) {
+			if (hole_count + *skipped / ARENA_STEP >= MAX_HOLES)
+				return false;
+			*skipped += ARENA_STEP;
+			blocks.mapped += ARENA_STEP;
+			blocks.guarded = false; /* the last guard stays where it is, before the hole */
+		} else if (*step == least) {
+			return false;
+		} else {
+			*step = *step / 2 > least ? align_up(*step / 2, PAGE) : least; /* RLIMIT_AS, overcommit: ask for less */
+		}
+	}
+}
+
 /* Adds a clean run of at least `pages` to the bins. */
 static bool arena_grow(size_t pages)
 {
-	size_t least = pages << PAGE_SHIFT, step = align_up(least, ARENA_STEP);
-	for (;;) {
-		if (!window_cover(&map, (arena.limit + step + ARENA_STEP) >> PAGE_SHIFT << 2, 16 << 10))
-			return false;
-		int r = window_extend(&blocks, step);
-		if (r == -EEXIST) {
-			if (hole_count == MAX_HOLES)
-				return false;
-			holes[hole_count++] = arena.base + blocks.mapped;
-			blocks.mapped += ARENA_STEP;
-			blocks.guarded = false; /* the last guard stays where it is, before the hole */
-			arena_extend_limit(ARENA_STEP, SPAN_HOLE);
-			continue;
-		}
-		if (r != 0) {
-			if (step == least)
-				return false;
-			step = step / 2 > least ? align_up(step / 2, PAGE) : least; /* RLIMIT_AS, overcommit: ask for less */
-			continue;
-		}
-		struct span *s = descriptor_take();
-		if (!s)
-			return false; /* the step stays mapped and unused: only reached without memory for 128 bytes */
-		memset((char *)s + offsetof(struct span, start), 0, offsetof(struct span, index));
-		s->start = arena.base + blocks.mapped;
-		s->pages = (uint32_t)(step >> PAGE_SHIFT);
-		blocks.mapped += step;
-		arena_extend_limit(step, SPAN_SENTINEL);
-		run_free(s);
-		return true;
+	size_t step, skipped;
+	const bool guarded = blocks.guarded;
+	if (!arena_step(pages << PAGE_SHIFT, &step, &skipped)) {
+		/* Nothing is a hole for good until something lies behind it: it may be given back by then. */
+		blocks.mapped -= skipped;
+		blocks.guarded = guarded;
+		return false;
 	}
+	const size_t start = blocks.mapped;
+	for (; skipped; skipped -= ARENA_STEP) {
+		holes[hole_count++] = arena.base + start - skipped;
+		arena_extend_limit(ARENA_STEP, SPAN_HOLE);
+	}
+	struct span *s = descriptor_take();
+	if (!s)
+		return false; /* the step stays mapped and unused: only reached without memory for 128 bytes */
+	memset((char *)s + offsetof(struct span, start), 0, offsetof(struct span, index));
+	s->start = arena.base + start;
+	s->pages = (uint32_t)(step >> PAGE_SHIFT);
+	blocks.mapped += step;
+	arena_extend_limit(step, SPAN_SENTINEL);
+	run_free(s);
+	return true;
 }
 
 /* ---- take, give, resize ---- */
@@ -499,6 +517,10 @@ void arena_fork_child(void)
 	if (!torn)
 		return;
 	map.torn = descriptors.torn = true;
+	if (blocks.mapped != arena.limit) { /* in the middle of a step: what it mapped is a hole to the next one */
+		blocks.mapped = arena.limit;
+		blocks.guarded = false;
+	}
 	/* The fork cut a thread off in the middle of these lists: what was free stays unused, and growth goes on behind it. */
 	memset(bin_head, 0, sizeof bin_head);
 	memset(bin_bits, 0, sizeof bin_bits);

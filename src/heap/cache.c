@@ -85,6 +85,39 @@ void heap_watch_more(size_t bytes)
 	store_relaxed(&watch, load_relaxed(&live) - load_relaxed(&lowest) + (int64_t)bytes);
 }
 
+size_t heap_growth(void)
+{
+	int64_t n = load_relaxed(&live) - load_relaxed(&lowest);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+static size_t list_length(const struct slot *slot)
+{
+	size_t n = 0;
+	for (; slot; slot = slot->next)
+		n++;
+	return n;
+}
+
+/* Others go on meanwhile: their counters are read as they are, and of their lists only the freed one has a counter. */
+size_t heap_in_use(void)
+{
+	int64_t bytes = load_relaxed(&live);
+	busy_enter();
+	for (struct cache *c = load_acquire(&cache_all); c; c = c->next) {
+		if (!load_relaxed(&c->live))
+			continue;
+		bytes += load_relaxed(&c->growth);
+		for (unsigned k = 0; k < CLASSES; k++) {
+			const struct bin *b = &c->bins[k];
+			size_t ready = c == self.cache ? list_length(b->alloc) + list_length(c->stash[k]) : 0;
+			bytes -= (int64_t)((ready + class_info[k].room - (uint32_t)load_relaxed(&b->room)) * class_info[k].block);
+		}
+	}
+	busy_leave();
+	return bytes < 0 ? 0 : (size_t)bytes;
+}
+
 size_t cache_live(void)
 {
 	int64_t n = load_relaxed(&live);
@@ -369,6 +402,26 @@ static void empty_list(struct cache *c, struct slot **list)
 		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], STATE_FREE);
 		cache_give_back(c, slot);
 	}
+}
+
+/* Before malloc gives up: what this thread has at hand of any size must serve every other, the last empty span of a class too. */
+void cache_trim(struct cache *c)
+{
+	inbox_drain(c);
+	for (unsigned k = 0; k < CLASSES; k++) {
+		empty_list(c, &c->bins[k].alloc);
+		empty_list(c, &c->stash[k]);
+		cache_flush(c, k, 0);
+		for (uint32_t i = c->bins[k].avail, next; i; i = next) {
+			struct span *s = &arena.spans[i];
+			next = s->next;
+			if (!span_is_empty(s) || load_relaxed(&s->remote))
+				continue;
+			span_list_remove(s, c);
+			span_release(s);
+		}
+	}
+	harden_drain(c);
 }
 
 /* Empties all lists of every bin into the spans, and abandons the spans. `c` is the calling thread's, or that of a thread

@@ -26,6 +26,9 @@ bool cache_publish(int64_t bytes);
  * is gone. Takes caches_lock. */
 void cache_abandon(struct cache *c);
 
+/* Empties all lists of the calling thread's cache into the spans; empty spans go back to the arena. */
+void cache_trim(struct cache *c);
+
 /* One slot with byte 0 goes back to its span. */
 void cache_give_back(struct cache *c, struct slot *slot);
 struct cache *cache_own(void);

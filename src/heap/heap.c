@@ -103,7 +103,12 @@ static void leave(void)
 
 static bool retry(size_t size)
 {
-	return heap_hooks.exhausted && !self.in_collector && heap_hooks.exhausted(size);
+	if (self.in_collector)
+		return false;
+	if (heap_hooks.exhausted)
+		return heap_hooks.exhausted(size);
+	heap_purge(true);
+	return true;
 }
 
 /* ---- malloc ---- */
@@ -505,11 +510,8 @@ size_t heap_purge(bool all)
 	busy_enter();
 	heap_start();
 	struct cache *c = self.cache;
-	if (all && c != &empty_cache) {
-		for (unsigned k = 0; k < CLASSES; k++)
-			cache_flush(c, k, 0);
-		harden_drain(c);
-	}
+	if (all && c != &empty_cache)
+		cache_trim(c);
 	if (all)
 		cache_reclaim();
 	size_t bytes = arena_purge(all);

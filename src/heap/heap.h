@@ -208,6 +208,7 @@ struct heap_totals {
 	size_t metadata;    /* bytes of page map, descriptors, state bytes, caches */
 };
 void heap_totals(struct heap_totals *t);
+size_t heap_in_use(void); /* bytes of the blocks that the program has: `live` less what the caches hold ready (of other threads: what they freed) */
 
 /* Inside a stop: gives every slot on an alloc list to `fn`; false: a list is broken (the cycle must end). */
 bool heap_each_cached(bool (*fn)(struct span *s, uint32_t slot));

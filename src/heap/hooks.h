@@ -51,5 +51,6 @@ extern struct heap_hooks heap_hooks;
 void heap_watch_growth(size_t bytes);
 /* `pressure` is called again when live bytes have grown by `bytes` beyond now. */
 void heap_watch_more(size_t bytes);
+size_t heap_growth(void); /* since the smallest live size since heap_watch_growth */
 
 #endif

@@ -107,6 +107,22 @@ overcommit_2() {
 }
 overcommit_2
 
+# Requests that fail at the limit: cheap, and not before what is lost was looked for.
+at_limit() {
+  local p out want="failing: ok" mode=$1 lost=
+  p=$(program at_limit)
+  [[ $mode == collect* ]] && lost=lost want+=" lost: ok"
+  want+=" reuse: ok malloc_info: 22"
+  out=$(LD_PRELOAD=$LIB CGC_OPTIONS=mode=$mode timeout 100 "$p" $lost 2>&1 | xargs)
+  [[ $out == "$want" ]] && ok "at_limit $mode: $out" || bad "at_limit $mode: $out"
+}
+if is_cgc; then
+  at_limit off
+  at_limit collect
+  at_limit collect:grace=0
+  at_limit report
+fi
+
 # Each call of the system that may fail, failing once and from some time on.
 if is_cgc; then
   mib=48
