@@ -113,7 +113,7 @@ at_limit() {
   p=$(program at_limit)
   [[ $mode == collect* ]] && lost=lost want+=" lost: ok"
   want+=" reuse: ok malloc_info: 22"
-  out=$(LD_PRELOAD=$LIB CGC_OPTIONS=mode=$mode timeout 100 "$p" $lost 2>&1 | xargs)
+  out=$(timeout 100 env LD_PRELOAD="$LIB" CGC_OPTIONS="mode=$mode" "$p" $lost 2>/dev/null | xargs)
   [[ $out == "$want" ]] && ok "at_limit $mode: $out" || bad "at_limit $mode: $out"
 }
 if is_cgc; then
