@@ -240,7 +240,7 @@ const char *hidden_text(char *buf, size_t cap, const struct trace *t)
 		[HIDDEN_BASE64] = "kept as base64 text",
 		[HIDDEN_HEX] = "kept as hexadecimal text",
 		[HIDDEN_DECIMAL] = "kept as decimal text",
-		[HIDDEN_UNALIGNED] = "kept at an address that is no multiple of 8",
+		[HIDDEN_UNALIGNED] = "kept at an address that is no multiple of 8 (align=1 looks there)",
 		[HIDDEN_RELATIVE] = "kept as a 32-bit offset from where it stands",
 		[HIDDEN_COMPRESSED] = "compressed to 32 bits (shifted by %u)",
 		[HIDDEN_XOR_LIST] = "a link of an xor list",

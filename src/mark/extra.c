@@ -6,6 +6,8 @@
  *   align=4     words at a multiple of 4: packed structures. Ruby keeps the read buffer of each file in one. The upper half of such a
  *               pointer is the lower half of a word that is a multiple of 8, and equal to the window's (one value, two across a border
  *               of 4 GiB): the loops look for that
+ *   align=2, 1  words at every second or each byte: allocators of a program's own that do not align, and structures packed to
+ *               bytes. MoarVM keeps what its compiler works on in such memory. Six more passes over each piece, so by option only
  *   mangled=1   glibc's setjmp rotates and xors rbp, rsp and the return address (PTR_MANGLE), so that a pointer which the compiler
  *               kept in rbp, or the stack of a parked coroutine, is nowhere to be seen. A word w that was mangled has in its low 17
  *               bits those by which the guard's top bits differ from a user address's, zeros; the test for that finds one other
@@ -23,7 +25,7 @@
 #endif
 
 enum { ROTATED = 17 };
-typedef uint64_t __attribute__((aligned(4), may_alias)) odd_word_t;
+typedef uint64_t __attribute__((aligned(1), may_alias)) odd_word_t;
 
 static uintptr_t unmangled(uintptr_t w) { return (w >> ROTATED | w << (64 - ROTATED)) ^ marker.guard; }
 static bool may_be_mangled(uintptr_t w) { return (int64_t)(w & MANGLED_LOW) == marker.mangled_mark; }
@@ -81,8 +83,8 @@ uintptr_t *extra_scan(const word_t *p, const word_t *end, uintptr_t *top)
 	const odd_word_t *low = (const odd_word_t *)(const void *)p, *high = (const odd_word_t *)(const void *)end;
 	if (marker.tag_mask != UINTPTR_MAX)
 		top = scan(low, high, false, top);
-	if (marker.odd_words && low < high)
-		top = scan((const odd_word_t *)((uintptr_t)low + 4), (const odd_word_t *)((uintptr_t)high - 4), true, top);
+	for (unsigned at = marker.odd_step; at < 8 && low < high; at += marker.odd_step)
+		top = scan((const odd_word_t *)((uintptr_t)low + at), (const odd_word_t *)((uintptr_t)high - 8 + at), true, top);
 	return top;
 }
 
@@ -113,11 +115,12 @@ void extra_begin(void)
 {
 	marker.tag_mask = fault(FAULT_no_tagged) ? UINTPTR_MAX : options_tag_mask();
 	marker.odd_words = options.align && !fault(FAULT_no_align);
+	marker.odd_step = marker.odd_words ? 8u >> options.align : 8;
 	marker.guard = os_pointer_guard();
 	marker.mangled = options.mangled && marker.guard && !fault(FAULT_no_mangled);
 	marker.mangled_mark = marker.mangled ? (int64_t)(marker.guard >> (64 - ROTATED)) : -1;
 	marker.mangled_from = marker.mangled ? JMP_BUF : SIZE_MAX;
 	marker.half = (uint32_t)(marker.base >> 32);
 	marker.halves = marker.odd_words ? (uint32_t)((marker.base + marker.limit - 1) >> 32) - marker.half + 1 : 0;
-	marker.extra = marker.tag_mask != UINTPTR_MAX;
+	marker.extra = marker.tag_mask != UINTPTR_MAX || marker.odd_step < 4;
 }

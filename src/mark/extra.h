@@ -6,8 +6,9 @@
 
 #define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
 
-/* Edges that one word may push: itself, unmangled, and an odd one beside it; with tags each of the three without its own, too. */
-enum { PLAIN_FACTOR = 3, EXTRA_FACTOR = 5 };
+/* Edges that one word may push: itself, unmangled, and an odd one beside it; with tags each of the three without its own, too,
+ * and up to seven odd ones. */
+enum { PLAIN_FACTOR = 3, EXTRA_FACTOR = 11 };
 
 enum { MANGLED_LOW = (1 << 17) - 1, JMP_BUF = 200 };
 

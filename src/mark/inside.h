@@ -34,6 +34,7 @@ struct marker {
 	bool odd;                       /* doubtful ranges or a mutant: the careful loop runs */
 	bool avx2;
 	bool mangled, odd_words;        /* options, see extra.c */
+	unsigned odd_step;              /* bytes from one odd word to the next: 4, 2, 1; 8: none */
 	uint32_t rights;                /* protection keys that this thread had closed */
 	uintptr_t tag_mask, guard;
 	int64_t mangled_mark;           /* the low bits of words that may be mangled; -1: none */

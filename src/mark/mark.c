@@ -45,17 +45,20 @@ READS_ANYTHING uintptr_t *scan_words(const word_t *p, const word_t *end, uintptr
 	return filter(p, end, top, marker.base, marker.limit);
 }
 
-/* The odd word that two pieces of a block share. It is no pointer if there is nothing behind `at`: no half of one is zero. */
+/* The odd words that two pieces of a block share. They are no pointers if there is nothing behind `at`: no half of one is zero, and with
+ * align=2 or 1 bytes of nothing count as what they are. */
 static void scan_seam(const struct span *s, uintptr_t at, uintptr_t high)
 {
-	const void *seam = (const void *)(at - 4);
 	uintptr_t end;
-	if (!marker.odd_words || absent_skip(s, at, high, &end) != at)
+	if (!marker.odd_words || (marker.odd_step == 4 && absent_skip(s, at, high, &end) != at))
 		return;
-	if (marker.odd && doubtful_overlaps(at - 4, at + 4) && !(seam = doubtful_read(at - 4, at + 4, COPY_PROTECTED)))
-		marker.unreadable = true;
-	else
-		marker.top = extra_seam(seam, marker.top);
+	for (uintptr_t from = at - 8 + marker.odd_step; from < at; from += marker.odd_step) {
+		const void *seam = (const void *)from;
+		if (marker.odd && doubtful_overlaps(from, from + 8) && !(seam = doubtful_read(from, from + 8, COPY_PROTECTED)))
+			marker.unreadable = true;
+		else
+			marker.top = extra_seam(seam, marker.top);
+	}
 }
 
 /* One piece of a block of `size` bytes, at most PIECE bytes; the stack has room for it. */
@@ -315,7 +318,8 @@ static READS_ANYTHING void seam_before(uintptr_t low, const void *first, bool co
 	if (low != seam.at || !(code || marker.odd_words) || marker.no_seams)
 		return;
 	__builtin_memcpy(seam.bytes + 8, first, 8);
-	for (unsigned i = code ? 1 : 4; i < 8; i += code ? 1 : 4)
+	const unsigned step = code ? 1 : marker.odd_step;
+	for (unsigned i = step; i < 8; i += step)
 		marker.top = extra_seam(seam.bytes + i, marker.top);
 }
 
@@ -332,8 +336,8 @@ void mark_range(uintptr_t low, uintptr_t high, bool on_stack)
 		uintptr_t end = high - low > PIECE ? low + PIECE : high;
 		drain_if_deep();
 		push_piece((const word_t *)low, (const word_t *)end, on_stack);
-		if (marker.odd_words && end < high)
-			marker.top = extra_seam((const void *)(end - 4), marker.top);
+		for (uintptr_t from = end - 8 + marker.odd_step; from < end && end < high; from += marker.odd_step)
+			marker.top = extra_seam((const void *)from, marker.top);
 		low = end;
 	}
 }

@@ -8,6 +8,7 @@ for source in "$root"/tests/zoo/*.c; do
   case $name in
     returns) options=mode=collect:stress=1:grace=32 ;;
     tagged) options+=:tagged=48 ;;
+    packed_bytes) options+=:align=1 ;;
     file_mapped) options+=:roots=+file ;;
     immortal) options+=:sites=1 ;;
     audited) options+=:mode=audit ;;

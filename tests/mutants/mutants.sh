@@ -45,6 +45,7 @@ no_uring           | zoo_uring                  | $zoo
 no_uring           | zoo_uring_library          | $zoo
 no_tagged          | zoo_tagged                 | $zoo:tagged=48
 no_align           | zoo_packed                 | $zoo
+no_align           | zoo_packed_bytes           | $zoo:align=1
 no_mangled         | zoo_mangled                | $zoo
 no_files           | zoo_file_mapped            | $zoo:roots=+file
 no_declared        | zoo_declared               | $zoo

@@ -41,7 +41,7 @@ static __attribute__((noinline)) uint64_t form(unsigned i)
 	case 1: return 0 - target;
 	case 2: return __builtin_bswap64(target);
 	case 3: return target | 0x7ull << 60;
-	case 4: return target << 16;
+	case 4: return target << 12;
 	case 5: return target >> 4;
 	case 6: return target << 37 | target >> 27;
 	case 7: return place ^ target;
@@ -54,7 +54,7 @@ static __attribute__((noinline)) uint64_t form(unsigned i)
 Test(hidden, forms_of_one_word_are_told_apart)
 {
 	static const struct trace expected[] = {
-		{ HIDDEN_COMPLEMENT, 0 }, { HIDDEN_NEGATED, 0 }, { HIDDEN_SWAPPED, 0 }, { HIDDEN_TAGGED, 0x7000 }, { HIDDEN_SHIFTED, 16 },
+		{ HIDDEN_COMPLEMENT, 0 }, { HIDDEN_NEGATED, 0 }, { HIDDEN_SWAPPED, 0 }, { HIDDEN_TAGGED, 0x7000 }, { HIDDEN_SHIFTED, 12 },
 		{ HIDDEN_SHIFTED, 4 }, { HIDDEN_ROTATED, 37 }, { HIDDEN_XOR_PLACE, 0 }, { HIDDEN_XOR_PLACE, 0 }, { HIDDEN_BEFORE, 40 }, { HIDDEN_PAST, 24 },
 	};
 	unsigned detail;
