@@ -10,6 +10,7 @@ for source in "$root"/tests/zoo/*.c; do
     tagged) options+=:tagged=48 ;;
     packed_bytes) options+=:align=1 ;;
     file_mapped) options+=:roots=+file ;;
+    in_counter) options+=:inflight=1 ;;
     immortal) options+=:sites=1 ;;
     audited) options+=:mode=audit ;;
   esac
