@@ -26,7 +26,7 @@
 	X(no_registers) X(no_stacks) X(no_segments) X(no_mappings) X(no_shared) X(no_epoll) X(no_tls) X(no_altstack) \
 	X(no_interior) X(no_offsets) X(no_past_end) X(no_self_stack) X(no_protected) X(no_code) X(no_seams) X(no_inflight) X(no_listed) \
 	X(no_timer) X(no_notify) X(no_signal_value) X(no_aio) X(no_iocb) X(no_uring) \
-	X(no_declared) X(no_tagged) X(no_align) X(no_mangled) X(no_files) X(no_aside) \
+	X(no_declared) X(no_tagged) X(no_align) X(no_integers) X(no_before) X(no_mangled) X(no_files) X(no_aside) \
 	/* mutants: laws broken */ \
 	X(law1_sweep_free) X(law2_torn_refill) X(law3_park_busy) X(law4_rebuild_list) X(law5_late_publish) \
 	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law8_ignore_sharers) X(law8_partial_root) X(law9_no_evidence) \

@@ -32,6 +32,8 @@ const struct option_row option_table[] = {
 	{ "cycle", OPTION_CHOICE, "stop", 0, 0, "stop", "where the marker runs: stop is inside the stop", AT(cycle) },
 	{ "roots", OPTION_CHOICE, "all|segments|+file", 0, 2, "all", "all memory that is no file; only data segments, stacks and registers (for comparison); or mapped files too", AT(roots) },
 	{ "tagged", OPTION_NUMBER, NULL, 46, 64, "64", "words count by this many low bits too, the others being a tag (48); 64 is no tag", AT(tagged) },
+	{ "integers", OPTION_NUMBER, NULL, 0, 1, "1", "integers that languages make of pointers (shifted, in digits of 30 bits) count as pointers", AT(integers) },
+	{ "before", OPTION_NUMBER, NULL, 0, 4096, "0", "words up to this many bytes before a block count as pointers to it (one-based arrays: 8)", AT(before) },
 	{ "align", OPTION_CHOICE, "8|4|2|1", 0, 3, "4", "alignment of the words that count as pointers", AT(align) },
 	{ "mangled", OPTION_NUMBER, NULL, 0, 1, "1", "pointers that setjmp mangled count as pointers (glibc, x86-64)", AT(mangled) },
 	{ "inflight", OPTION_NUMBER, NULL, 0, 86400, "10", "seconds that a pointer written to a pipe, socket or queue holds its block, unless read back; 0 is off", AT(inflight) },

@@ -28,6 +28,8 @@ struct options {
 	unsigned roots;        /* enum roots_policy */
 	unsigned tagged;       /* words count by this many low bits too, 46..64; 64: no */
 	unsigned align;        /* 0: words at a multiple of 8 count; 1: of 4 */
+	unsigned integers;     /* 1: addresses that languages keep as integers count */
+	unsigned before;       /* bytes before a block where a word still counts; 0: none */
 	unsigned mangled;      /* 1: words that glibc's setjmp mangled count */
 	unsigned inflight;     /* seconds that a pointer written to a pipe, socket or queue is a root; 0: none is looked for */
 	unsigned signal;       /* the signal that stops threads; 0: the platform's choice (33 on glibc) */

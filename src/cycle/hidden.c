@@ -4,7 +4,7 @@
  * The program has just turned the hidden form into an address, so the form is still where it was as a rule. All that the marker
  * would read is read (roots_look, and every span that holds blocks) and compared, piece by piece:
  *
- *   each aligned word      complement, negation, byte order, high tags, shifts, rotations, xor with the word before it, with its own
+ *   each aligned word      complement, negation, byte order, high tags, shifts, digits of 30 bits, rotations, xor with the word before it, with its own
  *                          place (glibc's lists: place >> 12), or with another block of the same class (xor lists), and plain
  *                          addresses a little before the block or past it
  *   each half of a word    the low 32 bits of the address, or of the address shifted right by 2..5; offsets from its own place
@@ -28,6 +28,7 @@ enum { NUMBERS = 1 << 20 };      /* 32 bits below this are anything: memory is f
 enum { TEXTS = 4 };              /* hexadecimal small and capital, decimal, base64 */
 #define LOOK_MOST ((size_t)256 << 20)
 #define ADDRESS_BITS 48
+enum { DIGIT_BITS = 30, DIGIT = (1 << DIGIT_BITS) - 1 };
 
 static struct {
 	uintptr_t p;
@@ -137,6 +138,8 @@ static void look_at_word(uint64_t w, uint64_t before, uintptr_t place)
 		found(HIDDEN_SWAPPED, 0);
 	if (w != p && (w ^ p) << (64 - ADDRESS_BITS) == 0)
 		found(HIDDEN_TAGGED, (unsigned)(w >> ADDRESS_BITS));
+	if (w == ((p & DIGIT) | p >> DIGIT_BITS << 32))
+		found(HIDDEN_DIGITS, 0);
 	int narrower = __builtin_clzll(w | 1) - __builtin_clzll(p);
 	if (narrower > 0 && narrower < SHIFT_MOST && w == p >> narrower)
 		found(HIDDEN_SHIFTED, (unsigned)narrower);
@@ -232,8 +235,9 @@ const char *hidden_text(char *buf, size_t cap, const struct trace *t)
 		[HIDDEN_COMPLEMENT] = "kept as its complement",
 		[HIDDEN_NEGATED] = "kept negated",
 		[HIDDEN_SWAPPED] = "kept in the other byte order",
-		[HIDDEN_TAGGED] = "tagged in its high bits (0x%x)",
+		[HIDDEN_TAGGED] = "tagged in its high bits (0x%x) (tagged=48 keeps such)",
 		[HIDDEN_SHIFTED] = "shifted by %u bits",
+		[HIDDEN_DIGITS] = "kept in digits of 30 bits (integers=1 keeps such)",
 		[HIDDEN_ROTATED] = "rotated by %u bits",
 		[HIDDEN_XOR_BESIDE] = "xor-ed with the word beside it",
 		[HIDDEN_XOR_PLACE] = "xor-ed with the place it is kept in",
@@ -244,7 +248,7 @@ const char *hidden_text(char *buf, size_t cap, const struct trace *t)
 		[HIDDEN_RELATIVE] = "kept as a 32-bit offset from where it stands",
 		[HIDDEN_COMPRESSED] = "compressed to 32 bits (shifted by %u)",
 		[HIDDEN_XOR_LIST] = "a link of an xor list",
-		[HIDDEN_BEFORE] = "kept as an offset %u bytes before the block",
+		[HIDDEN_BEFORE] = "kept as an offset %u bytes before the block (before=N keeps such)",
 		[HIDDEN_PAST] = "kept as an offset %u bytes past the end of the block",
 		[HIDDEN_NOWHERE] = "held outside of memory (kernel, pipe, file, another process) or transformed beyond recognition",
 		[HIDDEN_UNSOUGHT] = "not looked for",

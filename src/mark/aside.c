@@ -175,6 +175,8 @@ READS_ANYTHING size_t mark_edges_of(uintptr_t low, uintptr_t high, size_t block,
 			*top = *p;
 			top += *p - marker.base < marker.limit;
 		}
+	if (block < JMP_BUF)
+		top = extra_integers(words, end, top);
 	if (marker.extra)
 		top = extra_scan(words, end, top);
 	return (size_t)(top - out);

@@ -12,6 +12,10 @@
  *               kept in rbp, or the stack of a parked coroutine, is nowhere to be seen. A word w that was mangled has in its low 17
  *               bits those by which the guard's top bits differ from a user address's, zeros; the test for that finds one other
  *               word in 131,072. No jmp_buf fits into blocks below JMP_BUF bytes: those are left out.
+ *   integers=1  what languages make of an address: Ruby, OCaml and SBCL shift it by one bit, Lisps by two, Chez Scheme by three, and low
+ *               bits are a tag; CPython has digits of 30 bits in 32. Upper halves tell: each form has its own few (the lowest
+ *               address of the window, shifted, is above all others), so 64 bits must fit as they must in a pointer
+ *   before=N    words up to N bytes before a block's start: one-based arrays of numerical code
  *
  * A word may be pushed twice, never more than EXTRA_FACTOR times in all: the room behind marker.full is made for that.
  */
@@ -25,6 +29,8 @@
 #endif
 
 enum { ROTATED = 17 };
+enum { DIGIT_BITS = 30, HASH_MOST = 40 };
+#define DIGIT (((uintptr_t)1 << DIGIT_BITS) - 1)
 typedef uint64_t __attribute__((aligned(1), may_alias)) odd_word_t;
 
 static uintptr_t unmangled(uintptr_t w) { return (w >> ROTATED | w << (64 - ROTATED)) ^ marker.guard; }
@@ -77,12 +83,22 @@ static uintptr_t *extra_avx2(const odd_word_t *p, const odd_word_t *end, bool od
 }
 #endif
 
+READS_ANYTHING static uintptr_t *extra_before(const word_t *p, const word_t *end, uintptr_t *top)
+{
+	for (; p < end; p++)
+		if (UNLIKELY(inside(*p + marker.before)))
+			*top++ = *p + marker.before;
+	return top;
+}
+
 uintptr_t *extra_scan(const word_t *p, const word_t *end, uintptr_t *top)
 {
 	uintptr_t *(*scan)(const odd_word_t *, const odd_word_t *, bool, uintptr_t *) = marker.avx2 ? extra_avx2 : extra_scalar;
 	const odd_word_t *low = (const odd_word_t *)(const void *)p, *high = (const odd_word_t *)(const void *)end;
 	if (marker.tag_mask != UINTPTR_MAX)
 		top = scan(low, high, false, top);
+	if (marker.before)
+		top = extra_before(p, end, top);
 	for (unsigned at = marker.odd_step; at < 8 && low < high; at += marker.odd_step)
 		top = scan((const odd_word_t *)((uintptr_t)low + at), (const odd_word_t *)((uintptr_t)high - 8 + at), true, top);
 	return top;
@@ -93,6 +109,35 @@ READS_ANYTHING uintptr_t *extra_mangled(const word_t *p, const word_t *end, uint
 	for (; p < end; p++)
 		if (UNLIKELY(may_be_mangled(*p)) && inside(unmangled(*p)))
 			*top++ = marker.setting_aside ? aside_start(unmangled(*p)) : unmangled(*p); /* a register, saved */
+	return top;
+}
+
+static uintptr_t digits_of(uintptr_t w) { return w & ~DIGIT & UINT32_MAX ? 0 : (w & DIGIT) | w >> 32 << DIGIT_BITS; }
+
+bool mark_is_integer(uintptr_t w)
+{
+	bool is = arena_contains(digits_of(w));
+	for (unsigned shift = 1; shift <= INTEGER_SHIFTS; shift++)
+		is |= arena_contains(w >> shift);
+	return is && options.integers && !fault(FAULT_no_integers);
+}
+
+static uintptr_t *integer_word(uintptr_t w, uintptr_t *top)
+{
+	const uintptr_t digits = digits_of(w);
+	for (unsigned shift = 1; shift <= INTEGER_SHIFTS; shift++)
+		if (inside(w >> shift))
+			*top++ = w >> shift;
+	if (inside(digits))
+		*top++ = digits;
+	return top;
+}
+
+READS_ANYTHING uintptr_t *extra_integers(const word_t *p, const word_t *end, uintptr_t *top)
+{
+	for (; marker.integers && p < end; p++)
+		if (UNLIKELY(marker.integers >> (*p >> marker.integers_hash & 63) & 1))
+			top = integer_word(*p, top);
 	return top;
 }
 
@@ -111,8 +156,37 @@ uintptr_t *extra_seam(const void *at, uintptr_t *top)
 	return extra_word(w, true, top);
 }
 
+/* The bits that the scalar loops look up: those of each form. false: small numbers, negative ones or plain pointers share them. */
+static bool integers_hashed(unsigned hash)
+{
+	const uintptr_t last = marker.base + marker.limit - 1;
+	uint64_t plain = 1 | (uint64_t)1 << 63, bits = 0;
+	for (unsigned shift = 0; shift <= INTEGER_SHIFTS; shift++)
+		for (uintptr_t at = marker.base << shift >> hash, n = 0; at <= last << shift >> hash && n < 64; at++, n++)
+			*(shift ? &bits : &plain) |= (uint64_t)1 << (at & 63);
+	marker.integers = bits;
+	marker.integers_hash = hash;
+	return !(bits & plain);
+}
+
+static void integers_begin(void)
+{
+	const bool wanted = options.integers && marker.limit && !fault(FAULT_no_integers);
+	for (unsigned i = 0; i < INTEGER_SHIFTS; i++) {
+		const uint32_t from = (uint32_t)(marker.base << (i + 1) >> 32);
+		marker.integer_from[i] = from;
+		marker.integer_count[i] = wanted ? (uint32_t)((marker.base + marker.limit - 1) << (i + 1) >> 32) - from + 1 : 0;
+	}
+	for (unsigned hash = 32; wanted && hash <= HASH_MOST && !integers_hashed(hash); hash++)
+		;
+	if (!wanted)
+		marker.integers = 0;
+}
+
 void extra_begin(void)
 {
+	integers_begin();
+	marker.before = fault(FAULT_no_before) ? 0 : options.before;
 	marker.tag_mask = fault(FAULT_no_tagged) ? UINTPTR_MAX : options_tag_mask();
 	marker.odd_words = options.align && !fault(FAULT_no_align);
 	marker.odd_step = marker.odd_words ? 8u >> options.align : 8;
@@ -122,5 +196,5 @@ void extra_begin(void)
 	marker.mangled_from = marker.mangled ? JMP_BUF : SIZE_MAX;
 	marker.half = (uint32_t)(marker.base >> 32);
 	marker.halves = marker.odd_words ? (uint32_t)((marker.base + marker.limit - 1) >> 32) - marker.half + 1 : 0;
-	marker.extra = marker.tag_mask != UINTPTR_MAX || marker.odd_step < 4;
+	marker.extra = marker.tag_mask != UINTPTR_MAX || marker.odd_step < 4 || marker.before;
 }

@@ -6,9 +6,9 @@
 
 #define READS_ANYTHING __attribute__((no_sanitize_address, no_sanitize_thread))
 
-/* Edges that one word may push: itself, unmangled, and an odd one beside it; with tags each of the three without its own, too,
- * and up to seven odd ones. */
-enum { PLAIN_FACTOR = 3, EXTRA_FACTOR = 11 };
+/* Edges that one word may push: itself, unmangled, an odd one beside it, and two integers; with tags each of the first three without its own,
+ * too, one that lies before a block, and up to seven odd ones. */
+enum { PLAIN_FACTOR = 5, EXTRA_FACTOR = 14 };
 
 enum { MANGLED_LOW = (1 << 17) - 1, JMP_BUF = 200 };
 
@@ -16,6 +16,8 @@ enum { MANGLED_LOW = (1 << 17) - 1, JMP_BUF = 200 };
 void extra_begin(void);
 /* What lies behind mangled words of [p, end). */
 uintptr_t *extra_mangled(const word_t *p, const word_t *end, uintptr_t *top);
+/* What the words of [p, end) lead to as integers of a language. */
+uintptr_t *extra_integers(const word_t *p, const word_t *end, uintptr_t *top);
 /* Odd words (at 4 modulo 8) of [p, end) that lead into the arena. */
 uintptr_t *extra_odd(const word_t *p, const word_t *end, uintptr_t *top);
 /* What the options add to the words of [p, end), at most PIECE_WORDS. Result: the new top. */

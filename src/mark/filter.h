@@ -1,7 +1,7 @@
 /*
  * Which words of a piece of memory lead into the arena: the loops that see every byte of the live heap. For mark.c alone, which
  * inlines them. Scalar for small blocks; AVX2 from 256 bytes up, chosen once a mark. All loops also see whether any word may be the
- * upper half of a pointer at an odd place (extra.c), the vector loops whether one may be mangled; where the scalar loops run, that is a
+ * upper half of a pointer at an odd place or one that a language keeps as an integer (extra.c), the vector loops whether one may be mangled; where the scalar loops run, that is a
  * second pass.
  */
 #ifndef CGC_MARK_FILTER_H
@@ -25,13 +25,19 @@ enum {
 INLINE uintptr_t *filter(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit)
 {
 	const uint32_t half = marker.half, halves = marker.halves;
+	const uint64_t integers = marker.integers;
+	const unsigned hash = marker.integers_hash;
+	uint64_t integer = 0;
 	bool odd = false;
 	for (const word_t *q = p; q < end; q++) {
 		uintptr_t w = *q;
 		*top = w;
 		top += w - base < limit;
 		odd |= (uint32_t)w - half < halves;
+		integer |= integers >> (w >> hash & 63);
 	}
+	if (UNLIKELY(integer & 1))
+		top = extra_integers(p, end, top);
 	return UNLIKELY(odd) ? extra_odd(p, end, top) : top;
 }
 
@@ -82,20 +88,32 @@ static bool vectors(void)
 
 /* What only the lower halves of words tell, eight of them at once: whether one may be mangled, or the upper half of an odd word. */
 struct hints {
-	__m256i mangled, odd;
+	__m256i mangled, odd, integer;
+	__m256i from[INTEGER_SHIFTS], count[INTEGER_SHIFTS];
 	__m256i half, halves, low_bits, mark; /* copies: what is pushed might change the marker, for all that the compiler knows */
 };
 __attribute__((target("avx2"))) INLINE struct hints hints_begin(void)
 {
 	const __m256i none = _mm256_setzero_si256();
-	return (struct hints){ none, none, _mm256_set1_epi32((int)(marker.half ^ 0x80000000u)), _mm256_set1_epi32((int)(marker.halves ^ 0x80000000u)),
-		               _mm256_set1_epi32(MANGLED_LOW), _mm256_set1_epi32((int)marker.mangled_mark) };
+	struct hints h = { .mangled = none, .odd = none, .integer = none };
+	h.half = _mm256_set1_epi32((int)(marker.half ^ 0x80000000u));
+	h.halves = _mm256_set1_epi32((int)(marker.halves ^ 0x80000000u));
+	h.low_bits = _mm256_set1_epi32(MANGLED_LOW);
+	h.mark = _mm256_set1_epi32((int)marker.mangled_mark);
+	for (int i = 0; i < INTEGER_SHIFTS; i++) {
+		h.from[i] = _mm256_set1_epi32((int)(marker.integer_from[i] ^ 0x80000000u));
+		h.count[i] = _mm256_set1_epi32((int)(marker.integer_count[i] ^ 0x80000000u));
+	}
+	return h;
 }
 __attribute__((target("avx2"))) INLINE void hints_add(struct hints *h, __m256i v, __m256i w)
 {
 	__m256i lower = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(v), _mm256_castsi256_ps(w), 0x88));
 	h->mangled = _mm256_or_si256(h->mangled, _mm256_cmpeq_epi32(_mm256_and_si256(lower, h->low_bits), h->mark));
 	h->odd = _mm256_or_si256(h->odd, _mm256_cmpgt_epi32(h->halves, _mm256_sub_epi32(lower, h->half)));
+	__m256i upper = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(v), _mm256_castsi256_ps(w), 0xdd));
+	for (int i = 0; i < INTEGER_SHIFTS; i++)
+		h->integer = _mm256_or_si256(h->integer, _mm256_cmpgt_epi32(h->count[i], _mm256_sub_epi32(upper, h->from[i])));
 }
 
 /* Odd words of [p, q), which a vector loop has seen, and the one that reaches into the word behind. */
@@ -130,6 +148,8 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_avx2(con
 			*top++ = p[__builtin_ctz(hits)];
 	}
 	top = odd_before(first, p, end, !_mm256_testz_si256(hints.odd, hints.odd), top);
+	if (UNLIKELY(!_mm256_testz_si256(hints.integer, hints.integer)))
+		top = extra_integers(first, p, top);
 	if (UNLIKELY(!_mm256_testz_si256(hints.mangled, hints.mangled)))
 		top = extra_mangled(first, p, top);
 	if (marker.mangled)
@@ -183,6 +203,9 @@ static __attribute__((noinline)) READS_ANYTHING uintptr_t *push_offsets(const wo
 INLINE uintptr_t *filter_block(const word_t *p, const word_t *end, uintptr_t *top, uintptr_t base, size_t limit, uintptr_t delta)
 {
 	const uint32_t half = marker.half, halves = marker.halves;
+	const uint64_t integers = marker.integers;
+	const unsigned hash = marker.integers_hash;
+	uint64_t integer = 0;
 	bool offsets = false, odd = false;
 	for (const word_t *q = p; q < end; q++) {
 		uintptr_t w = *q;
@@ -190,7 +213,10 @@ INLINE uintptr_t *filter_block(const word_t *p, const word_t *end, uintptr_t *to
 		top += w - base < limit;
 		offsets |= may_be_offset(w, delta, limit);
 		odd |= (uint32_t)w - half < halves;
+		integer |= integers >> (w >> hash & 63);
 	}
+	if (UNLIKELY(integer & 1))
+		top = extra_integers(p, end, top);
 	if (UNLIKELY(odd))
 		top = extra_odd(p, end, top);
 	return UNLIKELY(offsets) ? push_offsets(p, end, top, delta) : top;
@@ -229,6 +255,8 @@ __attribute__((target("avx2"))) READS_ANYTHING static uintptr_t *filter_block_av
 	}
 	bool some = !_mm256_testz_si256(offsets, offsets);
 	top = odd_before(p, q, end, !_mm256_testz_si256(hints.odd, hints.odd), top);
+	if (UNLIKELY(!_mm256_testz_si256(hints.integer, hints.integer)))
+		top = extra_integers(p, q, top);
 	if (UNLIKELY(!_mm256_testz_si256(hints.mangled, hints.mangled))) /* the last 136 bytes of a jmp_buf are a signal mask: not of the words behind q */
 		top = extra_mangled(p, q, top);
 	top = filter_block(q, end, top, marker.base, marker.limit, delta);

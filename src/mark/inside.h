@@ -15,6 +15,7 @@ enum {
 	PIECE = MARK_PIECE,             /* a block is scanned in pieces of this many bytes: what bounds one scan's pushes */
 	PIECE_WORDS = PIECE / 8,
 	EDGE_BYTES = 1 << 20,           /* first size of the edge stack: 64 pieces of nothing but pointers */
+	INTEGER_SHIFTS = 3,             /* integers of languages are addresses shifted by 1 to 3 bits */
 	WIDE_BYTES = 4096               /* first size of the stack of ranges */
 };
 
@@ -40,6 +41,10 @@ struct marker {
 	int64_t mangled_mark;           /* the low bits of words that may be mangled; -1: none */
 	size_t mangled_from;            /* blocks from this size up may hold a jmp_buf; SIZE_MAX: none */
 	uint32_t half, halves;          /* upper halves of the window's addresses: from, how many; 0 without odd_words */
+	uint32_t integer_from[INTEGER_SHIFTS], integer_count[INTEGER_SHIFTS]; /* upper halves of shifted addresses; 0: none */
+	uint64_t integers;              /* bit i: a word may be such an address if i is (word >> integers_hash) % 64 */
+	unsigned integers_hash;
+	size_t before;                  /* words this far before a block count too; 0: no */
 	bool extra;                     /* all is scanned a second time */
 	bool setting_aside;             /* aside.c: inner pointers wait */
 	bool exact;                     /* until mark_end, of a report: blocks end where the program's part does (mark_block_end) */

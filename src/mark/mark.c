@@ -263,6 +263,7 @@ void mark_word(uintptr_t w)
 	size_t from = (size_t)(marker.top - marker.edges);
 	if (w - marker.base < marker.limit)
 		*marker.top++ = w;
+	marker.top = extra_integers(&w, &w + 1, marker.top);
 	if (marker.extra || marker.mangled)
 		marker.top = extra_mangled(&w, &w + 1, extra_scan(&w, &w + 1, marker.top));
 	mark_left(w);

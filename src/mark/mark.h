@@ -36,6 +36,8 @@ enum copy_rule {
 	COPY_DEVICE     /* what is no memory is left alone: the kernel tells, and reads nothing */
 };
 bool mark_range_copied(uintptr_t low, uintptr_t high, enum mark_as as, enum copy_rule rule);
+/* Is the word an address of the arena as a language keeps it, which marks count (integers=1)? At any time. */
+bool mark_is_integer(uintptr_t w);
 /* Follows everything reached so far. */
 void mark_drain(void);
 /* Blocks that overlap [low, high) may fault when read (the program protected them, or mapped something over them): they are
@@ -96,7 +98,7 @@ bool mark_read(uintptr_t at, size_t words, uintptr_t *out);
 uintptr_t mark_block_end(const struct span *s, uint32_t slot);
 /* Until mark_end: the words of [low, high), part of a block of `block` bytes, that lead into the arena, offsets excepted. At most MARK_PIECE bytes, and room for
  * MARK_PIECE_EDGES. Nothing where they cannot be read. */
-enum { MARK_PIECE = 16 * 1024, MARK_PIECE_EDGES = MARK_PIECE / 8 * 4 + 1 };
+enum { MARK_PIECE = 16 * 1024, MARK_PIECE_EDGES = MARK_PIECE / 8 * 14 + 1 };
 size_t mark_edges_of(uintptr_t low, uintptr_t high, size_t block, uintptr_t *out);
 
 /* After mark_begin, before mark_cached: marks are written to copies of the state bytes (apart.c), which mark_together drops; there is no mark_abandon

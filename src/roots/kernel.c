@@ -27,6 +27,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "heap/heap.h"
+#include "mark/mark.h"
 #include "os/os.h"
 #include "roots/inside.h"
 #include "roots/roots.h"
@@ -87,7 +88,7 @@ static void end_row(struct kernel_row *row)
 bool kernel_ours(uintptr_t word)
 {
 	word &= options_tag_mask();
-	return arena_contains(word) || arena_contains(word - 1);
+	return arena_contains(word) || arena_contains(word - 1) || mark_is_integer(word);
 }
 
 static bool holds_ours(const struct kernel_row *row)

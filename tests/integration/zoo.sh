@@ -7,6 +7,7 @@ for source in "$root"/tests/zoo/*.c; do
   name=$(basename "${source%.c}") options=mode=collect:stress=100:grace=0:verify=1
   case $name in
     returns) options=mode=collect:stress=1:grace=32 ;;
+    before) options+=:before=16 ;;
     tagged) options+=:tagged=48 ;;
     packed_bytes) options+=:align=1 ;;
     file_mapped) options+=:roots=+file ;;

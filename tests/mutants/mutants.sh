@@ -44,6 +44,8 @@ no_iocb            | zoo_iocb                   | $zoo
 no_uring           | zoo_uring                  | $zoo
 no_uring           | zoo_uring_library          | $zoo
 no_tagged          | zoo_tagged                 | $zoo:tagged=48
+no_integers        | zoo_integers               | $zoo
+no_before          | zoo_before                 | $zoo:before=16
 no_align           | zoo_packed                 | $zoo
 no_align           | zoo_packed_bytes           | $zoo:align=1
 no_mangled         | zoo_mangled                | $zoo
