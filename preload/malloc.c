@@ -122,7 +122,7 @@ EXPORT void cfree(void *p) { heap_free_fast(p); }
 
 /* ---- what asks about the heap ---- */
 
-EXPORT int malloc_trim(size_t pad) { return heap_purge(true) > 0; }
+EXPORT int malloc_trim(size_t pad) { return heap_trim() > 0; }
 EXPORT int mallopt(int parameter, int value) { return 1; /* accepted; cgc has its own tuning */ }
 
 EXPORT struct mallinfo2 mallinfo2(void)

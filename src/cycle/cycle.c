@@ -474,7 +474,7 @@ static bool on_exhausted(size_t bytes)
 		return false;
 	if (bytes <= t.live + t.dirty && options.mode == MODE_COLLECT && load_relaxed(&disabled) == 0 && load_relaxed(&running) && !self.busy)
 		collect_for_request(&t);
-	heap_purge(true);
+	heap_trim();
 	return true;
 }
 

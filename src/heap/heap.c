@@ -107,7 +107,7 @@ static bool retry(size_t size)
 		return false;
 	if (heap_hooks.exhausted)
 		return heap_hooks.exhausted(size);
-	heap_purge(true);
+	heap_trim();
 	return true;
 }
 
@@ -505,13 +505,25 @@ void heap_totals(struct heap_totals *t)
 	t->live = cache_live();
 }
 
+size_t heap_trim(void)
+{
+	busy_enter();
+	if (self.cache != &empty_cache)
+		cache_trim(self.cache);
+	busy_leave();
+	return heap_purge(true);
+}
+
 size_t heap_purge(bool all)
 {
 	busy_enter();
 	heap_start();
 	struct cache *c = self.cache;
-	if (all && c != &empty_cache)
-		cache_trim(c);
+	if (all && c != &empty_cache) {
+		for (unsigned k = 0; k < CLASSES; k++)
+			cache_flush(c, k, 0);
+		harden_drain(c);
+	}
 	if (all)
 		cache_reclaim();
 	size_t bytes = arena_purge(all);

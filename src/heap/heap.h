@@ -239,6 +239,8 @@ bool heap_condemn(uint8_t *state);
 bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill);
 /* Free pages go back to the system: those free for a second, or all of them. Bytes. */
 size_t heap_purge(bool all);
+/* The same, and what the calling thread has at hand first: never in a handler, which may interrupt malloc as it takes a slot. */
+size_t heap_trim(void);
 
 /* Every range of memory that is cgc's heap: arena steps (without the holes between them) and metadata. None is a root. */
 void heap_own_ranges(void (*fn)(uintptr_t low, uintptr_t high));
