@@ -7,11 +7,16 @@
  * message to glibc's helper thread. The attributes are a copy that glibc makes by malloc during the call, and whose
  * address is seen nowhere but there: it is the block that stood first on this thread's list.
  *
+ * A handler may run at any instruction, call any of these, and leave by longjmp. So the call and what is told of it are one piece, with
+ * signals blocked, where the call only asks the kernel for something; where it may deliver a signal or start threads, the word is held by
+ * hand for its time: should it be left, the word stays held, which keeps a block too many.
+ *
  * errno stays as the real call left it. A child of vfork shares our memory and not the kernel's tables: it tells nothing.
  */
 #include "heap/heap.h"
 #include "preload/eintr.h"
 #include "preload/shim.h"
+#include "os/os.h"
 #include "roots/roots.h"
 
 #include <mqueue.h>
@@ -26,23 +31,33 @@ static struct kernel_row row_of(enum kernel_kind kind, uint64_t key, const struc
 	return row;
 }
 
+static int hold(uintptr_t word) { return roots_ours(word) && identity_own() ? roots_hold(word) : -1; }
+
 /* -- timers -- */
 
 int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 {
-	int r = real()->timer_create(clock, event, timer);
+	struct roots_guard guard;
+	const struct real *functions = real();
+	roots_guard_enter(&guard);
+	int r = functions->timer_create(clock, event, timer);
 	if (r == 0 && event && event->sigev_notify != SIGEV_THREAD && identity_own())
 		KEEPING_ERRNO(tell_timer_created((uintptr_t)*timer, event));
+	roots_guard_leave(&guard);
 	return r;
 }
 
 int timer_delete(timer_t timer)
 {
+	struct roots_guard guard;
 	struct kernel_row row;
+	const struct real *functions = real();
+	roots_guard_enter(&guard);
 	bool held = tell_timer_deletes((uintptr_t)timer, &row);
-	int r = real()->timer_delete(timer);
+	int r = functions->timer_delete(timer);
 	if (held)
 		KEEPING_ERRNO(tell_timer_deleted(&row, r == 0));
+	roots_guard_leave(&guard);
 	return r;
 }
 
@@ -60,38 +75,63 @@ void tell_timer_deleted(const struct kernel_row *row, bool done) { (done ? roots
 
 /* -- queued signals -- */
 
-void tell_signal_sent(int target, bool thread, int number, const siginfo_t *info)
+/* All that the kernel passes on stands from si_pid on. */
+void tell_signal_begins(struct signal_words *w, uintptr_t info)
 {
-	uintptr_t words[3];
-	memcpy(words, (const char *)info + offsetof(siginfo_t, si_pid), sizeof words); /* all that the kernel passes on */
-	if (identity_own())
-		roots_signal_sent(target, thread, number, words);
+	const int saved = errno;
+	if (!info || os_read_self(w->words, info + offsetof(siginfo_t, si_pid), sizeof w->words) != (long)sizeof w->words)
+		memset(w->words, 0, sizeof w->words);
+	for (unsigned i = 0; i < NELEM(w->words); i++)
+		w->held[i] = hold(w->words[i]);
+	errno = saved;
+}
+
+void tell_signal_sent(const struct signal_words *w, bool done, int target, bool thread, int number)
+{
+	if (done && identity_own())
+		KEEPING_ERRNO(roots_signal_sent(target, thread, number, w->words));
+}
+
+void tell_signal_ends(const struct signal_words *w)
+{
+	for (unsigned i = 0; i < NELEM(w->held); i++)
+		KEEPING_ERRNO(roots_drop(w->held[i]));
+}
+
+static void sent(int result, pid_t target, bool thread, int number, union sigval value, int held)
+{
+	if (result == 0)
+		roots_signal_sent(target, thread, number, (uintptr_t[3]){ (uintptr_t)value.sival_ptr });
+	roots_drop(held);
 }
 
 int sigqueue(pid_t pid, int number, const union sigval value)
 {
+	const int held = hold((uintptr_t)value.sival_ptr);
 	int r = real()->sigqueue(pid, number, value);
-	if (r == 0 && identity_own())
-		KEEPING_ERRNO(roots_signal_sent(pid, false, number, (uintptr_t[3]){ (uintptr_t)value.sival_ptr }));
+	if (held >= 0)
+		KEEPING_ERRNO(sent(r, pid, false, number, value, held));
 	return r;
 }
 
 int pthread_sigqueue(pthread_t thread, int number, const union sigval value)
 {
+	const int held = hold((uintptr_t)value.sival_ptr);
 	int r = real()->pthread_sigqueue(thread, number, value);
-	if (r == 0 && identity_own())
-		KEEPING_ERRNO(roots_signal_sent(0, true, number, (uintptr_t[3]){ (uintptr_t)value.sival_ptr }));
+	if (held >= 0)
+		KEEPING_ERRNO(sent(r, 0, true, number, value, held));
 	return r;
 }
 
 /* The process may be ours or another one: kept for both. */
 int pidfd_send_signal(int process, int number, siginfo_t *info, unsigned flags)
 {
+	struct signal_words words;
+	tell_signal_begins(&words, (uintptr_t)info);
 	int r = real()->pidfd_send_signal(process, number, info, flags);
-	if (r == 0 && info) {
-		KEEPING_ERRNO(tell_signal_sent(0, true, number, info));
-		KEEPING_ERRNO(tell_signal_sent(-1, true, number, info));
-	}
+	tell_signal_sent(&words, r == 0, 0, true, number);
+	tell_signal_sent(&words, r == 0, -1, true, number);
+	tell_signal_ends(&words);
 	return r;
 }
 
@@ -106,26 +146,34 @@ static void notify_made(int queue, const struct sigevent *event, const void *att
 
 int mq_notify(mqd_t queue, const struct sigevent *event)
 {
+	struct roots_guard guard;
 	struct kernel_row old;
 	const void *copy = NULL;
+	const struct real *functions = real();
+	roots_guard_enter(&guard);
 	if (event && event->sigev_notify == SIGEV_THREAD && event->sigev_notify_attributes)
 		copy = heap_next(sizeof(pthread_attr_t));
 	bool held = identity_own() && roots_kernel_take(KERNEL_NOTIFY, (uint32_t)queue, &old);
-	int r = real()->mq_notify(queue, event);
+	int r = functions->mq_notify(queue, event);
 	if (held) /* it was removed, or it fired before: its value may be queued */
 		KEEPING_ERRNO((r == 0 ? roots_kernel_ended : roots_kernel_add)(&old));
 	if (r == 0 && event && identity_own())
 		KEEPING_ERRNO(notify_made(queue, event, copy));
+	roots_guard_leave(&guard);
 	return r;
 }
 
 int mq_close(mqd_t queue)
 {
+	struct roots_guard guard;
 	struct kernel_row old;
+	const struct real *functions = real();
+	roots_guard_enter(&guard);
 	bool held = identity_own() && roots_kernel_take(KERNEL_NOTIFY, (uint32_t)queue, &old);
-	int r = real()->mq_close(queue);
+	int r = functions->mq_close(queue);
 	if (held)
 		KEEPING_ERRNO((r == 0 ? roots_kernel_ended : roots_kernel_add)(&old));
+	roots_guard_leave(&guard);
 	return r;
 }
 
@@ -150,7 +198,10 @@ static int aio_told(int r, const struct aiocb *block, const struct sigevent *eve
 /* The event is copied first: a block that is done may be gone when the call returns. */
 #define AIO(call, block) __extension__({ \
 	struct sigevent event_ = (block)->aio_sigevent; \
-	aio_told(call, block, &event_); \
+	const int held_ = event_.sigev_notify == SIGEV_SIGNAL ? hold((uintptr_t)event_.sigev_value.sival_ptr) : -1; \
+	int result_ = aio_told(call, block, &event_); \
+	KEEPING_ERRNO(roots_drop(held_)); \
+	result_; \
 })
 
 int aio_read(struct aiocb *block) { return AIO(real()->aio_read(block), block); }

@@ -121,7 +121,16 @@ static long futex(struct call *c)
 	}
 }
 
-/* -- what the kernel holds -- */
+/* -- what the kernel holds: the call and what is told of it are one piece, as in kernel.c and epoll.c -- */
+
+static long unbroken(long (*told)(struct call *c), struct call *c)
+{
+	struct roots_guard guard;
+	roots_guard_enter(&guard);
+	long r = told(c);
+	roots_guard_leave(&guard);
+	return r;
+}
 
 static long timer_made(struct call *c)
 {
@@ -145,13 +154,13 @@ static long timer_gone(struct call *c)
 /* target: the argument that is a process or thread; NO_TIME: a descriptor of one, which may be us. info follows the number. */
 static long signal_sent(struct call *c, int target, bool thread, int number)
 {
-	const siginfo_t *info = (const siginfo_t *)c->a[number + 1];
+	struct signal_words words;
+	tell_signal_begins(&words, (uintptr_t)c->a[number + 1]);
 	long r = make(c);
-	if (r != 0 || !info)
-		return r;
-	KEEPING_ERRNO(tell_signal_sent(target < 0 ? 0 : (int)c->a[target], thread, (int)c->a[number], info));
+	tell_signal_sent(&words, r == 0, target < 0 ? 0 : (int)c->a[target], thread, (int)c->a[number]);
 	if (target < 0)
-		KEEPING_ERRNO(tell_signal_sent(-1, thread, (int)c->a[number], info));
+		tell_signal_sent(&words, r == 0, -1, thread, (int)c->a[number]);
+	tell_signal_ends(&words);
 	return r;
 }
 
@@ -346,12 +355,12 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_ioctl, ioctl((int)c->a[0], (unsigned long)c->a[1], c->a[2])) \
 	X(SYS_pause, again_suspend(c)) \
 	X(SYS_rt_sigsuspend, again_suspend(c)) \
-	X(SYS_timer_create, timer_made(c)) \
-	X(SYS_timer_delete, timer_gone(c)) \
+	X(SYS_timer_create, unbroken(timer_made, c)) \
+	X(SYS_timer_delete, unbroken(timer_gone, c)) \
 	X(SYS_rt_sigqueueinfo, signal_sent(c, 0, false, 1)) \
 	X(SYS_rt_tgsigqueueinfo, signal_sent(c, 1, true, 2)) \
 	X(SYS_pidfd_send_signal, signal_sent(c, NO_TIME, true, 1)) \
-	X(SYS_epoll_ctl, epoll_told(c)) \
+	X(SYS_epoll_ctl, unbroken(epoll_told, c)) \
 	X(SYS_io_submit, iocbs_submitted(c)) \
 	X(SYS_io_getevents, events_fetched(c)) \
 	X(SYS_io_pgetevents, events_fetched(c)) \

@@ -32,7 +32,14 @@ void tell_timer_created(uint64_t id, const struct sigevent *event);
 /* Before a timer is deleted, and after. */
 bool tell_timer_deletes(uint64_t id, struct kernel_row *row);
 void tell_timer_deleted(const struct kernel_row *row, bool done);
-void tell_signal_sent(int target, bool thread, int number, const siginfo_t *info);
+/* A signal with what a siginfo holds: before it is sent, for each target that it may have, and when no more is told. errno stays. */
+struct signal_words {
+	uintptr_t words[3];
+	int held[3];
+};
+void tell_signal_begins(struct signal_words *w, uintptr_t info); /* which need not be readable */
+void tell_signal_sent(const struct signal_words *w, bool done, int target, bool thread, int number);
+void tell_signal_ends(const struct signal_words *w);
 
 /* -- kaio.c: blocks of the kernel's asynchronous input and output -- */
 struct io_event;

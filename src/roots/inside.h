@@ -73,7 +73,6 @@ void tables_unlock(void);
 void tables_forked(void);
 
 /* -- kernel.c: with the lock of tables.c, or inside the stop -- */
-bool kernel_ours(uintptr_t word);
 bool kernel_add(const struct kernel_row *row); /* false: no room */
 bool kernel_take(enum kernel_kind kind, uint64_t key, struct kernel_row *out);
 /* A request of KERNEL_URING; one more of the same words is counted. And the completion of one by this user_data. */

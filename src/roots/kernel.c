@@ -5,8 +5,8 @@
  *   kind              name (key)              a row ends
  *   KERNEL_TIMER      timer id                by timer_delete; its value may then be queued still and becomes a KERNEL_SIGNAL
  *   KERNEL_NOTIFY     queue descriptor        by the next mq_notify or mq_close of that descriptor; then as above
- *   KERNEL_SIGNAL     -                       at the first stop that finds the signal pending nowhere in the process
- *   KERNEL_ABROAD     when it ends            ABROAD_NS after it was sent to another process, which may send it back
+ *   KERNEL_SIGNAL     its words               at the first stop that finds the signal pending nowhere in the process
+ *   KERNEL_ABROAD     its words               ABROAD_NS after it was sent to another process, which may send it back
  *   KERNEL_AIO        the aiocb               at the first stop that finds it done and its signal pending nowhere
  *   KERNEL_IOCB       context and iocb        when an event for it is fetched, it is cancelled, or its context destroyed
  *   KERNEL_URING      ring and user_data      when its last completion is seen (rings.c)
@@ -85,8 +85,10 @@ static void end_row(struct kernel_row *row)
 	live--;
 }
 
-bool kernel_ours(uintptr_t word)
+bool roots_ours(uintptr_t word)
 {
+	if (options.mode == MODE_OFF) /* no cycle asks, and no stop would end a row */
+		return false;
 	word &= options_tag_mask();
 	return arena_contains(word) || arena_contains(word - 1) || mark_is_integer(word);
 }
@@ -94,7 +96,7 @@ bool kernel_ours(uintptr_t word)
 static bool holds_ours(const struct kernel_row *row)
 {
 	for (size_t i = 0; i < NELEM(row->words); i++)
-		if (kernel_ours(row->words[i]))
+		if (roots_ours(row->words[i]))
 			return true;
 	return false;
 }
@@ -202,6 +204,22 @@ void roots_kernel_context(uint64_t from, uint64_t to)
 	tables_leave();
 }
 
+/* A program may send one value again and again, between two stops: it is one row. */
+static bool signal_known(const struct kernel_row *row)
+{
+	if (!live)
+		return false;
+	for (size_t i = hash_of(row->kind, row->key) & (room - 1); rows[i].kind; i = (i + 1) & (room - 1)) {
+		struct kernel_row *r = &rows[i];
+		if (r->kind == row->kind && r->key == row->key && r->signal == row->signal && r->thread == row->thread
+		    && memcmp(r->words, row->words, sizeof r->words) == 0) {
+			r->context = row->context;
+			return true;
+		}
+	}
+	return false;
+}
+
 void roots_signal_sent(int target, bool thread, int signal, const uintptr_t words[3])
 {
 	struct kernel_row row = { .kind = KERNEL_SIGNAL, .signal = (uint8_t)signal, .thread = thread, .words = { words[0], words[1], words[2] } };
@@ -209,9 +227,14 @@ void roots_signal_sent(int target, bool thread, int signal, const uintptr_t word
 		return;
 	if (target && target != os_pid() && !os_own_thread(target)) {
 		row.kind = KERNEL_ABROAD;
-		row.key = os_coarse_ns() + ABROAD_NS;
+		row.context = os_coarse_ns() + ABROAD_NS;
 	}
-	roots_kernel_add(&row);
+	for (size_t i = 0; i < NELEM(row.words); i++)
+		row.key = (row.key ^ row.words[i]) * 0x9E3779B97F4A7C15u;
+	tables_enter();
+	if (!signal_known(&row) && !kernel_add(&row))
+		tables_set_full();
+	tables_leave();
 }
 
 void roots_kernel_ended(const struct kernel_row *row)
@@ -292,7 +315,7 @@ static bool over(const struct kernel_row *row)
 	case KERNEL_SIGNAL:
 		return !still_pending(row);
 	case KERNEL_ABROAD:
-		return seen.now > row->key;
+		return seen.now > row->context;
 	case KERNEL_AIO:
 		return aio_done((uintptr_t)row->key) && !(row->signal && still_pending(row));
 	default:

@@ -99,7 +99,7 @@ static size_t epoll_set(int set, void (*fn)(uintptr_t word), bool *is_set)
 			continue;
 		count++;
 		*is_set = true;
-		if (!kernel_ours((uintptr_t)data))
+		if (!roots_ours((uintptr_t)data))
 			continue;
 		fn((uintptr_t)data);
 		words++;
@@ -152,7 +152,7 @@ static size_t timers(void (*fn)(uintptr_t word))
 	if (!open_lines(&lines, "timers"))
 		return 0;
 	for (char *line; (line = next_line(&lines));)
-		if (strncmp(line, "signal:", 7) == 0 && number_after(line, "/", 16, &value) && kernel_ours((uintptr_t)value)) {
+		if (strncmp(line, "signal:", 7) == 0 && number_after(line, "/", 16, &value) && roots_ours((uintptr_t)value)) {
 			fn((uintptr_t)value);
 			words++;
 		}

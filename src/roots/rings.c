@@ -110,7 +110,7 @@ static void add_iovecs(struct kernel_row row, uintptr_t at, uint64_t n)
 		for (size_t k = 0; k < part; k++) {
 			row.words[0] = (uintptr_t)v[k].iov_base;
 			row.words[1] = row.words[2] = 0;
-			if (kernel_ours(row.words[0]) && !add(&row))
+			if (roots_ours(row.words[0]) && !add(&row))
 				return;
 		}
 	}
@@ -139,7 +139,7 @@ static void add_entry(const struct ring *r, const struct io_uring_sqe *e)
 	row.count = 0;
 	memcpy(&row.words[0], (const char *)e + 48, sizeof row.words[0]); /* addr3 of newer requests */
 	row.words[1] = row.words[2] = 0;
-	if (kernel_ours(row.words[0]))
+	if (roots_ours(row.words[0]))
 		add(&row);
 }
 

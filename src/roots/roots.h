@@ -84,6 +84,16 @@ const char *roots_place(char *buf, size_t cap, uintptr_t caller); /* cap >= 64 *
  * until then the word stands in the caller's event. A full table ends cycles (law 8). Thread-safe. */
 void roots_epoll(int epfd, int op, int fd, uint64_t data);
 void roots_epoll_closed(int epfd);
+/* No handler of the program runs on this thread between the two: for what must not be interrupted, or left by longjmp, and is short and waits
+ * for nobody. Stops go on. They nest. errno stays. */
+struct roots_guard {
+	uint64_t mask;
+	bool blocked;
+};
+void roots_guard_enter(struct roots_guard *g);
+void roots_guard_leave(const struct roots_guard *g);
+/* May this word lead to a block? What else the kernel is given need not be told. */
+bool roots_ours(uintptr_t word);
 /* Any word that only the kernel or a thread not yet born holds (pthread_create's argument): kept until dropped.
  * Result: a handle >= 0, or -1 when the table is full. */
 int roots_hold(uintptr_t word);
@@ -96,7 +106,7 @@ bool roots_undeclare(uintptr_t low, uintptr_t high); /* one declaration of the s
 /* Words that the kernel keeps under a name and hands back later; kernel.c tells when each kind ends. */
 enum kernel_kind { KERNEL_TIMER = 1, KERNEL_NOTIFY, KERNEL_SIGNAL, KERNEL_ABROAD, KERNEL_AIO, KERNEL_IOCB, KERNEL_URING };
 struct kernel_row {
-	uint64_t key, context; /* the name; context: of KERNEL_IOCB, the aio_context_t; of KERNEL_URING, the ring */
+	uint64_t key, context; /* the name; context: of KERNEL_IOCB, the aio_context_t; of KERNEL_URING, the ring; of KERNEL_ABROAD, when it ends */
 	uintptr_t words[3];    /* what is kept; words[0] is the value of a signal */
 	uint8_t kind;          /* enum kernel_kind */
 	uint8_t signal;        /* the signal that will carry words[0]; 0: none */

@@ -143,7 +143,7 @@ void roots_list_segments_again(void)
 		roots_list_segments();
 }
 
-void roots_list_segments(void)
+static void list(void)
 {
 	if (modules_generation()) /* stacks are recorded: the table of modules changes with this one */
 		modules_list();
@@ -174,6 +174,16 @@ void roots_list_segments(void)
 			return;
 	}
 	store_release(&listing, 0);
+}
+
+/* Signals are blocked while the loader's lock may be held here: a handler that forked on top would leave it held in the child for ever, or
+ * whoever left by longjmp. */
+void roots_list_segments(void)
+{
+	struct roots_guard guard;
+	roots_guard_enter(&guard);
+	list();
+	roots_guard_leave(&guard);
 }
 
 /* A table is refilled by the listing after the one that took it out of sight, so it holds still while no listing begins. */

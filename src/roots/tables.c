@@ -4,6 +4,10 @@
  * Both tables live in own mappings and change under one lock. A thread that changes them is busy, so that a stop never finds
  * one half changed and the collector needs no lock to read them (it could be a stopped thread's).
  *
+ * epoll_ctl, sigqueue and fork may be called in handlers, and a handler may leave by longjmp or pthread_exit. So signals are blocked
+ * from before the lock is taken until after it is dropped: a handler neither waits for what its own thread holds nor leaves it held.
+ * Wrappers do the same around the real call, where the kernel must not have a word that no table has yet (roots_guard_enter).
+ *
  * An epoll row keeps the word before its last one too: the shim tells after the system call, so two MODs of two threads may be told in
  * another order than the kernel saw. And `older`, the word that an ADD of a known pair found: an ADD succeeds then only because
  * fd was closed, and while a duplicate of it lives, the kernel holds both words. DEL takes the newer registration
@@ -18,6 +22,7 @@
 #include "os/os.h"
 #include "roots/inside.h"
 #include "roots/roots.h"
+#include "threads/threads.h"
 
 #include <sys/epoll.h>
 
@@ -42,16 +47,38 @@ static uint32_t held_free;
 static struct lock lock = LOCK_INIT(RANK_ROOTS);
 static bool full; /* a word could not be kept: no cycle may judge any more */
 
+void roots_guard_enter(struct roots_guard *g)
+{
+	g->blocked = !self.guarded && threads_block_handlers(&g->mask);
+	if (g->blocked)
+		self.guarded = 1;
+}
+
+void roots_guard_leave(const struct roots_guard *g)
+{
+	if (!g->blocked)
+		return;
+	self.guarded = 0;
+	threads_restore_signals(g->mask);
+}
+
+static struct roots_guard holder; /* of whoever holds the lock */
+
 void tables_enter(void)
 {
+	struct roots_guard g;
+	roots_guard_enter(&g);
 	busy_enter();
 	lock_take(&lock);
+	holder = g;
 }
 
 void tables_leave(void)
 {
+	const struct roots_guard g = holder;
 	lock_drop(&lock);
 	busy_leave();
+	roots_guard_leave(&g);
 }
 
 /* -- epoll -- */
@@ -94,7 +121,7 @@ static bool rows_room(void)
 void tables_epoll(int epfd, int op, int fd, uint64_t data)
 {
 	uint64_t key = key_of(epfd, fd);
-	bool ours = kernel_ours((uintptr_t)data);
+	bool ours = roots_ours((uintptr_t)data);
 	struct row *row = row_room ? find_row(rows, row_room, key) : NULL;
 	bool known = row && row->key;
 	if (op == EPOLL_CTL_DEL) {
@@ -160,7 +187,8 @@ int roots_hold(uintptr_t word)
 		handle = (int)(held_free - 1);
 		held_free = h->next_free;
 		*h = (struct held){ word, 0, true };
-	}
+	} else
+		full = true;
 	tables_leave();
 	return handle;
 }

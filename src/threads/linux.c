@@ -88,14 +88,16 @@ static long signal_send(uint32_t tid)
 	return r;
 }
 
-bool threads_block_signals(uint64_t *saved)
+static bool block(uint64_t set, uint64_t *saved)
 {
-	uint64_t all = ~0ull;
-	if (!os_is_confined() && syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)saved, 8) == 0)
+	if (!os_is_confined() && syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&set, (long)saved, 8) == 0)
 		return true;
 	*saved = THREADS_NO_MASK;
 	return false;
 }
+
+bool threads_block_signals(uint64_t *saved) { return block(~0ull, saved); }
+bool threads_block_handlers(uint64_t *saved) { return block(~stop.open, saved); }
 
 /* A call that a moment ago succeeded: the program must not stay without its signals for one failure. */
 void threads_restore_signals(uint64_t saved)

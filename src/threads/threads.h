@@ -42,6 +42,8 @@ void threads_stack_known(uintptr_t low, uintptr_t high);
 /* Every signal blocked, 32 and 33 too, by raw call; the old mask (kernel layout) goes to *saved. false: the kernel refused, or the
  * process is confined (os.h): *saved is THREADS_NO_MASK. */
 bool threads_block_signals(uint64_t *saved);
+/* All but 32 and that of the stop: no handler of the program runs, and stops go on. */
+bool threads_block_handlers(uint64_t *saved);
 /* THREADS_NO_MASK, which no thread can have (KILL and STOP are never blocked), changes nothing. */
 void threads_restore_signals(uint64_t saved);
 #define THREADS_NO_MASK (~0ull)

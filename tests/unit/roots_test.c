@@ -46,6 +46,8 @@ bool threads_frame(const struct thread_root *t, struct thread_frame *f) { return
 size_t threads_count(void) { return thread_total; }
 const struct thread_root *threads_root(size_t i) { return &thread_roots[i]; }
 bool threads_alternate(uintptr_t sp, struct range *r) { return false; }
+bool threads_block_handlers(uint64_t *saved) { return false; }
+void threads_restore_signals(uint64_t saved) {}
 void threads_own_ranges(void (*fn)(uintptr_t low, uintptr_t high))
 {
 	fn((uintptr_t)thread_roots, (uintptr_t)(thread_roots + 2));
