@@ -6,6 +6,10 @@
  * come on top, and the stack overflows into whatever lies below. So a stack that has no room for two frames, 2 KiB for
  * the program's handler and 4 KiB for ours is replaced by one of our own, which is larger than theirs by our share.
  *
+ * A stack that another thread has installed too (altstacks.c), or whose memory the thread unmaps or frees while it is installed, is
+ * replaced as well: no handler of the program's need ever run on it, but that of a stop would. Seen are munmap, frees of large blocks,
+ * and refills with a smaller one that was freed, all by the thread itself; that another thread takes the memory away is not.
+ *
  *     guard page | ................ stack (theirs + ours) ................ | struct substitute
  *
  * 1. The program's call is made as it is: every error is the kernel's. All signals are blocked meanwhile (33 too), so that none
@@ -24,8 +28,10 @@
  */
 #include "base/text.h"
 #include "os/os.h"
+#include "preload/altstacks.h"
 #include "preload/real.h"
 #include "threads/threads.h"
+#include "heap/hooks.h"
 #include "heap/self.h"
 #include <errno.h>
 #include <limits.h>
@@ -78,6 +84,8 @@ static void forget(void *rounds)
 		return; /* pthread_exit inside the handler: the destructors themselves run on it */
 	uint64_t mask;
 	threads_block_signals(&mask);
+	altstacks_drop();
+	self.altstack = 0;
 	if (find(now.ss_sp)) {
 		stack_t none = { .ss_flags = SS_DISABLE };
 		real()->sigaltstack(&none, NULL);
@@ -137,6 +145,44 @@ static struct substitute *substitute_for(const stack_t *theirs)
 	return s;
 }
 
+/* Ours in place of theirs, which the kernel has. Signals are blocked. */
+static void install_substitute(const stack_t *theirs)
+{
+	struct substitute *s = substitute_for(theirs);
+	if (!s)
+		return; /* theirs stays: as without us, and no worse */
+	stack_t ours = { .ss_sp = s->stack, .ss_flags = theirs->ss_flags & (int)SS_AUTODISARM_BIT, .ss_size = s->size };
+	if (real()->sigaltstack(&ours, NULL) == 0)
+		self.altstack = 0;
+}
+
+/* What the thread has from now on. true: it must have another. */
+static bool told(const stack_t *given)
+{
+	self.altstack = 0;
+	if (given->ss_flags & SS_DISABLE) {
+		altstacks_drop();
+		return false;
+	}
+	const bool shared = altstacks_tell((uintptr_t)given->ss_sp, (uintptr_t)given->ss_sp + given->ss_size);
+	self.altstack = (uintptr_t)given->ss_sp;
+	heap_hooks.altstack_leaves = altstack_leaves;
+	return shared || too_small(given->ss_size);
+}
+
+void altstack_leaves(uintptr_t low, uintptr_t high)
+{
+	const int saved = errno;
+	uint64_t mask;
+	stack_t now;
+	threads_block_signals(&mask);
+	if (real()->sigaltstack(NULL, &now) == 0 && !(now.ss_flags & (SS_DISABLE | SS_ONSTACK)) && (uintptr_t)now.ss_sp < high
+	    && (uintptr_t)now.ss_sp + now.ss_size > low)
+		install_substitute(&now);
+	threads_restore_signals(mask);
+	errno = saved;
+}
+
 int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 {
 	int r, error = 0;
@@ -151,18 +197,14 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 	threads_block_signals(&mask);
 	r = real()->sigaltstack(stack ? &given : NULL, old ? &before : NULL);
 	error = errno;
-	if (r == 0 && stack && !(given.ss_flags & SS_DISABLE) && too_small(given.ss_size)) {
+	if (r == 0 && stack && told(&given)) {
 		/* find() for the answer below must see the names before this call changes them */
 		struct substitute *was = old ? find(before.ss_sp) : NULL;
 		if (was) {
 			before.ss_sp = was->theirs;
 			before.ss_size = was->their_size;
 		}
-		struct substitute *s = substitute_for(&given);
-		if (s) {
-			stack_t ours = { .ss_sp = s->stack, .ss_flags = given.ss_flags, .ss_size = s->size };
-			real()->sigaltstack(&ours, NULL);
-		} /* else theirs stays: as without us, and no worse */
+		install_substitute(&given);
 	} else if (r == 0 && old) {
 		struct substitute *was = find(before.ss_sp);
 		if (was) {
@@ -178,7 +220,7 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 	threads_restore_signals(mask);
 	if (r == 0 && old)
 		*old = before;
-	if (r == 0 && stack && substitutes && have_key)
+	if (r == 0 && stack && have_key)
 		pthread_setspecific(key, (void *)1);
 	errno = r == 0 ? saved : error;
 	return r;

@@ -6,6 +6,7 @@
  * changes (100 ms), and that something is a file, for which nothing is noted, is never believed. What an old answer can do: a word is
  * noted for a pipe that it is not in, and stays for its time, because nobody reads it there.
  */
+#include "preload/altstacks.h"
 #include "preload/flight.h"
 #include "os/os.h"
 #include "preload/real.h"
@@ -83,6 +84,8 @@ void flight_pages_changed(void) { __atomic_fetch_add(&flight_epoch, 1, __ATOMIC_
 
 int munmap(void *at, size_t size)
 {
+	if (UNLIKELY(self.altstack - (uintptr_t)at < size))
+		altstack_leaves((uintptr_t)at, (uintptr_t)at + size);
 	int r = real()->munmap(at, size);
 	flight_pages_changed();
 	return r;

@@ -366,7 +366,7 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_io_pgetevents, events_fetched(c)) \
 	X(SYS_io_cancel, iocb_cancelled(c)) \
 	X(SYS_io_destroy, context_gone(c)) \
-	X(SYS_munmap, pages_told(c)) \
+	X(SYS_munmap, munmap((void *)c->a[0], (size_t)c->a[1])) \
 	X(SYS_mprotect, pages_told(c)) \
 	X(SYS_pkey_mprotect, pages_told(c)) \
 	X(SYS_mremap, pages_told(c)) \

@@ -285,6 +285,17 @@ static uint32_t batch_of(struct cache *c, unsigned k, const struct span *s)
 }
 
 /* Fills the alloc list of class k, which is empty. false: no memory. */
+/* Slots that will be handed out: the thread's alternate stack may lie in one that it freed, and a stop's frame would come to lie there. */
+static bool ready(const struct slot *list, unsigned k)
+{
+	if (LIKELY(!self.altstack) || !heap_hooks.altstack_leaves)
+		return list != NULL;
+	for (const struct slot *s = list; s; s = s->next)
+		if (self.altstack - (uintptr_t)s < class_info[k].block)
+			heap_hooks.altstack_leaves((uintptr_t)s, (uintptr_t)s + class_info[k].block);
+	return list != NULL;
+}
+
 bool cache_refill(struct cache *c, unsigned k)
 {
 	struct bin *b = &c->bins[k];
@@ -293,7 +304,7 @@ bool cache_refill(struct cache *c, unsigned k)
 	const uint32_t rest = UNLIKELY(sites_on()) ? resting(k) : 0;
 	if (b->freed && class_info[k].room - (uint32_t)b->room > rest) {
 		b->alloc = fault(FAULT_law2_torn_refill) ? refill_torn(b, k) : refill_from_freed(b, k, rest);
-		if (LIKELY(b->alloc != NULL))
+		if (LIKELY(ready(b->alloc, k)))
 			return true;
 	}
 	for (;;) {
@@ -307,7 +318,7 @@ bool cache_refill(struct cache *c, unsigned k)
 				continue;
 			account(c, (int64_t)got * class_info[k].block);
 			b->alloc = list;
-			return true;
+			return ready(list, k);
 		}
 		if (inbox_drain(c) && b->avail)
 			continue;
@@ -315,7 +326,7 @@ bool cache_refill(struct cache *c, unsigned k)
 			continue;
 		struct span *s = span_fresh(k, c);
 		if (!s) /* then nothing rests */
-			return b->freed && (b->alloc = refill_from_freed(b, k, 0));
+			return b->freed && ready(b->alloc = refill_from_freed(b, k, 0), k);
 		span_list_add(s, c, LIST_AVAIL);
 	}
 }

@@ -34,6 +34,8 @@ struct heap_hooks {
 	void (*park)(void);
 	/* A thread's cache was made (so that the shim can arm a destructor). Outside busy. */
 	void (*thread_seen)(void);
+	/* [low, high) is being freed, or was and is about to be handed out, and self.altstack lies in it. Inside busy. */
+	void (*altstack_leaves)(uintptr_t low, uintptr_t high);
 	/* A cycle is over, whatever came of it; the collect lock was dropped, signals are still blocked. */
 	void (*cycle_ended)(void);
 	/* libc's pthread_setcanceltype, for a thread whose self.cancelled_any_time says so. */
