@@ -35,6 +35,7 @@
 
 #include "base/stats.h"
 #include "heap/self.h"
+#include "os/os.h"
 #include "preload/real.h"
 #include "threads/threads.h"
 #include <errno.h>
@@ -174,6 +175,15 @@ static inline const struct timespec *eintr_rest(struct eintr_wait *w)
 		return NULL;
 	eintr_left(w->deadline, eintr_now(), &w->left);
 	return &w->left;
+}
+
+/* Writes n bytes for the program to where it asked, as the kernel does. false: it can't be written, the call's error is EFAULT. */
+static inline bool eintr_tell(void *to, const void *from, size_t n)
+{
+	const long written = os_copy_self(to, (uintptr_t)from, n);
+	if (written == -ENOSYS || written == -EPERM) /* a filter: then as plainly as libc would */
+		__builtin_memcpy(to, from, n);
+	return written == (long)n || written == -ENOSYS || written == -EPERM;
 }
 
 /* glibc's checked and underscored names of wrapped functions: exported by it, declared in no header we include. */

@@ -65,8 +65,8 @@ static int sleep_whole(clockid_t clock, int flags, const struct timespec *reques
 		break;
 	}
 	eintr_leave(&scope);
-	if (r == EINTR && relative && rest)
-		*rest = left;
+	if (r == EINTR && relative && rest && !eintr_tell(rest, &left, sizeof left))
+		return EFAULT;
 	return r;
 }
 

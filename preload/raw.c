@@ -11,7 +11,7 @@
  * Without one it returns through frames of its parent.
  *
  * syscall() is no cancellation point, so nothing here may call a libc function that is one: again means the same number again. The
- * kernel updates the time left of select, pselect6 and ppoll itself; for the others a copy is shortened.
+ * kernel updates the time left of select, pselect6 and ppoll in place, and so do we; for the others a copy is shortened.
  */
 #include "preload/eintr.h"
 #include "preload/flight.h"
@@ -81,8 +81,32 @@ static long again(struct call *c, int timespec, int ms)
 		else if (left && ms >= 0)
 			c->a[ms] = (long)(left->tv_sec * 1000 + (left->tv_nsec + 999999) / 1000000);
 	}
-	if (wanted && r == -1 && errno == EINTR)
-		*wanted = rest;
+	if (wanted && r == -1 && errno == EINTR && !eintr_tell(wanted, &rest, sizeof rest))
+		errno = EFAULT;
+	eintr_leave(&scope);
+	return r;
+}
+
+/* select, pselect6 and ppoll: the kernel writes what is left into the argument `time`, seconds and a part of which `unit` are one, when it
+ * returns. The time of our stop comes on top, so what is left is counted from the start. */
+static long again_updated(struct call *c, int time, uint64_t unit)
+{
+	struct eintr_scope scope = EINTR_SCOPE;
+	struct eintr_wait wait = { EINTR_NEVER, { 0, 0 } };
+	const int saved = errno;
+	long given[2], r;
+	if (c->a[time] && os_read_self(given, (uintptr_t)c->a[time], sizeof given) == (long)sizeof given)
+		wait.deadline = eintr_deadline(eintr_now(), given[0], given[1] * (int64_t)(1000000000u / unit));
+	errno = saved;
+	for (;;) {
+		eintr_arm(&scope);
+		r = make(c);
+		if (r != -1 || !eintr_hide(&scope, saved) || !eintr_resume(&scope))
+			break;
+		const struct timespec *left = eintr_rest(&wait);
+		if (left)
+			eintr_tell((void *)c->a[time], (const long[2]){ left->tv_sec, left->tv_nsec / (long)(1000000000u / unit) }, sizeof given);
+	}
 	eintr_leave(&scope);
 	return r;
 }
@@ -332,9 +356,9 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_nanosleep, again(c, 0, NO_TIME)) \
 	X(SYS_clock_nanosleep, again(c, c->a[1] & TIMER_ABSTIME ? NO_TIME : 2, NO_TIME)) \
 	X(SYS_poll, again(c, NO_TIME, 2)) \
-	X(SYS_select, again(c, NO_TIME, NO_TIME)) \
-	X(SYS_ppoll, again(c, NO_TIME, NO_TIME)) \
-	X(SYS_pselect6, again(c, NO_TIME, NO_TIME)) \
+	X(SYS_select, again_updated(c, 4, 1000000)) \
+	X(SYS_ppoll, again_updated(c, 2, 1000000000)) \
+	X(SYS_pselect6, again_updated(c, 4, 1000000000)) \
 	X(SYS_epoll_wait, again(c, NO_TIME, 3)) \
 	X(SYS_epoll_pwait, again(c, NO_TIME, 3)) \
 	X(SYS_epoll_pwait2, again(c, 3, NO_TIME)) \

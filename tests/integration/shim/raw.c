@@ -56,6 +56,12 @@ static void waiting(void)
 	CHECK("poll", r == 0 && errno == 77 && TOOK(MS));
 	TIMED(r = syscall(SYS_select, 0, NULL, NULL, NULL, &tv));
 	CHECK("select", r == 0 && errno == 77 && TOOK(MS));
+	struct timeval longer = { 0, 400000 }; /* stops take most of it at a high rate: they count */
+	TIMED(r = syscall(SYS_select, 0, NULL, NULL, NULL, &longer));
+	CHECK("select, longer", r == 0 && TOOK(400));
+	t = (struct timespec){ 0, 400000000 };
+	TIMED(r = syscall(SYS_ppoll, &none, 1, &t, NULL, 8));
+	CHECK("ppoll, longer", r == 0 && TOOK(400));
 	TIMED(r = syscall(SYS_epoll_wait, set, &event, 1, MS));
 	CHECK("epoll_wait", r == 0 && errno == 77 && TOOK(MS));
 #endif
@@ -99,6 +105,18 @@ static void own_signals(void)
 	timer_settime(timer, 0, &in, NULL);
 	TIMED(r = syscall(SYS_nanosleep, &longer, &rest));
 	CHECK("nanosleep ends by a signal", r == -1 && errno == EINTR && rest.tv_sec >= 5);
+	void *bad[] = { mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) };
+	for (int i = 0; i < 2; i++) {
+		timer_settime(timer, 0, &in, NULL);
+		r = syscall(SYS_nanosleep, &longer, bad[i]);
+		CHECK("nanosleep, its rest can't be written", r == -1 && errno == EFAULT);
+		timer_settime(timer, 0, &in, NULL);
+		r = syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &longer, bad[i]);
+		CHECK("clock_nanosleep, its rest can't be written", r == -1 && errno == EFAULT);
+		timer_settime(timer, 0, &in, NULL);
+		r = nanosleep(&longer, bad[i]);
+		CHECK("libc's nanosleep, its rest can't be written", r == -1 && errno == EFAULT);
+	}
 	timer_delete(timer);
 }
 
