@@ -31,6 +31,7 @@ const struct option_row option_table[] = {
 	{ "markers", OPTION_NUMBER, NULL, 1, 1, "1", "marker threads; this version has one", AT(markers) },
 	{ "cycle", OPTION_CHOICE, "stop", 0, 0, "stop", "where the marker runs: stop is inside the stop", AT(cycle) },
 	{ "roots", OPTION_CHOICE, "all|segments|+file", 0, 2, "all", "all memory that is no file; only data segments, stacks and registers (for comparison); or mapped files too", AT(roots) },
+	{ "stacks", OPTION_CHOICE, "auto|live|whole", 0, 2, "auto", "what counts of a thread's stack: above the stack pointer alone (live), all of it (whole); auto: live in reports, else whole", AT(stacks) },
 	{ "tagged", OPTION_NUMBER, NULL, 46, 64, "64", "words count by this many low bits too, the others being a tag (48); 64 is no tag", AT(tagged) },
 	{ "integers", OPTION_NUMBER, NULL, 0, 1, "1", "integers that languages make of pointers (shifted, in digits of 30 bits) count as pointers", AT(integers) },
 	{ "before", OPTION_NUMBER, NULL, 0, 4096, "0", "words up to this many bytes before a block count as pointers to it (one-based arrays: 8)", AT(before) },

@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 
+enum stacks_policy { STACKS_AUTO, STACKS_LIVE, STACKS_WHOLE };
 enum mode { MODE_COLLECT, MODE_REPORT, MODE_AUDIT, MODE_OFF };
 enum on_misuse { MISUSE_ABORT, MISUSE_REPORT, MISUSE_IGNORE };
 enum audit_kind { AUDIT_FREE, AUDIT_TOUCH };
@@ -26,6 +27,7 @@ struct options {
 	unsigned markers;      /* marker threads; only 1 until marking runs in a snapshot child */
 	unsigned cycle;        /* 0 stop: the marker runs inside the stop (the only kind yet) */
 	unsigned roots;        /* enum roots_policy */
+	unsigned stacks;       /* enum stacks_policy */
 	unsigned tagged;       /* words count by this many low bits too, 46..64; 64: no */
 	unsigned align;        /* 0: words at a multiple of 8 count; 1: of 4 */
 	unsigned integers;     /* 1: addresses that languages keep as integers count */

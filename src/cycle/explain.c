@@ -194,9 +194,8 @@ static bool no_address(uintptr_t w)
 
 static bool in_register(const struct fault *at, uintptr_t word)
 {
-	const char *name;
 	uintptr_t w;
-	for (unsigned i = 0; (name = threads_register(at->context, i, &w)); i++)
+	for (unsigned i = 0; threads_register(at->context, i, &w); i++)
 		if (w == word)
 			return true;
 	return false;

@@ -94,7 +94,7 @@ static void look_turned(uint64_t w)
 	if (wider > 0 && wider < SHIFT_MOST && w == p << wider)
 		found(HIDDEN_SHIFTED, (unsigned)wider);
 	for (unsigned r = 1; r < 64; r++)
-		if (w == (p << r | p >> (64 - r)))
+		if (p << r && p >> (64 - r) && w == (p << r | p >> (64 - r))) /* else it is a shift */
 			found(HIDDEN_ROTATED, r);
 }
 

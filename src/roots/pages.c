@@ -112,6 +112,8 @@ static bool each_by_pagemap(const struct mapping *m, uintptr_t low, uintptr_t hi
 
 /* -- mincore -- */
 
+static bool pass_over(const struct mapping *m, uintptr_t low, uintptr_t high, bool present) { return true; }
+
 static bool each_by_resident(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn, page_fn *absent)
 {
 	while (low < high) {
@@ -123,8 +125,7 @@ static bool each_by_resident(const struct mapping *m, uintptr_t low, uintptr_t h
 			const uint8_t kind = room.resident[i] & 1;
 			for (first = i; i < pages && (room.resident[i] & 1) == kind; i++)
 				;
-			page_fn *const take = kind ? fn : absent;
-			if (take && !take(m, low + first * OS_PAGE, low + i * OS_PAGE, false))
+			if (!(kind ? fn : absent)(m, low + first * OS_PAGE, low + i * OS_PAGE, false))
 				return false;
 		}
 		low += pages * OS_PAGE;
@@ -140,7 +141,7 @@ static bool each_by_smaps(const struct mapping *m, uintptr_t low, uintptr_t high
 		return true;
 	if (m->swapped) /* reading what is missing would wait for userfaultfd */
 		return !m->watched && fn(m, low, high, false);
-	return each_by_resident(m, low, high, fn, NULL);
+	return each_by_resident(m, low, high, fn, pass_over);
 }
 
 /*
@@ -222,7 +223,7 @@ static bool each_shared(const struct mapping *m, uintptr_t low, uintptr_t high, 
 			return done;
 		}
 	}
-	return m->swapped || m->huge ? each_by_twin(m, low, high, fn) : each_by_resident(m, low, high, fn, NULL);
+	return m->swapped || m->huge ? each_by_twin(m, low, high, fn) : each_by_resident(m, low, high, fn, pass_over);
 }
 
 /* -- choice -- */
@@ -284,5 +285,5 @@ bool pages_each(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn 
 
 bool pages_each_of_file(const struct mapping *m, uintptr_t low, uintptr_t high, page_fn *fn)
 {
-	return m->flags & MAPPING_SHARED || each_by_resident(m, align_down(low, OS_PAGE), align_up(high, OS_PAGE), fn, NULL);
+	return m->flags & MAPPING_SHARED || each_by_resident(m, align_down(low, OS_PAGE), align_up(high, OS_PAGE), fn, pass_over);
 }

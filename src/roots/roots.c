@@ -208,11 +208,22 @@ static void add_registers(const struct thread_root *t, struct range *live, struc
 		ranges_add(&stacks, f.registers[i].low, f.registers[i].high);
 }
 
+/*
+ * What lies below the stack pointer is dead, unless the thread runs on a part of its own stack that it switched to: a coroutine in an array of a
+ * frame (the frames below that one wait), a segment left by longjmp, a structure of the program's at the low end of a stack that it
+ * made. Nothing at the switch can be seen, and old words there keep little. So whoever recycles counts them; a report, which is to tell
+ * what is lost, does not.
+ */
+static bool below_is_dead(void)
+{
+	return options.stacks == STACKS_LIVE || (options.stacks == STACKS_AUTO && options.mode == MODE_REPORT);
+}
+
 static void add_thread(const struct thread_root *t, bool self_thread)
 {
 	struct range live = t->live, frame = t->frame;
 	const struct mapping *m = maps_find(&maps, live.high ? t->sp : t->dead.high - 1); /* without `live`: the mutant no_altstack */
-	if (m && t->dead.low < t->dead.high) /* the rest of `dead` may be somebody else's by now */
+	if (m && t->dead.low < t->dead.high && (below_is_dead() || !live.high)) /* the rest of `dead` may be somebody else's by now */
 		exclude_now(t->dead.low > m->low ? t->dead.low : m->low, t->dead.high < m->high ? t->dead.high : m->high);
 	if (no.tls)
 		lose_tls(t, &live);

@@ -26,7 +26,11 @@ static void hide_begin(void)
 	memset(holder, 0, 400);
 	for (unsigned i = 0; i < 9; i++) /* away from the start of the arena, whose low bits are small numbers */
 		between = heap_malloc(1 << 20);
-	target = (uintptr_t)heap_malloc(200);
+	for (int tries = 0; tries < 8; tries++) { /* a short form of one address in a hundred stands somewhere by chance */
+		target = (uintptr_t)heap_malloc(200);
+		if (look(NULL) == HIDDEN_NOWHERE)
+			break;
+	}
 	(void)between;
 }
 
@@ -58,7 +62,8 @@ Test(hidden, forms_of_one_word_are_told_apart)
 		{ HIDDEN_SHIFTED, 4 }, { HIDDEN_ROTATED, 37 }, { HIDDEN_XOR_PLACE, 0 }, { HIDDEN_XOR_PLACE, 0 }, { HIDDEN_BEFORE, 40 }, { HIDDEN_PAST, 24 },
 	};
 	unsigned detail;
-	cr_assert_eq(look(NULL), HIDDEN_NOWHERE);
+	const enum hidden nothing = look(&detail);
+	cr_assert_eq(nothing, HIDDEN_NOWHERE, "nothing is taken for form %d, %u", (int)nothing, detail);
 	for (unsigned i = 0; i < NELEM(expected); i++) {
 		char text[128];
 		holder[9] = form(i);
