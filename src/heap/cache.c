@@ -284,7 +284,6 @@ static uint32_t batch_of(struct cache *c, unsigned k, const struct span *s)
 	return n < batch ? n : batch;
 }
 
-/* Fills the alloc list of class k, which is empty. false: no memory. */
 /* Slots that will be handed out: the thread's alternate stack may lie in one that it freed, and a stop's frame would come to lie there. */
 static bool ready(const struct slot *list, unsigned k)
 {
@@ -296,6 +295,7 @@ static bool ready(const struct slot *list, unsigned k)
 	return list != NULL;
 }
 
+/* Fills the alloc list of class k, which is empty. false: no memory. */
 bool cache_refill(struct cache *c, unsigned k)
 {
 	struct bin *b = &c->bins[k];
@@ -415,14 +415,20 @@ static void empty_list(struct cache *c, struct slot **list)
 	}
 }
 
+/* All that is at hand of class k goes into its spans. */
+static void empty_bin(struct cache *c, unsigned k)
+{
+	empty_list(c, &c->bins[k].alloc);
+	empty_list(c, &c->stash[k]);
+	cache_flush(c, k, 0);
+}
+
 /* Before malloc gives up: what this thread has at hand of any size must serve every other, the last empty span of a class too. */
 void cache_trim(struct cache *c)
 {
 	inbox_drain(c);
 	for (unsigned k = 0; k < CLASSES; k++) {
-		empty_list(c, &c->bins[k].alloc);
-		empty_list(c, &c->stash[k]);
-		cache_flush(c, k, 0);
+		empty_bin(c, k);
 		for (uint32_t i = c->bins[k].avail, next; i; i = next) {
 			struct span *s = &arena.spans[i];
 			next = s->next;
@@ -441,9 +447,7 @@ void cache_abandon(struct cache *c)
 {
 	inbox_drain(c);
 	for (unsigned k = 0; k < CLASSES; k++) {
-		empty_list(c, &c->bins[k].alloc);
-		empty_list(c, &c->stash[k]);
-		cache_flush(c, k, 0);
+		empty_bin(c, k);
 		c->bins[k].look = 0;
 	}
 	harden_drain(c);

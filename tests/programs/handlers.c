@@ -46,6 +46,8 @@ static int queued; /* the signal that carries a pointer */
 static sigset_t before;
 static sigjmp_buf out;
 
+#define BRACKET() __asm__ volatile("int3" ::: "memory")
+
 static void pointer_to_kernel(struct epoll_event *e)
 {
 	void *p = malloc(SIZE);
@@ -59,42 +61,42 @@ static void to_epoll(void)
 {
 	struct epoll_event e;
 	pointer_to_kernel(&e);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	epoll_ctl(epoll, EPOLL_CTL_ADD, outer_fd, &e);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void to_epoll_by_number(void)
 {
 	struct epoll_event e;
 	pointer_to_kernel(&e);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, outer_fd, &e);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void by_signal(void)
 {
 	struct epoll_event e;
 	pointer_to_kernel(&e);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	sigqueue(getpid(), queued, (union sigval){ .sival_ptr = e.data.ptr });
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void by_signal_to_thread(void)
 {
 	struct epoll_event e;
 	pointer_to_kernel(&e);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	pthread_sigqueue(pthread_self(), queued, (union sigval){ .sival_ptr = e.data.ptr });
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void by_timer(void)
 {
 	timer_t t;
 	struct sigevent v = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = queued };
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	if (timer_create(CLOCK_MONOTONIC, &v, &t) == 0)
 		timer_delete(t);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void by_notify(void)
 {
@@ -103,18 +105,18 @@ static void by_notify(void)
 	mqd_t q = mq_open(name, O_CREAT | O_RDWR, 0600, &(struct mq_attr){ .mq_maxmsg = 2, .mq_msgsize = 8 });
 	struct sigevent v = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = queued };
 	mq_unlink(name);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	if (q != (mqd_t)-1 && mq_notify(q, &v) == 0)
 		mq_close(q);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void by_actions(void)
 {
 	struct sigaction was;
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	sigaction(SIGUSR2, &(struct sigaction){ .sa_handler = SIG_IGN }, &was);
 	sigaction(SIGUSR2, &was, NULL);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void by_pipe(void)
 {
@@ -123,20 +125,20 @@ static void by_pipe(void)
 	pointer_to_kernel(&e);
 	if (pipe(p))
 		_exit(2);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	if (write(p[1], &e.data.ptr, sizeof e.data.ptr) < 0)
 		_exit(2);
 	if (read(p[0], &e.data.ptr, sizeof e.data.ptr) < 0)
 		_exit(2);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 }
 static void *nothing(void *arg) { return arg; }
 static void by_thread(void)
 {
 	pthread_t t;
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	int r = pthread_create(&t, NULL, nothing, NULL);
-	__asm__ volatile("int3" ::: "memory");
+	BRACKET();
 	if (r == 0)
 		pthread_join(t, NULL);
 }

@@ -71,18 +71,10 @@ static void *at_the_end(void *unused)
 static int own_stack(void)
 {
 	pthread_attr_t attr;
-	pthread_t t;
 	low = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_attr_init(&attr);
 	pthread_attr_setstack(&attr, low, 1 << 20);
-	if (pthread_create(&t, &attr, at_the_end, NULL))
-		return 2;
-	while (!__atomic_load_n(&zoo_ready, __ATOMIC_ACQUIRE))
-		usleep(1000);
-	zoo_collect(ZOO_SIZE);
-	__atomic_store_n(&zoo_go, 1, __ATOMIC_RELEASE);
-	pthread_join(t, NULL);
-	return zoo_result;
+	return zoo_with_thread_of(&attr, at_the_end);
 }
 
 /* -- a segment that was left by longjmp, far below what runs above it meanwhile -- */

@@ -1,8 +1,6 @@
 /* The only pointers are integers of a language: shifted by one, two or three bits with a tag, or in two digits of 30 bits (CPython); in data, in a
  * small and in a large block, at each place modulo the vectors' width, and in what epoll keeps. */
-#include "zoo.h"
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
+#include "zoo_epoll.h"
 
 enum { FORMS = 4, PLACES = 37, SMALL = 8, LARGE = 80 };
 static uintptr_t in_data[FORMS * PLACES], *in_block[FORMS][SMALL], *in_large[FORMS][PLACES];
@@ -39,12 +37,7 @@ static __attribute__((noinline)) void place(void)
 			in_large[form][i][LARGE - 17 - i] = made(form);
 		}
 	}
-	struct epoll_event e = { .events = EPOLLIN, .data.u64 = made(0) };
-	set = epoll_create1(EPOLL_CLOEXEC);
-	if (epoll_ctl(set, EPOLL_CTL_ADD, eventfd(1, EFD_CLOEXEC), &e))
-		exit(2);
-	memset(&e, 0, sizeof e);
-	__asm__ volatile("" : : "r"(&e) : "memory");
+	set = zoo_to_epoll(made(0));
 }
 
 int main(void)

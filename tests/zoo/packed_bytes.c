@@ -5,12 +5,6 @@
 enum { PIECE = 16 << 10, LARGE = 8 * PIECE, PLACES = 8 };
 static char data[PLACES * 16], *small[PLACES], *large, *mapped;
 
-static void store(char *at)
-{
-	void *p = zoo_block();
-	memcpy(at, &p, sizeof p);
-}
-
 static char *seam(int i) { return large + (1 + i % 7) * PIECE - 8 + i; }
 static char *across(int i) { return mapped + (1 + i) * PIECE - 8 + i; }
 
@@ -20,18 +14,11 @@ static __attribute__((noinline)) void place(void)
 	mapped = mmap(NULL, (PLACES + 1) * PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (int i = 1; i < PLACES; i++) {
 		small[i] = calloc(1, 40 + 24 * i);
-		store(data + 16 * i + i);
-		store(small[i] + 16 + i);
-		store(seam(i));
-		store(across(i));
+		zoo_store(data + 16 * i + i);
+		zoo_store(small[i] + 16 + i);
+		zoo_store(seam(i));
+		zoo_store(across(i));
 	}
-}
-
-static int look(const char *at)
-{
-	void *p;
-	memcpy(&p, at, sizeof p);
-	return zoo_verdict(p);
 }
 
 int main(void)
@@ -41,6 +28,6 @@ int main(void)
 	zoo_collect(ZOO_SIZE);
 	int r = 0;
 	for (int i = 1; i < PLACES; i++)
-		r |= look(data + 16 * i + i) | look(small[i] + 16 + i) | look(seam(i)) | look(across(i));
+		r |= zoo_look(data + 16 * i + i) | zoo_look(small[i] + 16 + i) | zoo_look(seam(i)) | zoo_look(across(i));
 	return r;
 }

@@ -1,7 +1,5 @@
 /* The only pointers carry a tag in their top 16 bits: in a block, in data, and in the value that epoll keeps. Run with tagged=48. */
-#include "zoo.h"
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
+#include "zoo_epoll.h"
 
 static const uintptr_t TAG = (uintptr_t)0xBEEF << 48, MASK = ((uintptr_t)1 << 48) - 1;
 static uintptr_t in_data, *in_block;
@@ -12,12 +10,7 @@ static __attribute__((noinline)) void place(void)
 	in_data = (uintptr_t)zoo_block() | TAG;
 	in_block = calloc(2, sizeof *in_block);
 	in_block[1] = (uintptr_t)zoo_block() | TAG;
-	struct epoll_event e = { .events = EPOLLIN, .data.u64 = (uintptr_t)zoo_block() | TAG };
-	set = epoll_create1(EPOLL_CLOEXEC);
-	if (epoll_ctl(set, EPOLL_CTL_ADD, eventfd(1, EFD_CLOEXEC), &e))
-		exit(2);
-	memset(&e, 0, sizeof e);
-	__asm__ volatile("" : : "r"(&e) : "memory");
+	set = zoo_to_epoll((uintptr_t)zoo_block() | TAG);
 }
 
 int main(void)

@@ -93,12 +93,12 @@ static inline void zoo_wait(void)
 		usleep(1000);
 }
 
-/* Runs `body`, collects while it waits, and returns what it put into zoo_result. */
-static __attribute__((unused)) int zoo_with_thread(void *(*body)(void *))
+/* Runs `body` in a thread made with `attr` (NULL: as usual), collects while it waits, and returns what it put into zoo_result. */
+static __attribute__((unused)) int zoo_with_thread_of(const pthread_attr_t *attr, void *(*body)(void *))
 {
 	zoo_needs_collector();
 	pthread_t t;
-	if (pthread_create(&t, NULL, body, NULL))
+	if (pthread_create(&t, attr, body, NULL))
 		return 2;
 	while (!__atomic_load_n(&zoo_ready, __ATOMIC_ACQUIRE))
 		usleep(1000);
@@ -106,6 +106,22 @@ static __attribute__((unused)) int zoo_with_thread(void *(*body)(void *))
 	__atomic_store_n(&zoo_go, 1, __ATOMIC_RELEASE);
 	pthread_join(t, NULL);
 	return zoo_result;
+}
+
+static __attribute__((unused)) int zoo_with_thread(void *(*body)(void *)) { return zoo_with_thread_of(NULL, body); }
+
+/* -- a place at any byte -- */
+static __attribute__((unused)) void zoo_store(char *at)
+{
+	void *p = zoo_block();
+	memcpy(at, &p, sizeof p);
+}
+
+static __attribute__((unused)) int zoo_look(const char *at)
+{
+	void *p;
+	memcpy(&p, at, sizeof p);
+	return zoo_verdict(p);
 }
 
 /* Runs `place`, collects, and looks at what `look` finds. */
