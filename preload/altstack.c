@@ -165,7 +165,7 @@ static bool told(const stack_t *given)
 		return false;
 	}
 	const bool shared = altstacks_tell((uintptr_t)given->ss_sp, (uintptr_t)given->ss_sp + given->ss_size);
-	self.altstack = (uintptr_t)given->ss_sp;
+	self.altstack = ~(uintptr_t)given->ss_sp;
 	heap_hooks.altstack_leaves = altstack_leaves;
 	return shared || too_small(given->ss_size);
 }

@@ -84,7 +84,7 @@ void flight_pages_changed(void) { __atomic_fetch_add(&flight_epoch, 1, __ATOMIC_
 
 int munmap(void *at, size_t size)
 {
-	if (UNLIKELY(self.altstack - (uintptr_t)at < size))
+	if (UNLIKELY(~self.altstack - (uintptr_t)at < size))
 		altstack_leaves((uintptr_t)at, (uintptr_t)at + size);
 	int r = real()->munmap(at, size);
 	flight_pages_changed();

@@ -290,7 +290,7 @@ static bool ready(const struct slot *list, unsigned k)
 	if (LIKELY(!self.altstack) || !heap_hooks.altstack_leaves)
 		return list != NULL;
 	for (const struct slot *s = list; s; s = s->next)
-		if (self.altstack - (uintptr_t)s < class_info[k].block)
+		if (~self.altstack - (uintptr_t)s < class_info[k].block)
 			heap_hooks.altstack_leaves((uintptr_t)s, (uintptr_t)s + class_info[k].block);
 	return list != NULL;
 }

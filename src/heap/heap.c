@@ -314,7 +314,7 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 		}
 	}
 	if (done && s->kind == SPAN_LARGE) {
-		if (UNLIKELY(self.altstack - s->start < s->block) && heap_hooks.altstack_leaves)
+		if (UNLIKELY(~self.altstack - s->start < s->block) && heap_hooks.altstack_leaves)
 			heap_hooks.altstack_leaves(s->start, s->start + s->block);
 		large_free(s, false);
 	} else if (done && load_relaxed(&s->owner) == self.cache) {

@@ -18,8 +18,8 @@ seconds=8
 zoo=stress=100:grace=0
 
 table="
-no_registers       | zoo_register               | $zoo
-no_registers       | zoo_xmm_register           | $zoo
+no_registers       | zoo_register               | $zoo:stacks=live
+no_registers       | zoo_xmm_register           | $zoo:stacks=live
 no_stacks          | zoo_thread_stack           | $zoo
 no_self_stack      | zoo_own_stack              | $zoo
 no_segments        | zoo_data                   | $zoo
