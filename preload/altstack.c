@@ -6,9 +6,10 @@
  * come on top, and the stack overflows into whatever lies below. So a stack that has no room for two frames, 2 KiB for
  * the program's handler and 4 KiB for ours is replaced by one of our own, which is larger than theirs by our share.
  *
- * A stack that another thread has installed too (altstacks.c), or whose memory the thread unmaps or frees while it is installed, is
- * replaced as well: no handler of the program's need ever run on it, but that of a stop would. Seen are munmap, frees of large blocks,
- * and refills with a smaller one that was freed, all by the thread itself; that another thread takes the memory away is not.
+ * A stack that another thread has installed too (altstacks.c), or whose memory the thread unmaps, moves, maps over or frees while it is
+ * installed, is replaced as well: no handler of the program's need ever run on it, but that of a stop would. Where another thread takes
+ * the memory away, the kernel lets nobody replace the stack: there is no stop until its thread installs another or ends.
+ * Small blocks count as freed when they return to their span, or are handed out anew.
  *
  *     guard page | ................ stack (theirs + ours) ................ | struct substitute
  *
@@ -84,12 +85,12 @@ static void forget(void *rounds)
 		return; /* pthread_exit inside the handler: the destructors themselves run on it */
 	uint64_t mask;
 	threads_block_signals(&mask);
-	altstacks_drop();
-	self.altstack = 0;
-	if (find(now.ss_sp)) {
+	/* Also a stack of the program's: this thread goes on to its end, and who has it next is alone there. */
+	if (!(now.ss_flags & SS_DISABLE)) {
 		stack_t none = { .ss_flags = SS_DISABLE };
 		real()->sigaltstack(&none, NULL);
 	}
+	altstacks_drop();
 	while (substitutes) {
 		struct substitute *s = substitutes;
 		substitutes = s->next;
@@ -145,29 +146,34 @@ static struct substitute *substitute_for(const stack_t *theirs)
 	return s;
 }
 
-/* Ours in place of theirs, which the kernel has. Signals are blocked. */
-static void install_substitute(const stack_t *theirs)
+/* Ours in place of theirs, which the kernel has. Signals are blocked. Without memory theirs stays, and no stop comes where it must not. */
+static void install_substitute(const stack_t *theirs, bool needed)
 {
 	struct substitute *s = substitute_for(theirs);
-	if (!s)
-		return; /* theirs stays: as without us, and no worse */
-	stack_t ours = { .ss_sp = s->stack, .ss_flags = theirs->ss_flags & (int)SS_AUTODISARM_BIT, .ss_size = s->size };
-	if (real()->sigaltstack(&ours, NULL) == 0)
-		self.altstack = 0;
+	stack_t ours = { .ss_flags = theirs->ss_flags & (int)SS_AUTODISARM_BIT };
+	if (s) {
+		ours.ss_sp = s->stack;
+		ours.ss_size = s->size;
+	}
+	if (s && real()->sigaltstack(&ours, NULL) == 0)
+		altstacks_drop();
+	else if (needed)
+		altstacks_lose();
 }
 
-/* What the thread has from now on. true: it must have another. */
-static bool told(const stack_t *given)
+/* What the thread has from now on. */
+static void told(const stack_t *given)
 {
-	self.altstack = 0;
 	if (given->ss_flags & SS_DISABLE) {
 		altstacks_drop();
-		return false;
+		return;
 	}
-	const bool shared = altstacks_tell((uintptr_t)given->ss_sp, (uintptr_t)given->ss_sp + given->ss_size);
-	self.altstack = ~(uintptr_t)given->ss_sp;
+	const uintptr_t low = (uintptr_t)given->ss_sp;
+	heap_hooks.altstack_lost = altstacks_lost;
 	heap_hooks.altstack_leaves = altstack_leaves;
-	return shared || too_small(given->ss_size);
+	const bool shared = altstacks_tell(low, low + given->ss_size);
+	if (shared || too_small(given->ss_size))
+		install_substitute(given, shared);
 }
 
 void altstack_leaves(uintptr_t low, uintptr_t high)
@@ -176,10 +182,17 @@ void altstack_leaves(uintptr_t low, uintptr_t high)
 	uint64_t mask;
 	stack_t now;
 	threads_block_signals(&mask);
-	if (real()->sigaltstack(NULL, &now) == 0 && !(now.ss_flags & (SS_DISABLE | SS_ONSTACK)) && (uintptr_t)now.ss_sp < high
-	    && (uintptr_t)now.ss_sp + now.ss_size > low)
-		install_substitute(&now);
+	if (altstacks_own(low, high) && real()->sigaltstack(NULL, &now) == 0
+	    && !(now.ss_flags & SS_DISABLE)) {
+		if (now.ss_flags & SS_ONSTACK)
+			altstacks_lose(); /* a handler gives back what it runs on */
+		else
+			install_substitute(&now, true);
+	}
+	const bool others = altstacks_leave(low, high);
 	threads_restore_signals(mask);
+	if (others) /* a stop in flight waits for this thread, too */
+		threads_stop_settled(load_relaxed(&self.busy) != 0);
 	errno = saved;
 }
 
@@ -197,21 +210,14 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 	threads_block_signals(&mask);
 	r = real()->sigaltstack(stack ? &given : NULL, old ? &before : NULL);
 	error = errno;
-	if (r == 0 && stack && told(&given)) {
-		/* find() for the answer below must see the names before this call changes them */
-		struct substitute *was = old ? find(before.ss_sp) : NULL;
-		if (was) {
-			before.ss_sp = was->theirs;
-			before.ss_size = was->their_size;
-		}
-		install_substitute(&given);
-	} else if (r == 0 && old) {
-		struct substitute *was = find(before.ss_sp);
-		if (was) {
-			before.ss_sp = was->theirs;
-			before.ss_size = was->their_size;
-		}
+	/* The answer first: told() changes the names. */
+	struct substitute *was = r == 0 && old ? find(before.ss_sp) : NULL;
+	if (was) {
+		before.ss_sp = was->theirs;
+		before.ss_size = was->their_size;
 	}
+	if (r == 0 && stack)
+		told(&given);
 	/* An alternate stack inside the ordinary one: the stop handler sees it in the frame, unless it disarms itself there. Then this
 	 * thread's bounds count as unknown, see context.c. */
 	if (r == 0 && stack && (given.ss_flags & (int)SS_AUTODISARM_BIT)

@@ -9,6 +9,8 @@
  * thread's end or its next registration; one whose thread is gone without a word (_exit of a raw thread, fork) is dropped when it is in the way.
  */
 #include "preload/altstacks.h"
+#include "heap/arena.h"
+#include "heap/hooks.h"
 #include "os/os.h"
 #include "os/syscall.h"
 
@@ -16,6 +18,7 @@ enum { ENTRIES = 2048 };
 
 static LARGE struct entry {
 	uint32_t tid;         /* atomic: 0 free; the thread writes the rest, others read it */
+	uint32_t lost;        /* atomic: any thread: what lies there is no stack any more */
 	uintptr_t low, high;  /* atomic */
 } entries[ENTRIES];
 static uint32_t used;         /* atomic: entries below it were taken once */
@@ -37,27 +40,50 @@ static bool claim(uint32_t tid)
 	return mine(tid);
 }
 
+/* The heap asks only about what lies between the lowest and the highest of its own. */
+static void reach(uintptr_t low, uintptr_t high)
+{
+	if (!arena_contains(low))
+		return;
+	for (uintptr_t l = load_relaxed(&heap_altstacks.low); (!l || low < l) && !cas(&heap_altstacks.low, &l, low);)
+		;
+	for (uintptr_t h = load_relaxed(&heap_altstacks.high); high > h && !cas(&heap_altstacks.high, &h, high);)
+		;
+}
+
 static bool gone(uint32_t tid) { return syscall3(SYS_tgkill, os_pid(), (long)tid, 0) == -ESRCH; }
+
+/* Has a living thread but `tid` some of [low, high)? `each` is called for its entry. */
+static bool others(uintptr_t low, uintptr_t high, uint32_t tid, void (*each)(struct entry *))
+{
+	bool found = false;
+	for (uint32_t i = 0, n = __atomic_load_n(&used, __ATOMIC_SEQ_CST); i < n; i++) {
+		struct entry *e = &entries[i];
+		uint32_t other = __atomic_load_n(&e->tid, __ATOMIC_SEQ_CST);
+		if (!other || other == tid || __atomic_load_n(&e->low, __ATOMIC_SEQ_CST) >= high
+		    || __atomic_load_n(&e->high, __ATOMIC_SEQ_CST) <= low)
+			continue;
+		if (gone(other)) {
+			cas(&e->tid, &other, 0);
+			continue;
+		}
+		found = true;
+		if (each)
+			each(e);
+	}
+	return found;
+}
 
 bool altstacks_tell(uintptr_t low, uintptr_t high)
 {
 	const uint32_t tid = (uint32_t)os_tid();
 	if (!claim(tid))
 		return true; /* nobody knows: as if it were shared */
+	reach(low, high);
+	store_relaxed(&entries[own - 1].lost, 0);
 	__atomic_store_n(&entries[own - 1].low, low, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&entries[own - 1].high, high, __ATOMIC_SEQ_CST);
-	bool shared = false;
-	for (uint32_t i = 0, n = __atomic_load_n(&used, __ATOMIC_SEQ_CST); i < n; i++) {
-		struct entry *e = &entries[i];
-		uint32_t other = __atomic_load_n(&e->tid, __ATOMIC_SEQ_CST);
-		if (!other || other == tid || __atomic_load_n(&e->low, __ATOMIC_SEQ_CST) >= high || __atomic_load_n(&e->high, __ATOMIC_SEQ_CST) <= low)
-			continue;
-		if (gone(other))
-			cas(&e->tid, &other, 0);
-		else
-			shared = true;
-	}
-	return shared;
+	return others(low, high, tid, NULL);
 }
 
 void altstacks_drop(void)
@@ -66,6 +92,52 @@ void altstacks_drop(void)
 	if (!mine(tid))
 		return;
 	store_relaxed(&entries[own - 1].high, 0);
+	store_relaxed(&entries[own - 1].lost, 0);
 	__atomic_store_n(&entries[own - 1].tid, 0, __ATOMIC_SEQ_CST);
 	own = 0;
+}
+
+bool altstacks_own(uintptr_t low, uintptr_t high)
+{
+	return mine((uint32_t)os_tid()) && load_relaxed(&entries[own - 1].low) < high && load_relaxed(&entries[own - 1].high) > low;
+}
+
+static uint32_t any_lost; /* atomic: some entry was lost once */
+
+static void lose(struct entry *e)
+{
+	__atomic_store_n(&e->lost, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&any_lost, 1, __ATOMIC_SEQ_CST);
+}
+
+void altstacks_lose(void)
+{
+	if (mine((uint32_t)os_tid()))
+		lose(&entries[own - 1]);
+	else
+		store_relaxed(&any_lost, 2); /* the table is full */
+}
+
+bool altstacks_leave(uintptr_t low, uintptr_t high) { return others(low, high, (uint32_t)os_tid(), lose); }
+
+bool altstacks_lost(void)
+{
+	uint32_t some = __atomic_load_n(&any_lost, __ATOMIC_SEQ_CST);
+	bool lost = some == 2;
+	for (uint32_t i = 0, n = some ? load_acquire(&used) : 0; i < n && !lost; i++) {
+		uint32_t tid = load_acquire(&entries[i].tid);
+		lost = tid && load_relaxed(&entries[i].lost) && !gone(tid);
+	}
+	return lost;
+}
+
+bool altstacks_any(void) { return load_relaxed(&used) != 0; }
+
+void altstacks_forked(void)
+{
+	for (uint32_t i = 0, n = load_relaxed(&used); i < n; i++)
+		if (i + 1 != own)
+			store_relaxed(&entries[i].tid, 0);
+	if (own && entries[own - 1].tid)
+		store_relaxed(&entries[own - 1].tid, (uint32_t)os_tid());
 }

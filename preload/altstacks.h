@@ -6,9 +6,17 @@
 
 /* The calling thread has installed [low, high). true: another living thread has some of it too. Async-signal-safe. */
 bool altstacks_tell(uintptr_t low, uintptr_t high);
-void altstacks_drop(void); /* it has none any more */
+void altstacks_drop(void); /* it has none any more, or one of ours */
+bool altstacks_own(uintptr_t low, uintptr_t high); /* is some of the calling thread's there? */
 
-/* [low, high) is about to be unmapped or freed: the calling thread's alternate stack must not lie there (self.altstack says that it may). */
+/* No stop while the calling thread has its stack, or while others have theirs in [low, high) (true: there is one). */
+void altstacks_lose(void);
+bool altstacks_leave(uintptr_t low, uintptr_t high);
+bool altstacks_lost(void); /* does such a thread live? */
+
+/* [low, high) is about to be unmapped or freed: no stop may put a frame there any more. */
 void altstack_leaves(uintptr_t low, uintptr_t high);
+bool altstacks_any(void);
+void altstacks_forked(void); /* in a child: its thread has another number */
 
 #endif

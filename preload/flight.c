@@ -82,22 +82,31 @@ bool flight_probe(uintptr_t low, uintptr_t last)
  * told, nor that another process cut off a file: such an address must then be given to write within the epoch to do harm. */
 void flight_pages_changed(void) { __atomic_fetch_add(&flight_epoch, 1, __ATOMIC_RELEASE); }
 
+/* Before the call: a stop's frame must not come to lie there. */
+static void stack_leaves(const void *at, size_t size)
+{
+	if (UNLIKELY(altstacks_any()))
+		altstack_leaves((uintptr_t)at, (uintptr_t)at + size);
+}
+
 int munmap(void *at, size_t size)
 {
-	if (UNLIKELY(~self.altstack - (uintptr_t)at < size))
-		altstack_leaves((uintptr_t)at, (uintptr_t)at + size);
+	stack_leaves(at, size);
 	int r = real()->munmap(at, size);
 	flight_pages_changed();
 	return r;
 }
 int mprotect(void *at, size_t size, int protection)
 {
+	if (!(protection & PROT_WRITE))
+		stack_leaves(at, size);
 	int r = real()->mprotect(at, size, protection);
 	flight_pages_changed();
 	return r;
 }
 int pkey_mprotect(void *at, size_t size, int protection, int key)
 {
+	stack_leaves(at, size);
 	int r = real()->pkey_mprotect(at, size, protection, key);
 	flight_pages_changed();
 	return r;
@@ -108,12 +117,17 @@ void *mremap(void *at, size_t old, size_t size, int flags, ...)
 	va_start(more, flags);
 	void *to = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? va_arg(more, void *) : NULL;
 	va_end(more);
+	stack_leaves(at, old);
+	if (flags & MREMAP_FIXED)
+		stack_leaves(to, size);
 	void *r = real()->mremap(at, old, size, flags, to);
 	flight_pages_changed();
 	return r;
 }
 void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
+	if (UNLIKELY(flags & MAP_FIXED))
+		stack_leaves(at, size);
 	void *r = real()->mmap(at, size, protection, flags, fd, offset);
 	if (UNLIKELY(flags & MAP_FIXED))
 		flight_pages_changed();
@@ -122,6 +136,8 @@ void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offse
 void *mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset) __attribute__((alias("mmap")));
 int madvise(void *at, size_t size, int advice)
 {
+	if (UNLIKELY(advice == FLIGHT_GUARD))
+		stack_leaves(at, size);
 	int r = real()->madvise(at, size, advice);
 	if (UNLIKELY(advice == FLIGHT_GUARD))
 		flight_pages_changed();

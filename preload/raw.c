@@ -391,11 +391,12 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_io_cancel, iocb_cancelled(c)) \
 	X(SYS_io_destroy, context_gone(c)) \
 	X(SYS_munmap, munmap((void *)c->a[0], (size_t)c->a[1])) \
-	X(SYS_mprotect, pages_told(c)) \
-	X(SYS_pkey_mprotect, pages_told(c)) \
-	X(SYS_mremap, pages_told(c)) \
-	X(SYS_mmap, c->a[3] & MAP_FIXED ? pages_told(c) : make(c)) \
-	X(SYS_madvise, c->a[2] == FLIGHT_GUARD ? pages_told(c) : make(c)) \
+	X(SYS_sigaltstack, sigaltstack((const stack_t *)c->a[0], (stack_t *)c->a[1])) \
+	X(SYS_mprotect, mprotect((void *)c->a[0], (size_t)c->a[1], (int)c->a[2])) \
+	X(SYS_pkey_mprotect, pkey_mprotect((void *)c->a[0], (size_t)c->a[1], (int)c->a[2], (int)c->a[3])) \
+	X(SYS_mremap, (long)mremap((void *)c->a[0], (size_t)c->a[1], (size_t)c->a[2], (int)c->a[3], (void *)c->a[4])) \
+	X(SYS_mmap, (long)mmap((void *)c->a[0], (size_t)c->a[1], (int)c->a[2], (int)c->a[3], (int)c->a[4], (off_t)c->a[5])) \
+	X(SYS_madvise, madvise((void *)c->a[0], (size_t)c->a[1], (int)c->a[2])) \
 	X(SYS_shmdt, pages_told(c)) \
 	X(SYS_ftruncate, pages_told(c)) \
 	X(SYS_truncate, pages_told(c)) \

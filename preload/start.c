@@ -11,6 +11,7 @@
  *
  * The constructor calls nothing that may allocate before the hooks are in place, and nothing that prints unless asked.
  */
+#include "preload/altstacks.h"
 #include "api/lsan.h"
 #include "backtrace/backtrace.h"
 #include "cycle/audit.h"
@@ -136,6 +137,7 @@ static void forked(void)
 	audit_forked();
 	end_forked();
 	faults_forked();
+	altstacks_forked();
 	control_forked();
 }
 

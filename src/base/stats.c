@@ -25,6 +25,7 @@ const char *const abort_names[ABORT_REASONS] = {
 	[ABORT_UNSEEN] = "io_uring was entered unseen",
 	[ABORT_EXEC] = "a thread is inside exec",
 	[ABORT_SHARED] = "another process runs in this memory (clone with CLONE_VM)",
+	[ABORT_ALTSTACK] = "a thread's alternate signal stack was freed or unmapped by another thread",
 };
 
 const char *const abort_hints[ABORT_REASONS] = {
@@ -39,6 +40,7 @@ const char *const abort_hints[ABORT_REASONS] = {
 	[ABORT_UNSEEN] = "only rings that are set up by wrapped calls can be seen",
 	[ABORT_EXEC] = "run again",
 	[ABORT_SHARED] = "ask when it has ended",
+	[ABORT_ALTSTACK] = "ask when that thread has ended",
 };
 
 const char *const abort_keys[ABORT_REASONS] = {
@@ -53,6 +55,7 @@ const char *const abort_keys[ABORT_REASONS] = {
 	[ABORT_UNSEEN] = "io_uring_unseen",
 	[ABORT_EXEC] = "exec",
 	[ABORT_SHARED] = "shared",
+	[ABORT_ALTSTACK] = "altstack",
 };
 
 static unsigned bucket_of(uint64_t ns)

@@ -17,6 +17,7 @@ enum abort_reason {
 	ABORT_UNSEEN,         /* the kernel holds what we could not see go there */
 	ABORT_EXEC,           /* a thread is inside exec */
 	ABORT_SHARED,         /* another process runs in this memory */
+	ABORT_ALTSTACK,       /* a stop would write where a thread's alternate signal stack was */
 	ABORT_REASONS
 };
 extern const char *const abort_names[ABORT_REASONS]; /* for people */

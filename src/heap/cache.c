@@ -284,14 +284,17 @@ static uint32_t batch_of(struct cache *c, unsigned k, const struct span *s)
 	return n < batch ? n : batch;
 }
 
-/* Slots that will be handed out: the thread's alternate stack may lie in one that it freed, and a stop's frame would come to lie there. */
-static bool ready(const struct slot *list, unsigned k)
+/* Slots that change hands: a thread's alternate stack may lie in one that was freed, and a stop's frame would come to lie there. */
+static __attribute__((noinline)) void altstacks_leave(const struct slot *list, unsigned k)
 {
-	if (LIKELY(!self.altstack) || !heap_hooks.altstack_leaves)
-		return list != NULL;
 	for (const struct slot *s = list; s; s = s->next)
-		if (~self.altstack - (uintptr_t)s < class_info[k].block)
-			heap_hooks.altstack_leaves((uintptr_t)s, (uintptr_t)s + class_info[k].block);
+		heap_altstack_leaves((uintptr_t)s, class_info[k].block);
+}
+
+static inline bool ready(const struct slot *list, unsigned k)
+{
+	if (UNLIKELY(load_relaxed(&heap_altstacks.high)))
+		altstacks_leave(list, k);
 	return list != NULL;
 }
 
@@ -357,6 +360,7 @@ void cache_flush(struct cache *c, unsigned k, uint32_t keep)
 	for (; *tail && kept < keep; kept++)
 		tail = &(*tail)->next;
 	struct slot *slot = *tail;
+	ready(slot, k);
 	*tail = NULL;
 	for (struct slot *next; slot; slot = next) {
 		next = slot->next;

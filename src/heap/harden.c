@@ -18,6 +18,7 @@
 #include "heap/harden.h"
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
+#include "heap/hooks.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -94,6 +95,7 @@ static void let_go(struct cache *c)
 void harden_free(struct cache *c, struct slot *slot)
 {
 	size_t block = arena_span((uintptr_t)slot)->block;
+	heap_altstack_leaves((uintptr_t)slot, block);
 	memset((void *)slot, HARDEN_POISON, block);
 	if (c != &empty_cache && !c->delay)
 		c->delay = meta_take(sizeof *c->delay, 16);

@@ -25,6 +25,7 @@
 #include <string.h>
 
 struct heap_hooks heap_hooks;
+struct heap_altstacks heap_altstacks;
 
 /* On a page that the kernel wipes in every child made by fork or clone without CLONE_VM, so that raw system calls show too. */
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): a line each, of a page that holds nothing else */
@@ -314,8 +315,7 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 		}
 	}
 	if (done && s->kind == SPAN_LARGE) {
-		if (UNLIKELY(~self.altstack - s->start < s->block) && heap_hooks.altstack_leaves)
-			heap_hooks.altstack_leaves(s->start, s->start + s->block);
+		heap_altstack_leaves(s->start, s->block);
 		large_free(s, false);
 	} else if (done && load_relaxed(&s->owner) == self.cache) {
 		struct bin *b = &self.cache->bins[s->class];
@@ -326,10 +326,12 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 			cache_flush(self.cache, s->class, class_info[s->class].batch);
 	} else if (done) {
 		stats_add(&stats.remote_frees, 1);
-		if (harden_on())
+		if (harden_on()) {
 			harden_free(self.cache, slot);
-		else
+		} else {
+			heap_altstack_leaves(a, block);
 			span_push_remote(s, slot);
+		}
 	} else if (!wrong) {
 		wrong = diagnose(a, s, i, seen);
 	}
@@ -467,6 +469,7 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		}
 	} else if (class_of(with_spare_byte(size, 1)) == CLASS_LARGE) {
 		enter();
+		heap_altstack_leaves(info.span->start, info.span->block);
 		void *q = large_realloc(info.span, with_spare_byte(size, 1));
 		if (q && UNLIKELY(sites_on()))
 			sites_resized(q, size); /* before a stop can see the new size of the span beside what was spare of the old one */

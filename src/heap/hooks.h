@@ -34,8 +34,10 @@ struct heap_hooks {
 	void (*park)(void);
 	/* A thread's cache was made (so that the shim can arm a destructor). Outside busy. */
 	void (*thread_seen)(void);
-	/* [low, high) is being freed, or was and is about to be handed out, and self.altstack lies in it. Inside busy. */
+	/* [low, high) is being freed, or was and is about to be handed out: no alternate signal stack may lie in it. Inside busy. */
 	void (*altstack_leaves)(uintptr_t low, uintptr_t high);
+	/* A stop would put its frame where a thread's alternate stack was. */
+	bool (*altstack_lost)(void);
 	/* A cycle is over, whatever came of it; the collect lock was dropped, signals are still blocked. */
 	void (*cycle_ended)(void);
 	/* libc's pthread_setcanceltype, for a thread whose self.cancelled_any_time says so. */
@@ -47,6 +49,15 @@ struct heap_hooks {
 	void (*forked)(void);
 };
 extern struct heap_hooks heap_hooks;
+
+/* Where in the heap the program ever had alternate signal stacks. Atomic; only grows; empty in most programs. */
+extern struct heap_altstacks { uintptr_t low, high; } heap_altstacks;
+
+static inline __attribute__((always_inline)) void heap_altstack_leaves(uintptr_t low, uintptr_t size)
+{
+	if (UNLIKELY(low < load_relaxed(&heap_altstacks.high)) && low + size > load_relaxed(&heap_altstacks.low))
+		heap_hooks.altstack_leaves(low, low + size);
+}
 
 /* `pressure` is called once when live bytes have grown by `bytes` beyond the smallest live size since this call, which
  * starts anew; SIZE_MAX: never. Churn does not grow the smallest size, so it never calls. */

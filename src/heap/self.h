@@ -36,8 +36,6 @@ struct self {
 	uint32_t cancelled_any_time; /* the thread asked for asynchronous cancellation: slow paths put it off (busy_enter) */
 	uint32_t ignoring;        /* what this thread allocates is no leak: nested __lsan_disable */
 	const void *interrupted;  /* the stop handler runs what it was asked for: the ucontext_t of what it interrupted; else NULL */
-	uintptr_t altstack;       /* low end of the program's alternate stack, while the kernel has that one, complemented as busy_sp is: whether
-	                             it is a root the kernel tells; 0: none, or one of ours */
 	uint32_t guarded;         /* roots_guard_enter has blocked the program's signals: no handler of its sees this set */
 	uint32_t tid;             /* cached gettid of this thread; 0 unknown */
 	uintptr_t stack_low, stack_high; /* bounds of the ordinary stack, when known (threads/); 0 otherwise */

@@ -17,6 +17,7 @@
  * A vfork parent and a SIGSTOPped thread do hold roots and cannot answer: that stop fails.
  */
 #include "base/fault.h"
+#include "heap/hooks.h"
 #include "os/os.h"
 #include "threads/room.h"
 
@@ -330,7 +331,8 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 	/* seq_cst with `execs`, as in threads_exec_enter: one of the two sees the other. */
 	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
 	enum abort_reason reason = __atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) ? ABORT_EXEC
-	                           : sharers_live() && !fault(FAULT_law8_ignore_sharers) ? ABORT_SHARED : everybody_stops(started);
+	                           : sharers_live() && !fault(FAULT_law8_ignore_sharers) ? ABORT_SHARED
+	                           : heap_hooks.altstack_lost && heap_hooks.altstack_lost() ? ABORT_ALTSTACK : everybody_stops(started);
 	if (reason == ABORT_NONE && gather())
 		return ABORT_NONE;
 	if (reason == ABORT_NONE)

@@ -102,6 +102,17 @@ void threads_exec_enter(void)
 			chain(stop.signal, &info, NULL);
 	}
 }
+void threads_stop_settled(bool busy)
+{
+	const uint32_t e = load_acquire(&stop.epoch);
+	if (busy && (e & 1) && load_relaxed(&stop.collector) != (uint32_t)syscall0(SYS_gettid))
+		store_relaxed(&self.park_wanted, e);
+	else if (!busy && (e & 1)) {
+		threads_exec_enter();
+		threads_exec_leave();
+	}
+}
+
 int threads_signal(void) { return stop.signal; }
 
 /* A signal for the process goes to any thread; blocked here, it shows as pending until somebody has it, and unblocked it may be us. It

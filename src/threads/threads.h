@@ -123,6 +123,8 @@ void threads_park(void);
 void threads_forked(void);
 /* exec must not start while a stop is in flight, nor a stop while a thread is in exec (a queued signal 33 would kill the
  * new image). enter waits for the stop's end. No-ops in a vfork child. */
+/* No stop that began before this call puts a frame anywhere behind it; busy (it may not wait): behind busy_leave. */
+void threads_stop_settled(bool busy);
 void threads_exec_enter(void);
 void threads_exec_leave(void);
 
