@@ -29,8 +29,10 @@
  */
 #include "base/text.h"
 #include "os/os.h"
+#include "os/syscall.h"
 #include "preload/altstacks.h"
 #include "preload/real.h"
+#include "preload/shim.h"
 #include "threads/threads.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
@@ -57,6 +59,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static bool have_key;
 
+/* By number: what stands before the real function may come back here (raw.c). */
+static bool kernel_has(stack_t *now) { return syscall2(SYS_sigaltstack, 0, (long)now) == 0; }
+static bool kernel_takes(const stack_t *stack) { return syscall2(SYS_sigaltstack, (long)stack, 0) == 0; }
+
 static size_t frame_size(void)
 {
 	size_t n = getauxval(51 /* AT_MINSIGSTKSZ, Linux 5.14 */);
@@ -80,15 +86,15 @@ static void forget(void *rounds)
 		pthread_setspecific(key, (void *)((uintptr_t)rounds + 1));
 		return;
 	}
-	stack_t now;
-	if (real()->sigaltstack(NULL, &now) == 0 && (now.ss_flags & SS_ONSTACK))
+	stack_t now = { .ss_flags = SS_DISABLE };
+	if (os_is_confined() || !kernel_has(&now) || (now.ss_flags & SS_ONSTACK))
 		return; /* pthread_exit inside the handler: the destructors themselves run on it */
 	uint64_t mask;
 	threads_block_signals(&mask);
 	/* Also a stack of the program's: this thread goes on to its end, and who has it next is alone there. */
 	if (!(now.ss_flags & SS_DISABLE)) {
 		stack_t none = { .ss_flags = SS_DISABLE };
-		real()->sigaltstack(&none, NULL);
+		kernel_takes(&none);
 	}
 	altstacks_drop();
 	while (substitutes) {
@@ -155,7 +161,7 @@ static void install_substitute(const stack_t *theirs, bool needed)
 		ours.ss_sp = s->stack;
 		ours.ss_size = s->size;
 	}
-	if (s && real()->sigaltstack(&ours, NULL) == 0)
+	if (s && kernel_takes(&ours))
 		altstacks_drop();
 	else if (needed)
 		altstacks_lose();
@@ -170,6 +176,7 @@ static void told(const stack_t *given)
 	}
 	const uintptr_t low = (uintptr_t)given->ss_sp;
 	heap_hooks.altstack_lost = altstacks_lost;
+	heap_hooks.altstacks_within = altstacks_within;
 	heap_hooks.altstack_leaves = altstack_leaves;
 	const bool shared = altstacks_tell(low, low + given->ss_size);
 	if (shared || too_small(given->ss_size))
@@ -180,10 +187,11 @@ void altstack_leaves(uintptr_t low, uintptr_t high)
 {
 	const int saved = errno;
 	uint64_t mask;
-	stack_t now;
+	stack_t now = { .ss_flags = SS_DISABLE };
+	if (!altstacks_within(low, high) || os_is_confined())
+		return;
 	threads_block_signals(&mask);
-	if (altstacks_own(low, high) && real()->sigaltstack(NULL, &now) == 0
-	    && !(now.ss_flags & SS_DISABLE)) {
+	if (kernel_has(&now) && !(now.ss_flags & SS_DISABLE) && (uintptr_t)now.ss_sp < high && (uintptr_t)now.ss_sp + now.ss_size > low) {
 		if (now.ss_flags & SS_ONSTACK)
 			altstacks_lose(); /* a handler gives back what it runs on */
 		else
@@ -196,19 +204,21 @@ void altstack_leaves(uintptr_t low, uintptr_t high)
 	errno = saved;
 }
 
-int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
+/* In a child of vfork, which shares our tables, and where a filter lets us make no call, there are no stops: as without us. */
+int altstack_set(const stack_t *stack, stack_t *old, int (*call)(const stack_t *, stack_t *))
 {
 	int r, error = 0;
 	uint64_t mask;
 	stack_t before, given;
 	const int saved = errno;
+	const bool tells = stack && identity_own();
 
-	if (stack) {
+	if (tells)
 		pthread_once(&once, make_key);
+	if (stack)
 		given = *stack; /* may be the same variable as *old */
-	}
 	threads_block_signals(&mask);
-	r = real()->sigaltstack(stack ? &given : NULL, old ? &before : NULL);
+	r = call(stack ? &given : NULL, old ? &before : NULL);
 	error = errno;
 	/* The answer first: told() changes the names. */
 	struct substitute *was = r == 0 && old ? find(before.ss_sp) : NULL;
@@ -216,7 +226,7 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 		before.ss_sp = was->theirs;
 		before.ss_size = was->their_size;
 	}
-	if (r == 0 && stack)
+	if (r == 0 && tells)
 		told(&given);
 	/* An alternate stack inside the ordinary one: the stop handler sees it in the frame, unless it disarms itself there. Then this
 	 * thread's bounds count as unknown, see context.c. */
@@ -226,8 +236,10 @@ int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 	threads_restore_signals(mask);
 	if (r == 0 && old)
 		*old = before;
-	if (r == 0 && stack && have_key)
+	if (r == 0 && tells && have_key)
 		pthread_setspecific(key, (void *)1);
 	errno = r == 0 ? saved : error;
 	return r;
 }
+
+int sigaltstack(const stack_t *restrict stack, stack_t *restrict old) { return altstack_set(stack, old, real()->sigaltstack); }

@@ -97,9 +97,12 @@ void altstacks_drop(void)
 	own = 0;
 }
 
-bool altstacks_own(uintptr_t low, uintptr_t high)
+bool altstacks_within(uintptr_t low, uintptr_t high)
 {
-	return mine((uint32_t)os_tid()) && load_relaxed(&entries[own - 1].low) < high && load_relaxed(&entries[own - 1].high) > low;
+	bool any = false;
+	for (uint32_t i = 0, n = load_acquire(&used); i < n && !any; i++)
+		any = load_relaxed(&entries[i].low) < high && load_relaxed(&entries[i].high) > low;
+	return any;
 }
 
 static uint32_t any_lost; /* atomic: some entry was lost once */

@@ -3,11 +3,12 @@
 #define CGC_PRELOAD_ALTSTACKS_H
 
 #include "base/bits.h"
+#include <signal.h>
 
 /* The calling thread has installed [low, high). true: another living thread has some of it too. Async-signal-safe. */
 bool altstacks_tell(uintptr_t low, uintptr_t high);
 void altstacks_drop(void); /* it has none any more, or one of ours */
-bool altstacks_own(uintptr_t low, uintptr_t high); /* is some of the calling thread's there? */
+bool altstacks_within(uintptr_t low, uintptr_t high); /* is some thread's there, perhaps of one that ended? Cheap */
 
 /* No stop while the calling thread has its stack, or while others have theirs in [low, high) (true: there is one). */
 void altstacks_lose(void);
@@ -16,6 +17,8 @@ bool altstacks_lost(void); /* does such a thread live? */
 
 /* [low, high) is about to be unmapped or freed: no stop may put a frame there any more. */
 void altstack_leaves(uintptr_t low, uintptr_t high);
+/* sigaltstack by `call`. */
+int altstack_set(const stack_t *stack, stack_t *old, int (*call)(const stack_t *, stack_t *));
 bool altstacks_any(void);
 void altstacks_forked(void); /* in a child: its thread has another number */
 

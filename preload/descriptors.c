@@ -26,9 +26,11 @@ static bool is_ours(int fd)
 	return yes;
 }
 
+bool descriptor_hidden(int fd) { return maybe_ours(fd) && is_ours(fd); }
+
 int close(int fd)
 {
-	if (maybe_ours(fd) && is_ours(fd)) {
+	if (descriptor_hidden(fd)) {
 		errno = EBADF;
 		return -1;
 	}
@@ -37,18 +39,20 @@ int close(int fd)
 int __close(int fd) __attribute__((alias("close")));
 
 /* A range that is empty is one that the kernel refuses, so a part that would be empty is left out. */
-int close_range(unsigned first, unsigned last, int flags)
+int descriptors_close_range(unsigned first, unsigned last, int flags, int (*call)(unsigned, unsigned, int))
 {
 	const int ours = load_relaxed(&control_descriptor);
 	if (LIKELY(ours < 0) || (unsigned)ours < first || (unsigned)ours > last || !is_ours(ours))
-		return real()->close_range(first, last, flags);
+		return call(first, last, flags);
 	int r = 0;
 	if ((unsigned)ours > first)
-		r = real()->close_range(first, (unsigned)ours - 1, flags);
+		r = call(first, (unsigned)ours - 1, flags);
 	if (r == 0 && (unsigned)ours < last)
-		r = real()->close_range((unsigned)ours + 1, last, flags);
+		r = call((unsigned)ours + 1, last, flags);
 	return r;
 }
+
+int close_range(unsigned first, unsigned last, int flags) { return descriptors_close_range(first, last, flags, real()->close_range); }
 
 void closefrom(int low)
 {
@@ -66,23 +70,21 @@ void closefrom(int low)
 }
 
 /* Should the call fail, ours has moved all the same. */
-static void make_way(int from, int to)
+void descriptor_makes_way(int from, int to)
 {
-	if (from != to && is_ours(to) && identity_own())
+	if (maybe_ours(to) && from != to && is_ours(to) && identity_own())
 		KEEPING_ERRNO(control_make_way(to));
 }
 
 int dup2(int from, int to)
 {
-	if (maybe_ours(to))
-		make_way(from, to);
+	descriptor_makes_way(from, to);
 	return real()->dup2(from, to);
 }
 int __dup2(int from, int to) __attribute__((alias("dup2")));
 
 int dup3(int from, int to, int flags)
 {
-	if (maybe_ours(to))
-		make_way(from, to);
+	descriptor_makes_way(from, to);
 	return real()->dup3(from, to, flags);
 }

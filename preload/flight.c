@@ -1,12 +1,11 @@
 /*
  * The slow side of the look (flight.h): something that looks like a pointer is written or read. Also the calls that nothing else
- * here wraps: POSIX queues (the kernel restarts them, so there is no EINTR to hide), vmsplice and tee, and those that take pages away.
+ * here wraps: POSIX queues (the kernel restarts them, so there is no EINTR to hide), vmsplice and tee.
  *
  * fstat tells what a descriptor is. Numbers are closed and used again without a word to us, so the answer is believed until the tick
  * changes (100 ms), and that something is a file, for which nothing is noted, is never believed. What an old answer can do: a word is
  * noted for a pipe that it is not in, and stays for its time, because nobody reads it there.
  */
-#include "preload/altstacks.h"
 #include "preload/flight.h"
 #include "os/os.h"
 #include "preload/real.h"
@@ -81,88 +80,6 @@ bool flight_probe(uintptr_t low, uintptr_t last)
 /* Behind the call: whoever asked before or during it asked too early. What a call of libc's own takes away (a thread's stack) is not
  * told, nor that another process cut off a file: such an address must then be given to write within the epoch to do harm. */
 void flight_pages_changed(void) { __atomic_fetch_add(&flight_epoch, 1, __ATOMIC_RELEASE); }
-
-/* Before the call: a stop's frame must not come to lie there. */
-static void stack_leaves(const void *at, size_t size)
-{
-	if (UNLIKELY(altstacks_any()))
-		altstack_leaves((uintptr_t)at, (uintptr_t)at + size);
-}
-
-int munmap(void *at, size_t size)
-{
-	stack_leaves(at, size);
-	int r = real()->munmap(at, size);
-	flight_pages_changed();
-	return r;
-}
-int mprotect(void *at, size_t size, int protection)
-{
-	if (!(protection & PROT_WRITE))
-		stack_leaves(at, size);
-	int r = real()->mprotect(at, size, protection);
-	flight_pages_changed();
-	return r;
-}
-int pkey_mprotect(void *at, size_t size, int protection, int key)
-{
-	stack_leaves(at, size);
-	int r = real()->pkey_mprotect(at, size, protection, key);
-	flight_pages_changed();
-	return r;
-}
-void *mremap(void *at, size_t old, size_t size, int flags, ...)
-{
-	va_list more;
-	va_start(more, flags);
-	void *to = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? va_arg(more, void *) : NULL;
-	va_end(more);
-	stack_leaves(at, old);
-	if (flags & MREMAP_FIXED)
-		stack_leaves(to, size);
-	void *r = real()->mremap(at, old, size, flags, to);
-	flight_pages_changed();
-	return r;
-}
-void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
-{
-	if (UNLIKELY(flags & MAP_FIXED))
-		stack_leaves(at, size);
-	void *r = real()->mmap(at, size, protection, flags, fd, offset);
-	if (UNLIKELY(flags & MAP_FIXED))
-		flight_pages_changed();
-	return r;
-}
-void *mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset) __attribute__((alias("mmap")));
-int madvise(void *at, size_t size, int advice)
-{
-	if (UNLIKELY(advice == FLIGHT_GUARD))
-		stack_leaves(at, size);
-	int r = real()->madvise(at, size, advice);
-	if (UNLIKELY(advice == FLIGHT_GUARD))
-		flight_pages_changed();
-	return r;
-}
-int ftruncate(int fd, off_t size)
-{
-	int r = real()->ftruncate(fd, size);
-	flight_pages_changed();
-	return r;
-}
-int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
-int truncate(const char *path, off_t size)
-{
-	int r = real()->truncate(path, size);
-	flight_pages_changed();
-	return r;
-}
-int truncate64(const char *path, off_t size) __attribute__((alias("truncate")));
-int shmdt(const void *at)
-{
-	int r = real()->shmdt(at);
-	flight_pages_changed();
-	return r;
-}
 
 /* -- words of a call -- */
 
@@ -400,13 +317,18 @@ static bool ioctl_carries(unsigned long request, const void *argument)
 	return n >= sizeof word && n <= PAGE_BYTES && argument && flight_readable(argument, n) && flight_next(argument, n, 0, &word) < n;
 }
 
+void flight_ioctl(int fd, unsigned long request, const void *argument)
+{
+	if (UNLIKELY(ioctl_carries(request, argument)))
+		ioctl_told(fd, request, argument);
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	va_list more;
 	va_start(more, request);
 	void *argument = va_arg(more, void *);
 	va_end(more);
-	if (UNLIKELY(ioctl_carries(request, argument)))
-		ioctl_told(fd, request, argument);
+	flight_ioctl(fd, request, argument);
 	return real()->ioctl(fd, request, argument);
 }

@@ -50,7 +50,6 @@ extern uint64_t flight_pages[FLIGHT_PAGES]; /* atomic */
 extern uint32_t flight_epoch;               /* atomic */
 bool flight_probe(uintptr_t low, uintptr_t last); /* asks the kernel for the pages of both */
 void flight_pages_changed(void);            /* behind a call that may have taken pages away */
-enum { FLIGHT_GUARD = 102 };                /* MADV_GUARD_INSTALL, Linux 6.13 */
 
 /* A large write, once a device has been given a pointer: to one it is looked at as a whole. */
 uint32_t flight_large(enum flight_by by, int id, const void *buf, size_t n);
@@ -94,6 +93,7 @@ static inline uint32_t flight_before(enum flight_by by, int id, const void *buf,
 }
 uint32_t flight_before_vectors(enum flight_by by, int id, const struct iovec *iov, size_t count);
 uint32_t flight_before_message(int fd, const struct msghdr *message);
+void flight_ioctl(int fd, unsigned long request, const void *argument); /* before it */
 
 /* result: bytes that were taken, or -1. errno stays. */
 static inline void flight_after(enum flight_by by, int id, const void *buf, size_t n, ssize_t result, uint32_t before)

@@ -10,11 +10,14 @@
  * stack of its own, is asked before the jump (raw_shares): its stack's top word says where it begins, so it leaves our frame alone.
  * Without one it returns through frames of its parent.
  *
- * syscall() is no cancellation point, so nothing here may call a libc function that is one: again means the same number again. The
+ * syscall() is no cancellation point, so nothing here may call a libc function that is one: again means the same number again. Nor one that
+ * another library may stand before, which makes its call by number (tcmalloc's mmap) and would come back here. The
  * kernel updates the time left of select, pselect6 and ppoll in place, and so do we; for the others a copy is shortened.
  */
+#include "preload/altstacks.h"
 #include "preload/eintr.h"
 #include "preload/flight.h"
+#include "preload/pages.h"
 #include "preload/shim.h"
 #include "os/os.h"
 
@@ -291,13 +294,40 @@ static long was_read(struct call *c)
 	return r;
 }
 
-/* -- pages that are gone (flight.h) -- */
+/* -- pages that are gone (pages.c) -- */
 
 static long pages_told(struct call *c)
 {
+	pages_leave(c->n, c->a);
 	long r = make(c);
 	flight_pages_changed();
 	return r;
+}
+
+/* -- what answers otherwise than the kernel: the call itself is one by number here too, as the named wrapper's may lead to a library that comes here -- */
+
+static int make_altstack(const stack_t *stack, stack_t *old) { return (int)real_syscall(SYS_sigaltstack, stack, old); }
+
+static int make_close_range(unsigned first, unsigned last, int flags) { return (int)real_syscall(SYS_close_range, first, last, flags); }
+
+static long closed(struct call *c)
+{
+	if (!descriptor_hidden((int)c->a[0]))
+		return make(c);
+	errno = EBADF;
+	return -1;
+}
+
+static long replaced(struct call *c)
+{
+	descriptor_makes_way((int)c->a[0], (int)c->a[1]);
+	return make(c);
+}
+
+static long asked(struct call *c)
+{
+	flight_ioctl((int)c->a[0], (unsigned long)c->a[1], (const void *)c->a[2]);
+	return make(c);
 }
 
 /* -- filters of system calls (filter.c) -- */
@@ -376,7 +406,7 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_sendmsg, message_sent(c)) \
 	X(SYS_sendmmsg, messages_sent(c)) \
 	X(SYS_read, was_read(c)) \
-	X(SYS_ioctl, ioctl((int)c->a[0], (unsigned long)c->a[1], c->a[2])) \
+	X(SYS_ioctl, asked(c)) \
 	X(SYS_pause, again_suspend(c)) \
 	X(SYS_rt_sigsuspend, again_suspend(c)) \
 	X(SYS_timer_create, unbroken(timer_made, c)) \
@@ -390,21 +420,21 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_io_pgetevents, events_fetched(c)) \
 	X(SYS_io_cancel, iocb_cancelled(c)) \
 	X(SYS_io_destroy, context_gone(c)) \
-	X(SYS_munmap, munmap((void *)c->a[0], (size_t)c->a[1])) \
-	X(SYS_sigaltstack, sigaltstack((const stack_t *)c->a[0], (stack_t *)c->a[1])) \
-	X(SYS_mprotect, mprotect((void *)c->a[0], (size_t)c->a[1], (int)c->a[2])) \
-	X(SYS_pkey_mprotect, pkey_mprotect((void *)c->a[0], (size_t)c->a[1], (int)c->a[2], (int)c->a[3])) \
-	X(SYS_mremap, (long)mremap((void *)c->a[0], (size_t)c->a[1], (size_t)c->a[2], (int)c->a[3], (void *)c->a[4])) \
-	X(SYS_mmap, (long)mmap((void *)c->a[0], (size_t)c->a[1], (int)c->a[2], (int)c->a[3], (int)c->a[4], (off_t)c->a[5])) \
-	X(SYS_madvise, madvise((void *)c->a[0], (size_t)c->a[1], (int)c->a[2])) \
+	X(SYS_sigaltstack, altstack_set((const stack_t *)c->a[0], (stack_t *)c->a[1], make_altstack)) \
+	X(SYS_munmap, pages_told(c)) \
+	X(SYS_mprotect, pages_told(c)) \
+	X(SYS_pkey_mprotect, pages_told(c)) \
+	X(SYS_mremap, pages_told(c)) \
+	X(SYS_mmap, c->a[3] & MAP_FIXED ? pages_told(c) : make(c)) \
+	X(SYS_madvise, c->a[2] == PAGES_GUARD ? pages_told(c) : make(c)) \
 	X(SYS_shmdt, pages_told(c)) \
 	X(SYS_ftruncate, pages_told(c)) \
 	X(SYS_truncate, pages_told(c)) \
 	X(SYS_seccomp, filtered(c, c->a[0] == SECCOMP_SET_MODE_STRICT || c->a[0] == SECCOMP_SET_MODE_FILTER)) \
 	X(SYS_prctl, filtered(c, (int)c->a[0] == PR_SET_SECCOMP)) \
-	X(SYS_close, close((int)c->a[0])) \
-	X(SYS_close_range, close_range((unsigned)c->a[0], (unsigned)c->a[1], (int)c->a[2])) \
-	X(SYS_dup3, dup3((int)c->a[0], (int)c->a[1], (int)c->a[2])) \
+	X(SYS_close, closed(c)) \
+	X(SYS_close_range, descriptors_close_range((unsigned)c->a[0], (unsigned)c->a[1], (int)c->a[2], make_close_range)) \
+	X(SYS_dup3, replaced(c)) \
 	X(SYS_io_uring_setup, ring_made(c)) \
 	X(SYS_io_uring_enter, ring_entered(c))
 enum { JUMP, LOOK, ASK }; /* to the real function; to raw_call; to either, as raw_shares says */

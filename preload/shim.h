@@ -50,6 +50,11 @@ void tell_context_ends(uint64_t context); /* before io_destroy, and after */
 void tell_context_ended(uint64_t context, bool done);
 void tell_events(uint64_t context, long n, const struct io_event *events); /* fetched */
 
+/* -- descriptors.c: likewise -- */
+bool descriptor_hidden(int fd);                /* ours: the program is told EBADF */
+void descriptor_makes_way(int from, int to);   /* before dup2 */
+int descriptors_close_range(unsigned first, unsigned last, int flags, int (*call)(unsigned, unsigned, int));
+
 /* Around a call that installs a filter of system calls (filter.c): begin before it, and then what became of it. */
 void filter_begin(void);
 void filter_end(bool installed);

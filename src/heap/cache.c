@@ -287,6 +287,13 @@ static uint32_t batch_of(struct cache *c, unsigned k, const struct span *s)
 /* Slots that change hands: a thread's alternate stack may lie in one that was freed, and a stop's frame would come to lie there. */
 static __attribute__((noinline)) void altstacks_leave(const struct slot *list, unsigned k)
 {
+	uintptr_t low = UINTPTR_MAX, high = 0;
+	for (const struct slot *s = list; s; s = s->next) {
+		low = (uintptr_t)s < low ? (uintptr_t)s : low;
+		high = (uintptr_t)s > high ? (uintptr_t)s : high;
+	}
+	if (!heap_altstacks_near(low, high + class_info[k].block) || !heap_hooks.altstacks_within(low, high + class_info[k].block))
+		return;
 	for (const struct slot *s = list; s; s = s->next)
 		heap_altstack_leaves((uintptr_t)s, class_info[k].block);
 }

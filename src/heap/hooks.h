@@ -36,6 +36,7 @@ struct heap_hooks {
 	void (*thread_seen)(void);
 	/* [low, high) is being freed, or was and is about to be handed out: no alternate signal stack may lie in it. Inside busy. */
 	void (*altstack_leaves)(uintptr_t low, uintptr_t high);
+	bool (*altstacks_within)(uintptr_t low, uintptr_t high); /* may one? Cheaper */
 	/* A stop would put its frame where a thread's alternate stack was. */
 	bool (*altstack_lost)(void);
 	/* A cycle is over, whatever came of it; the collect lock was dropped, signals are still blocked. */
@@ -53,9 +54,13 @@ extern struct heap_hooks heap_hooks;
 /* Where in the heap the program ever had alternate signal stacks. Atomic; only grows; empty in most programs. */
 extern struct heap_altstacks { uintptr_t low, high; } heap_altstacks;
 
+static inline __attribute__((always_inline)) bool heap_altstacks_near(uintptr_t low, uintptr_t high)
+{
+	return UNLIKELY(low < load_acquire(&heap_altstacks.high)) && high > load_relaxed(&heap_altstacks.low); /* acquire: the hooks are there */
+}
 static inline __attribute__((always_inline)) void heap_altstack_leaves(uintptr_t low, uintptr_t size)
 {
-	if (UNLIKELY(low < load_relaxed(&heap_altstacks.high)) && low + size > load_relaxed(&heap_altstacks.low))
+	if (heap_altstacks_near(low, low + size))
 		heap_hooks.altstack_leaves(low, low + size);
 }
 

@@ -61,6 +61,11 @@ build lookups_preloaded lookups.c && for order in "$LIB ./libwraps.so" "./libwra
   out=$(timeout -k 3 60 env LD_PRELOAD="$order" CGC_OPTIONS="$often" ./lookups_preloaded ./asks.so libwraps.so 2>&1)
   [[ $out == "$(cat lookups.plain.out)" ]] && ok "looked up with LD_PRELOAD=$order" || bad "looked up with LD_PRELOAD=$order: ${out:-no output}"
 done
+build libnumbers.so numbers.c -DLIBRARY -shared -fPIC && build numbers numbers.c -L. -Wl,--no-as-needed -lnumbers -Wl,-rpath,. && same numbers $often ./numbers
+build numbers_behind numbers.c && for order in "$LIB ./libnumbers.so" "./libnumbers.so $LIB"; do
+  out=$(timeout -k 3 60 env LD_PRELOAD="$order" CGC_OPTIONS="$often" ./numbers_behind 2>&1)
+  [[ $out == "$(cat numbers.plain.out)" ]] && ok "by number with LD_PRELOAD=$order" || bad "by number with LD_PRELOAD=$order: $(diff numbers.plain.out - <<<"$out" | head -n 3)"
+done
 build operators operators.cpp && same operators $often ./operators
 build operators_plain operators.cpp -DPLAIN && same operators_plain $often ./operators_plain
 build operators_array operators.cpp -DARRAY && same operators_array $often ./operators_array
