@@ -9,6 +9,7 @@
 #include "preload/flight.h"
 #include "os/os.h"
 #include "preload/real.h"
+#include "heap/altered.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -317,8 +318,17 @@ static bool ioctl_carries(unsigned long request, const void *argument)
 	return n >= sizeof word && n <= PAGE_BYTES && argument && flight_readable(argument, n) && flight_next(argument, n, 0, &word) < n;
 }
 
+/* UFFDIO_REGISTER with its first two fields: from here on faults in [start, start + size) are for the program to serve. */
+static const unsigned long UFFD_REGISTER = 0xC020AA00ul;
+struct uffd_range {
+	uint64_t start, size;
+};
+
 void flight_ioctl(int fd, unsigned long request, const void *argument)
 {
+	const struct uffd_range *served = argument;
+	if (UNLIKELY(request == UFFD_REGISTER) && flight_readable(served, sizeof *served))
+		heap_pages_served(served->start, served->start + served->size);
 	if (UNLIKELY(ioctl_carries(request, argument)))
 		ioctl_told(fd, request, argument);
 }

@@ -298,9 +298,12 @@ static long was_read(struct call *c)
 
 static long pages_told(struct call *c)
 {
-	pages_leave(c->n, c->a);
+	const bool changes = pages_change(c->n, c->a);
+	if (changes)
+		pages_leave(c->n, c->a);
 	long r = make(c);
-	flight_pages_changed();
+	if (changes)
+		pages_left(c->n, c->a, r);
 	return r;
 }
 
@@ -425,8 +428,9 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_mprotect, pages_told(c)) \
 	X(SYS_pkey_mprotect, pages_told(c)) \
 	X(SYS_mremap, pages_told(c)) \
-	X(SYS_mmap, c->a[3] & MAP_FIXED ? pages_told(c) : make(c)) \
-	X(SYS_madvise, c->a[2] == PAGES_GUARD ? pages_told(c) : make(c)) \
+	X(SYS_mmap, pages_told(c)) \
+	X(SYS_madvise, pages_told(c)) \
+	X(SYS_shmat, pages_told(c)) \
 	X(SYS_shmdt, pages_told(c)) \
 	X(SYS_ftruncate, pages_told(c)) \
 	X(SYS_truncate, pages_told(c)) \

@@ -6,7 +6,7 @@
 
 static const char *state_name(uint8_t b)
 {
-	return state_is_allocated(b) ? "allocated" : state_is_condemned(b) ? "condemned" : b == STATE_FREE ? "free" : "recycled";
+	return b == STATE_ALTERED ? "altered" : state_is_allocated(b) ? "allocated" : state_is_condemned(b) ? "condemned" : b == STATE_FREE ? "free" : "recycled";
 }
 
 void cycle_watch(const char *when)

@@ -45,6 +45,8 @@ void cache_stress(struct cache *c);
 bool cache_stressed(void);
 
 void span_fork_child(void);
+/* State bytes of a small span, and how many. At any time, also while it goes away: they stay, and are none or those of its class. */
+uint8_t *span_peek_bytes(const struct span *s, uint32_t *slots);
 
 /* -- heap.c -- */
 /* Counts a wrong use of the heap and tells the hook, which may not return. */

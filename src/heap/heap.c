@@ -9,6 +9,7 @@
  *   5. outside busy: hooks that may run a cycle (pressure, exhausted), or the program's business (evidence, misuse)
  * A block on its way out lives in this function's frame during 4 and 5, so a stop there sees it as a root.
  */
+#include "heap/altered.h"
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
 #include "heap/harden.h"
@@ -271,6 +272,13 @@ static bool foreign_is_wild(const void *p, const char *call)
 /* Slots of one size may be of two classes. */
 static size_t asked_of(const struct span *s, uint32_t slot) { return sites_on() ? sites_bytes(s, slot) : s->block; }
 
+/* The program altered pages of the block that is being freed. false: its memory is never used again. */
+static bool altered_freed(const struct span *s, uintptr_t start)
+{
+	heap_altstack_leaves(start, s->block);
+	return altered_restore(s, start);
+}
+
 static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 {
 	uintptr_t a = (uintptr_t)p;
@@ -314,7 +322,9 @@ static __attribute__((noinline)) void free_slow(void *p, const void *caller)
 			done = state_is_block(seen);
 		}
 	}
-	if (done && s->kind == SPAN_LARGE) {
+	if (done && UNLIKELY(seen == STATE_ALTERED) && !altered_freed(s, a)) {
+		heap_account(-(int64_t)s->block);
+	} else if (done && s->kind == SPAN_LARGE) {
 		heap_altstack_leaves(s->start, s->block);
 		large_free(s, false);
 	} else if (done && load_relaxed(&s->owner) == self.cache) {
@@ -435,7 +445,7 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 		return heap_hooks.foreign_realloc ? heap_hooks.foreign_realloc(p, size) : NULL;
 	}
 	enum found found = heap_find(a, &info);
-	bool cached = found == FOUND_BLOCK && info.start == a && info.span->kind == SPAN_SMALL
+	bool cached = found == FOUND_BLOCK && info.start == a && info.span->kind == SPAN_SMALL && info.state != STATE_ALTERED
 	              && slot_is_cached(((struct slot *)p)->key, &info.span->state[info.slot]);
 	if (UNLIKELY(found != FOUND_BLOCK || info.start != a || cached)) {
 		busy_enter();
@@ -470,7 +480,7 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 	} else if (class_of(with_spare_byte(size, 1)) == CLASS_LARGE) {
 		enter();
 		heap_altstack_leaves(info.span->start, info.span->block);
-		void *q = large_realloc(info.span, with_spare_byte(size, 1));
+		void *q = info.state == STATE_ALTERED && size <= old ? p : large_realloc(info.span, with_spare_byte(size, 1));
 		if (q && UNLIKELY(sites_on()))
 			sites_resized(q, size); /* before a stop can see the new size of the span beside what was spare of the old one */
 		leave();

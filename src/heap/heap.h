@@ -9,6 +9,7 @@
  *   0x01          recycled: judged dead twice; handed out again by sweep, which alone may change it
  *                 (or back into a block, when its allocation site turned out to hide pointers)
  *   0x02          being filled with the stress pattern on its way to recycled
+ *   0x40          altered: a block whose pages the program protected or replaced, which is never recycled (altered.h)
  *   0x40 | stamp  condemned: found unreachable by the cycle whose stamp it carries
  *   0x80 | stamp  allocated (the stamp is that of its refill, or any older one)
  *   0xC0 | stamp  allocated and marked: only inside a stop (or in a child's image), never seen by running threads
@@ -38,14 +39,17 @@ enum state_bits {
 	STATE_RECYCLED = 0x01,
 	STATE_FILLING = 0x02,
 	STATE_CONDEMNED = 0x40,
+	STATE_ALTERED = 0x40,   /* exactly this byte: no stamp is 0 */
 	STATE_ALLOCATED = 0x80,
 	STATE_MARKED = 0xC0,
 	STATE_STAMP = 0x3F
 };
 static inline bool state_is_allocated(uint8_t b) { return b & 0x80; }
-static inline bool state_is_condemned(uint8_t b) { return (b & 0xC0) == 0x40; }
+static inline bool state_is_condemned(uint8_t b) { return (b & 0xC0) == 0x40 && b != STATE_ALTERED; }
 static inline bool state_is_marked(uint8_t b) { return (b & 0xC0) == 0xC0; }
-/* A block that somebody may still hold: allocated or condemned, marked or not. */
+/* What a marked byte becomes when its mark is taken away. */
+static inline uint8_t state_unmarked(uint8_t b) { return b == STATE_MARKED ? STATE_ALTERED : b & ~STATE_CONDEMNED; }
+/* A block that somebody may still hold: allocated, altered or condemned, marked or not. */
 static inline bool state_is_block(uint8_t b) { return b & 0xC0; }
 
 enum span_kind { SPAN_NONE, SPAN_SMALL, SPAN_LARGE, SPAN_FREE_RUN };

@@ -3,7 +3,8 @@
  *
  * Freeing is a CAS on the byte (any thread), then the run goes back to the arena, dirty, where the next large malloc finds
  * it warm for about a second. Growing tries the pages behind; from 4 MiB the pages move (mremap) instead of being copied;
- * below that a copy is cheaper than the kernel mapping that every mremap leaves behind.
+ * below that a copy is cheaper than the kernel mapping that every mremap leaves behind. What the program altered is never moved: protection
+ * would go with it.
  */
 #include "heap/arena.h"
 #include "heap/cache.h"
@@ -63,7 +64,7 @@ void *large_realloc(struct span *s, size_t size)
 		s->exact = size % OS_PAGE == 0;
 		return (void *)s->start;
 	}
-	if (pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST || veil_started())
+	if (load_relaxed(&s->byte) == STATE_ALTERED || pages < s->pages || s->pages * (size_t)PAGE < MOVE_LEAST || veil_started())
 		return NULL;
 	bool zero;
 	void *to = large_malloc(size, 1, &zero);

@@ -25,6 +25,7 @@ struct state_box {
 	uint32_t *sites;
 	struct state_box *next;
 	unsigned size;      /* for class_slots */
+	uint32_t slots;     /* bytes */
 	uint16_t *bag;      /* harden=1: the free slots, in no order; NULL: they are linked from span.free */
 	uint32_t bag_count; /* owner */
 };
@@ -79,6 +80,7 @@ static struct state_box *box_take(unsigned k, unsigned size)
 	if (!box)
 		return NULL;
 	box->size = size;
+	box->slots = slots;
 	box->bytes = meta_take(slots, slots >= CACHE_LINE ? CACHE_LINE : 16);
 	return box->bytes ? box : NULL; /* a box without bytes is lost: 16 bytes, once memory is at its end anyway */
 }
@@ -267,6 +269,13 @@ void span_take_back(struct span *s, struct slot *slot)
 }
 
 uint8_t *span_state_bytes(const struct span *s) { return s->box->bytes; }
+
+uint8_t *span_peek_bytes(const struct span *s, uint32_t *slots)
+{
+	const struct state_box *box = load_relaxed(&s->box);
+	*slots = box ? box->slots : 0;
+	return box ? box->bytes : NULL;
+}
 
 void span_forget_free(struct span *s)
 {

@@ -35,7 +35,7 @@ static bool each_cached(struct slot *slot, unsigned k, bool (*fn)(struct span *s
 		/* A slot that is popped keeps its link for one instruction longer than it stands on the list; here every
 		 * slot stands on it. Its key says so. */
 		if (s->kind != SPAN_SMALL || s->class != k || i >= s->slots || span_address(s, i) != a
-		    || !state_is_allocated(s->state[i]) || !slot_is_cached(slot->key, span_state_bytes(s) + i))
+		    || !(state_is_allocated(s->state[i]) || s->state[i] == STATE_ALTERED) || !slot_is_cached(slot->key, span_state_bytes(s) + i))
 			return false;
 		if (!fn(s, i))
 			return false;
@@ -84,11 +84,11 @@ void heap_mark_inherited(void)
 		heap_each_cached(restamp);
 }
 
-/* The age of a stamp is known up to 62; after as many cycles all count as made here. */
+/* The age of a stamp is known up to 62; after as many cycles all count as made here. Altered blocks have no stamp: they count as the parent's. */
 bool heap_is_inherited(uint8_t state)
 {
 	const uint32_t since = stamps_made - inherited_before, age = (arena.stamp + STATE_STAMP - (state & STATE_STAMP)) % STATE_STAMP;
-	return heap_inherits && since < STATE_STAMP && age >= since;
+	return heap_inherits && since < STATE_STAMP && (age >= since || !(state & STATE_STAMP));
 }
 
 void heap_reap(bool (*exists)(int tid))

@@ -2,7 +2,7 @@
  * From marks to the dead set, and back to unmarked bytes.
  *
  * One pass over all spans, eight state bytes at a time: bit 7 and bit 6 of a byte both set is a mark (bit 6 is cleared), one
- * of the two alone is an allocated or condemned block that was not reached: dead, unless its stamp is the current one. Spans
+ * of the two alone is an allocated, altered or condemned block that was not reached: dead, unless its stamp is the current one. Spans
  * without a dead slot leave no record.
  *
  * The mapping for the records is sized by a first pass to what it would take if every span had a dead slot (an eighth of a byte
@@ -27,7 +27,9 @@ static uint64_t judge_eight(uint8_t *state, uint64_t stamps)
 	mid = (x & 0x40 * EACH_BYTE) << 1;
 	old = (((x ^ stamps) & 0x3F * EACH_BYTE) + 0x3F * EACH_BYTE) & 0x40 * EACH_BYTE; /* bit 6: the stamps differ */
 	if (high & mid) {
-		x &= ~((high & mid) >> 1);
+		/* The mark is bit 6, but bit 7 of an altered block's byte, whose stamp is 0. */
+		const uint64_t marks = (high & mid) >> 1, stamped = ((x & 0x3F * EACH_BYTE) + 0x3F * EACH_BYTE) & marks;
+		x &= ~(stamped | (marks & ~stamped) << 1);
 		memcpy(state, &x, 8);
 	}
 	uint64_t dead = (high ^ mid) & old << 1;
@@ -38,7 +40,7 @@ static uint64_t judge_one(uint8_t *state, uint8_t stamp)
 {
 	uint8_t b = *state;
 	if (state_is_marked(b)) {
-		*state = b & ~0x40;
+		*state = state_unmarked(b);
 		return 0;
 	}
 	return state_is_block(b) && (b & STATE_STAMP) != stamp;

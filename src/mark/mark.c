@@ -383,7 +383,7 @@ bool mark_range_copied(uintptr_t low, uintptr_t high, enum mark_as as, enum copy
 static bool cached_slot(struct span *s, uint32_t slot)
 {
 	uint8_t b = s->state[slot];
-	if (!state_is_allocated(b)) /* refill stamped it allocated; anything else was written by a wild store */
+	if (!state_is_allocated(b) && b != STATE_ALTERED) /* refill stamped it allocated; anything else was written by a wild store */
 		return false;
 	s->state[slot] = b | STATE_MARKED;
 	return true;

@@ -532,6 +532,8 @@ bool os_single_threaded(void) { return &__libc_single_threaded && __libc_single_
 bool os_readable(uintptr_t at) { return syscall4(SYS_rt_sigprocmask, 99 /* no such request */, (long)align_down(at, 8), 0, 8) == -EINVAL; }
 
 
+bool os_writable(uintptr_t at) { return !os_is_confined() && syscall4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)at, 8) == 0; }
+
 /* From the kernel's uapi linux/fs.h, which build machines' headers may lack. */
 struct pm_scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;

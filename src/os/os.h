@@ -141,6 +141,8 @@ long os_copy_secret(void *buf, uintptr_t from, size_t n);
 uint64_t os_inode(int fd);                          /* 0: no such descriptor */
 /* Is the aligned word at `at` readable? One cheap call that every sandbox allows (the kernel looks at the set before it refuses the rest). */
 bool os_readable(uintptr_t at);
+/* Can the word at `at`, which is written, be written? false also of a confined process, which must not ask. */
+bool os_writable(uintptr_t at);
 /* libc says that the calling thread is the only one (of those that it made). false: or does not say. */
 bool os_single_threaded(void);
 long os_ioctl(int fd, unsigned long request, void *arg);

@@ -185,7 +185,7 @@ static void keep_from(struct place holder, size_t at, struct place to)
 static bool has_pointer(struct place p) { return is_block(p) && find_has(SET_PLAIN, p); }
 static void follow(struct place p) { each_offset(p, keep_from); }
 
-static void not_held(struct place p) { p.s->state[p.slot] = (uint8_t)(STATE_ALLOCATED | (p.s->state[p.slot] & STATE_STAMP)); /* as mark_abandon would leave it */ }
+static void not_held(struct place p) { p.s->state[p.slot] = state_unmarked(p.s->state[p.slot]); /* as mark_abandon would leave it */ }
 
 /* false: who is kept is not known. */
 static bool keep_some(void)

@@ -24,6 +24,7 @@
 #include "backtrace/modules.h"
 #include "base/fault.h"
 #include "base/options.h"
+#include "heap/altered.h"
 #include "heap/heap.h"
 #include "heap/ignored.h"
 #include "heap/veil.h"
@@ -115,7 +116,7 @@ bool roots_plain(uintptr_t low, uintptr_t high)
 	return m && plain(m) && m->flags & MAPPING_WRITE && !(m->flags & MAPPING_EXEC) && high <= m->high;
 }
 
-/* One mapped part of the arena. Gaps count too: a block in one was unmapped by the program. */
+/* One mapped part of the arena. Gaps count too: a block in one was unmapped by the program. What no wrapper saw is altered here, before the first mark. */
 static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 {
 	if (!arena_contains(at)) /* side tables: no blocks */
@@ -126,20 +127,28 @@ static void tell_doubtful_in(uintptr_t at, uintptr_t end)
 			continue;
 		if (m->low >= end)
 			break;
-		if (m->low > at)
+		if (m->low > at) {
+			heap_pages_gone(at, m->low);
 			mark_doubtful(at, m->low);
+		}
 		uintptr_t low = m->low > at ? m->low : at, high = m->high < end ? m->high : end;
-		if ((!plain(m) || m->watched) && !veil_covers(low)) /* each veiled page is a mapping of its own */
-			mark_doubtful(low, high);
+		if ((!plain(m) || !(m->flags & MAPPING_WRITE) || m->watched) && !veil_covers(low)) { /* each veiled page is a mapping of its own */
+			heap_pages_altered(low, high);
+			if (!plain(m) || m->watched)
+				mark_doubtful(low, high);
+		}
 		at = high;
 	}
-	if (at < end)
+	if (at < end) {
+		heap_pages_gone(at, end);
 		mark_doubtful(at, end);
+	}
 }
 
 /*
  * Are two mappings side by side in the heap, both plain? The kernel keeps them apart for something that the list does not tell: userfaultfd, a key, advice (or a
  * fork in between). smaps does. Of those whose faults may wait for a stopped thread nothing must be loaded.
+ * Between two that are not plain such a one is not told by its neighbours, hence heap_served.
  */
 static bool heap_split;
 
@@ -171,7 +180,7 @@ static bool list_mappings(void)
 		return true;
 	if (details_wanted())
 		return maps_read(&maps, "smaps");
-	heap_split = false;
+	heap_split = load_relaxed(&heap_served);
 	heap_own_ranges(look_for_splits);
 	return !heap_split || maps_look_closer(&maps, arena.base + arena.limit);
 }

@@ -73,6 +73,7 @@ law7_blind_verdict | unit verdict_test verdict/blocks_newer_than_the_stop_are_no
 law7_no_return     | zoo_returns                | stress=1:grace=32
 law8_ignore_abort  | zoo_data                   | $zoo:fault=maps@1..
 law8_partial_root  | zoo_altstack_kernel        | $zoo:fault=sigaltstack@1..
+no_altered         | altered 3 60                | stress=100:grace=0
 no_link_check      | unit harden_test links/of_remote_frees_are_checked_too |
 no_suffix_check    | unit backtrace_test backtrace/a_change_further_out_is_seen |
 no_tail_check      | unit backtrace_test backtrace/a_change_further_out_is_seen |
