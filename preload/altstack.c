@@ -6,7 +6,8 @@
  * come on top, and the stack overflows into whatever lies below. So a stack that has no room for two frames, 2 KiB for
  * the program's handler and 4 KiB for ours is replaced by one of our own, which is larger than theirs by our share.
  *
- * A stack that another thread has installed too (altstacks.c), or whose memory the thread unmaps, moves, maps over or frees while it is
+ * A stack that another thread has installed too (altstacks.c), one in a frame of the ordinary stack, which may return, one where nothing can be
+ * written, or one whose memory the thread unmaps, moves, maps over or frees while it is
  * installed, is replaced as well: no handler of the program's need ever run on it, but that of a stop would. Where another thread takes
  * the memory away, the kernel lets nobody replace the stack: there is no stop until its thread installs another or ends.
  * Small blocks count as freed when they return to their span, or are handed out anew.
@@ -34,6 +35,7 @@
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "threads/threads.h"
+#include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
 #include <errno.h>
@@ -42,7 +44,7 @@
 
 #define SS_AUTODISARM_BIT (1u << 31) /* Linux 4.7; not in glibc's headers */
 
-enum { OUR_HANDLER = 4096, THEIR_HANDLER = 2048, GUARD = 4096 };
+enum { OUR_HANDLER = 4096, THEIR_HANDLER = 2048, GUARD = 4096, FRAME_PAGES = 8192, POPULATE_WRITE = 23 /* of madvise, Linux 5.14 */ };
 
 struct substitute {
 	struct substitute *next;
@@ -107,10 +109,14 @@ static void forget(void *rounds)
 
 static void make_key(void) { have_key = pthread_key_create(&key, forget) == 0; }
 
-static bool under_our_feet(const struct substitute *s)
+static bool in_ordinary(uintptr_t p) { return p - self.stack_low < self.stack_high - self.stack_low; }
+
+/* May code run there, now or later? One in place of an array of a frame (told) is left alone while that frame lives: a coroutine may have
+ * been begun there. */
+static bool in_use(const struct substitute *s)
 {
-	const char *here = __builtin_frame_address(0);
-	return here >= s->stack && here < s->stack + s->size;
+	const uintptr_t here = (uintptr_t)__builtin_frame_address(0), theirs = (uintptr_t)s->theirs;
+	return here - (uintptr_t)s->stack < s->size || (in_ordinary(theirs) && !(in_ordinary(here) && theirs < here));
 }
 
 static struct substitute *map_new(size_t size)
@@ -140,7 +146,7 @@ static struct substitute *substitute_for(const stack_t *theirs)
 			continue;
 		if (s->theirs == theirs->ss_sp)
 			break;
-		if (!under_our_feet(s))
+		if (!in_use(s))
 			idle = s;
 	}
 	if (!s)
@@ -167,6 +173,15 @@ static void install_substitute(const stack_t *theirs, bool needed)
 		altstacks_lose();
 }
 
+/* What a stop would write to. Old kernels have no such question (EINVAL, as for pages that are read only): asked of a page that is. */
+static bool is_writable(uintptr_t low, uintptr_t high)
+{
+	const uintptr_t top = high - low > FRAME_PAGES ? high - FRAME_PAGES : low, from = align_down(top, OS_PAGE), end = align_up(high, OS_PAGE);
+	const long r = syscall3(SYS_madvise, (long)from, (long)(end - from), POPULATE_WRITE);
+	const uintptr_t ours = align_down((uintptr_t)&r, OS_PAGE);
+	return r == 0 || (r == -EINVAL && syscall3(SYS_madvise, (long)ours, OS_PAGE, POPULATE_WRITE) == -EINVAL && os_readable(high - 8));
+}
+
 /* What the thread has from now on. */
 static void told(const stack_t *given)
 {
@@ -174,32 +189,37 @@ static void told(const stack_t *given)
 		altstacks_drop();
 		return;
 	}
-	const uintptr_t low = (uintptr_t)given->ss_sp;
+	const uintptr_t low = (uintptr_t)given->ss_sp, high = low + given->ss_size;
 	heap_hooks.altstack_lost = altstacks_lost;
 	heap_hooks.altstacks_within = altstacks_within;
 	heap_hooks.altstack_leaves = altstack_leaves;
-	const bool shared = altstacks_tell(low, low + given->ss_size);
-	if (shared || too_small(given->ss_size))
-		install_substitute(given, shared);
+	const bool needed = altstacks_tell(low, high) || in_ordinary(low) || !is_writable(low, high);
+	if (needed || too_small(given->ss_size))
+		install_substitute(given, needed);
 }
 
-void altstack_leaves(uintptr_t low, uintptr_t high)
+void altstack_leaves_own(uintptr_t low, uintptr_t high)
 {
-	const int saved = errno;
 	uint64_t mask;
 	stack_t now = { .ss_flags = SS_DISABLE };
-	if (!altstacks_within(low, high) || os_is_confined())
-		return;
 	threads_block_signals(&mask);
-	if (kernel_has(&now) && !(now.ss_flags & SS_DISABLE) && (uintptr_t)now.ss_sp < high && (uintptr_t)now.ss_sp + now.ss_size > low) {
+	if (kernel_has(&now) && !(now.ss_flags & SS_DISABLE) && !find(now.ss_sp) && (uintptr_t)now.ss_sp < high
+	    && (uintptr_t)now.ss_sp + now.ss_size > low) {
 		if (now.ss_flags & SS_ONSTACK)
 			altstacks_lose(); /* a handler gives back what it runs on */
 		else
 			install_substitute(&now, true);
 	}
-	const bool others = altstacks_leave(low, high);
 	threads_restore_signals(mask);
-	if (others) /* a stop in flight waits for this thread, too */
+}
+
+void altstack_leaves(uintptr_t low, uintptr_t high)
+{
+	if (!altstacks_within(low, high) || os_is_confined())
+		return;
+	const int saved = errno;
+	altstack_leaves_own(low, high);
+	if (altstacks_leave(low, high)) /* a stop in flight waits for this thread, too */
 		threads_stop_settled(load_relaxed(&self.busy) != 0);
 	errno = saved;
 }

@@ -10,16 +10,21 @@
  */
 #include "preload/altstacks.h"
 #include "heap/arena.h"
+#include "heap/heap.h"
 #include "heap/hooks.h"
+#include "heap/self.h"
 #include "os/os.h"
 #include "os/syscall.h"
+#include "threads/threads.h"
 
 enum { ENTRIES = 2048 };
 
 static LARGE struct entry {
-	uint32_t tid;         /* atomic: 0 free; the thread writes the rest, others read it */
-	uint32_t lost;        /* atomic: any thread: what lies there is no stack any more */
 	uintptr_t low, high;  /* atomic */
+	uint32_t tid;         /* atomic: 0 free; the thread writes the rest, others read it */
+	uint32_t lost;        /* atomic, any thread: what lies there is no stack any more */
+	uint32_t held;        /* atomic, any thread: so many calls may make it so */
+	bool of_module;
 } entries[ENTRIES];
 static uint32_t used;         /* atomic: entries below it were taken once */
 static _Thread_local uint32_t own __attribute__((tls_model("initial-exec"))); /* index + 1; 0: none */
@@ -74,13 +79,21 @@ static bool others(uintptr_t low, uintptr_t high, uint32_t tid, void (*each)(str
 	return found;
 }
 
+static void renew(struct entry *e)
+{
+	store_relaxed(&e->lost, 0);
+	store_relaxed(&e->held, 0);
+}
+
 bool altstacks_tell(uintptr_t low, uintptr_t high)
 {
 	const uint32_t tid = (uint32_t)os_tid();
 	if (!claim(tid))
 		return true; /* nobody knows: as if it were shared */
 	reach(low, high);
-	store_relaxed(&entries[own - 1].lost, 0);
+	struct os_module module;
+	renew(&entries[own - 1]);
+	store_relaxed(&entries[own - 1].of_module, os_module_of(low, &module));
 	__atomic_store_n(&entries[own - 1].low, low, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&entries[own - 1].high, high, __ATOMIC_SEQ_CST);
 	return others(low, high, tid, NULL);
@@ -92,7 +105,7 @@ void altstacks_drop(void)
 	if (!mine(tid))
 		return;
 	store_relaxed(&entries[own - 1].high, 0);
-	store_relaxed(&entries[own - 1].lost, 0);
+	renew(&entries[own - 1]);
 	__atomic_store_n(&entries[own - 1].tid, 0, __ATOMIC_SEQ_CST);
 	own = 0;
 }
@@ -105,12 +118,12 @@ bool altstacks_within(uintptr_t low, uintptr_t high)
 	return any;
 }
 
-static uint32_t any_lost; /* atomic: some entry was lost once */
+static uint32_t any_lost; /* atomic: 1: some entry was lost or held once; 2: the table was too small */
 
 static void lose(struct entry *e)
 {
 	__atomic_store_n(&e->lost, 1, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&any_lost, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&any_lost, 1, __ATOMIC_SEQ_CST);
 }
 
 void altstacks_lose(void)
@@ -118,29 +131,64 @@ void altstacks_lose(void)
 	if (mine((uint32_t)os_tid()))
 		lose(&entries[own - 1]);
 	else
-		store_relaxed(&any_lost, 2); /* the table is full */
+		__atomic_fetch_or(&any_lost, 2, __ATOMIC_SEQ_CST); /* for ever: the table is full */
 }
 
 bool altstacks_leave(uintptr_t low, uintptr_t high) { return others(low, high, (uint32_t)os_tid(), lose); }
 
+static void hold(struct entry *e)
+{
+	__atomic_fetch_add(&e->held, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&any_lost, 1, __ATOMIC_SEQ_CST);
+}
+
+bool altstacks_hold(uintptr_t low, uintptr_t high)
+{
+	const bool held = altstacks_within(low, high) && others(0, UINTPTR_MAX, 0, hold);
+	if (held)
+		threads_stop_settled(load_relaxed(&self.busy) != 0);
+	return held;
+}
+
+static bool is_there(const struct entry *e)
+{
+	struct os_module module;
+	bool there = !load_relaxed(&e->of_module) || os_module_of(load_relaxed(&e->low), &module);
+	for (uintptr_t p = align_down(load_relaxed(&e->low), OS_PAGE), high = load_relaxed(&e->high); p < high && there; p += OS_PAGE)
+		there = os_readable(p);
+	return there;
+}
+
+void altstacks_look(void)
+{
+	for (uint32_t i = 0, n = load_acquire(&used); i < n; i++) {
+		struct entry *e = &entries[i];
+		uint32_t held = load_relaxed(&e->held);
+		if (held && !is_there(e))
+			altstack_leaves(load_relaxed(&e->low), load_relaxed(&e->high));
+		while (held && !cas(&e->held, &held, held - 1)) /* its thread may have another by now, which is not held */
+			;
+	}
+}
+
 bool altstacks_lost(void)
 {
 	uint32_t some = __atomic_load_n(&any_lost, __ATOMIC_SEQ_CST);
-	bool lost = some == 2;
+	bool lost = some & 2;
 	for (uint32_t i = 0, n = some ? load_acquire(&used) : 0; i < n && !lost; i++) {
 		uint32_t tid = load_acquire(&entries[i].tid);
-		lost = tid && load_relaxed(&entries[i].lost) && !gone(tid);
+		lost = tid && (load_relaxed(&entries[i].lost) || load_relaxed(&entries[i].held)) && !gone(tid);
 	}
 	return lost;
 }
 
-bool altstacks_any(void) { return load_relaxed(&used) != 0; }
-
 void altstacks_forked(void)
 {
 	for (uint32_t i = 0, n = load_relaxed(&used); i < n; i++)
-		if (i + 1 != own)
+		if (i + 1 != own) {
+			store_relaxed(&entries[i].high, 0);
 			store_relaxed(&entries[i].tid, 0);
+		}
 	if (own && entries[own - 1].tid)
 		store_relaxed(&entries[own - 1].tid, (uint32_t)os_tid());
 }

@@ -14,12 +14,15 @@ bool altstacks_within(uintptr_t low, uintptr_t high); /* is some thread's there,
 void altstacks_lose(void);
 bool altstacks_leave(uintptr_t low, uintptr_t high);
 bool altstacks_lost(void); /* does such a thread live? */
+/* No stop from here to altstacks_look, which finds out what is there still. false: no stack is in [low, high). */
+bool altstacks_hold(uintptr_t low, uintptr_t high);
+void altstacks_look(void);
 
 /* [low, high) is about to be unmapped or freed: no stop may put a frame there any more. */
 void altstack_leaves(uintptr_t low, uintptr_t high);
+void altstack_leaves_own(uintptr_t low, uintptr_t high); /* only the calling thread's */
 /* sigaltstack by `call`. */
 int altstack_set(const stack_t *stack, stack_t *old, int (*call)(const stack_t *, stack_t *));
-bool altstacks_any(void);
 void altstacks_forked(void); /* in a child: its thread has another number */
 
 #endif

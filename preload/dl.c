@@ -12,6 +12,7 @@
  */
 #include "backtrace/leave.h"
 #include "heap/sites.h"
+#include "preload/taken.h"
 #include "preload/real.h"
 #include "roots/roots.h"
 #include <errno.h>
@@ -89,7 +90,9 @@ int dlclose(void *handle)
 		roots_list_segments();
 	modules_leave();
 	errno = saved;
+	const bool held = taken_hold(); /* a stack may lie in the module */
 	int r = real()->dlclose(handle);
+	taken_end(held);
 	saved = errno;
 	if (r == 0)
 		roots_list_segments();

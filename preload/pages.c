@@ -1,7 +1,7 @@
 /*
  * Calls that change what pages are: unmapped, moved, protected, mapped over, kept from children of fork; and those that cut off a file.
  *
- *   before   no frame of a stop may come to lie there (altstacks.h); blocks there are altered ones (heap/altered.h)
+ *   before   no frame of a stop may come to lie there (taken.c); blocks there are altered ones (heap/altered.h)
  *   after    what was readable may not be any more (flight.h)
  *
  * A block is altered before the call, which a handler may interrupt and never come back: one altered needlessly costs its free a system
@@ -9,7 +9,7 @@
  * tell: DONTFORK, WIPEONFORK, guard regions, keys.
  */
 #include "preload/pages.h"
-#include "preload/altstacks.h"
+#include "preload/taken.h"
 #include "preload/flight.h"
 #include "preload/real.h"
 #include "heap/altered.h"
@@ -17,12 +17,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
-
-static void leaves(uintptr_t at, size_t size)
-{
-	if (UNLIKELY(altstacks_any()))
-		altstack_leaves(at, at + size);
-}
 
 /* Where the pages end: the kernel rounds up. */
 static uintptr_t end_of(uintptr_t at, size_t size)
@@ -35,19 +29,18 @@ static void alter(uintptr_t at, size_t size) { heap_pages_altered(at, end_of(at,
 static void gone(uintptr_t at, size_t size) { heap_pages_gone(at, end_of(at, size)); }
 static void back(uintptr_t at, size_t size) { heap_pages_back(at, end_of(at, size)); }
 
-/* In place of pages of a block. shmdt, which gets no size, will unmap it. */
-static void segment_comes(int id, uintptr_t at)
+size_t pages_of_segment(int id)
 {
 	struct shmid_ds segment = { .shm_segsz = 1 };
 	const int saved = errno;
 	if (!os_is_confined())
 		shmctl(id, IPC_STAT, &segment);
 	errno = saved;
-	leaves(at, segment.shm_segsz);
-	gone(at, segment.shm_segsz);
+	return segment.shm_segsz;
 }
 
-void pages_leave(long number, const long *a)
+/* Before it. */
+static void alters(long number, const long *a)
 {
 	const uintptr_t at = (uintptr_t)a[0];
 	const size_t size = (size_t)a[1];
@@ -56,39 +49,30 @@ void pages_leave(long number, const long *a)
 	case SYS_pkey_mprotect:
 		if ((a[2] & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE) && !(number == SYS_pkey_mprotect && a[3] > 0))
 			break;
-		leaves(at, size);
 		alter(at, size);
 		break;
 	case SYS_munmap:
-		leaves(at, size);
 		gone(at, size);
 		break;
 	case SYS_mremap:
-		leaves(at, size);
 		gone(at, size);
-		if (a[3] & MREMAP_FIXED) {
-			leaves((uintptr_t)a[4], (size_t)a[2]);
+		if (a[3] & MREMAP_FIXED)
 			alter((uintptr_t)a[4], (size_t)a[2]);
-		}
 		break;
 	case SYS_madvise:
-		if (a[2] == PAGES_GUARD)
-			leaves(at, size);
-		alter(at, size);
-		break;
 	case SYS_mmap:
-		leaves(at, size);
 		alter(at, size);
 		break;
 	case SYS_shmat:
-		segment_comes((int)a[0], (uintptr_t)a[1]);
+		gone((uintptr_t)a[1], pages_of_segment((int)a[0])); /* shmdt, which gets no size, will unmap it */
 		break;
 	default:
 		break;
 	}
 }
 
-void pages_left(long number, const long *a, long r)
+/* After it. */
+static void altered(long number, const long *a, long r)
 {
 	const uintptr_t at = (uintptr_t)a[0];
 	const size_t size = (size_t)a[1];
@@ -116,7 +100,8 @@ void pages_left(long number, const long *a, long r)
 	flight_pages_changed();
 }
 
-bool pages_change(long number, const long *a)
+/* false: it changes no page of anybody's. */
+static bool changes(long number, const long *a)
 {
 	switch (number) {
 	case SYS_mmap:
@@ -130,102 +115,69 @@ bool pages_change(long number, const long *a)
 	}
 }
 
-int munmap(void *at, size_t size)
+enum { CHANGES = 1, HELD = 2 };
+
+unsigned pages_leave(long number, const long *a)
 {
-	const long a[] = { (long)at, (long)size };
-	pages_leave(SYS_munmap, a);
-	int r = real()->munmap(at, size);
-	pages_left(SYS_munmap, a, r);
-	return r;
+	unsigned due = changes(number, a) ? CHANGES : 0;
+	if (taken_begin(number, a))
+		due |= HELD;
+	if (due & CHANGES)
+		alters(number, a);
+	return due;
 }
 
+void pages_left(long number, const long *a, long r, unsigned due)
+{
+	taken_end(due & HELD);
+	if (due & CHANGES)
+		altered(number, a, r);
+}
+
+/* A wrapper: the call's number, its arguments, the call itself. */
+#define WRAP(type, number, call, ...) \
+	const long a_[5] = { __VA_ARGS__ }; \
+	const unsigned due_ = pages_leave(number, a_); \
+	type r_ = call; \
+	pages_left(number, a_, (long)r_, due_); \
+	return r_
+
+int munmap(void *at, size_t size) { WRAP(int, SYS_munmap, real()->munmap(at, size), (long)at, (long)size); }
 int mprotect(void *at, size_t size, int protection)
 {
-	const long a[] = { (long)at, (long)size, protection };
-	pages_leave(SYS_mprotect, a);
-	int r = real()->mprotect(at, size, protection);
-	pages_left(SYS_mprotect, a, r);
-	return r;
+	WRAP(int, SYS_mprotect, real()->mprotect(at, size, protection), (long)at, (long)size, protection);
 }
-
 int pkey_mprotect(void *at, size_t size, int protection, int key)
 {
-	const long a[] = { (long)at, (long)size, protection, key };
-	pages_leave(SYS_pkey_mprotect, a);
-	int r = real()->pkey_mprotect(at, size, protection, key);
-	pages_left(SYS_pkey_mprotect, a, r);
-	return r;
+	WRAP(int, SYS_pkey_mprotect, real()->pkey_mprotect(at, size, protection, key), (long)at, (long)size, protection, key);
 }
-
 void *mremap(void *at, size_t old, size_t size, int flags, ...)
 {
 	va_list more;
 	va_start(more, flags);
 	void *to = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? va_arg(more, void *) : NULL;
 	va_end(more);
-	const long a[] = { (long)at, (long)old, (long)size, flags, (long)to };
-	pages_leave(SYS_mremap, a);
-	void *r = real()->mremap(at, old, size, flags, to);
-	pages_left(SYS_mremap, a, (long)r);
-	return r;
+	WRAP(void *, SYS_mremap, real()->mremap(at, old, size, flags, to), (long)at, (long)old, (long)size, flags, (long)to);
 }
-
 void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
-	const long a[] = { (long)at, (long)size, protection, flags };
-	const bool changes = UNLIKELY(pages_change(SYS_mmap, a));
-	if (changes)
-		pages_leave(SYS_mmap, a);
-	void *r = real()->mmap(at, size, protection, flags, fd, offset);
-	if (changes)
-		pages_left(SYS_mmap, a, (long)r);
-	return r;
+	WRAP(void *, SYS_mmap, real()->mmap(at, size, protection, flags, fd, offset), (long)at, (long)size, protection, flags);
 }
 void *mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset) __attribute__((alias("mmap")));
-
 int madvise(void *at, size_t size, int advice)
 {
-	const long a[] = { (long)at, (long)size, advice };
-	const bool changes = UNLIKELY(pages_change(SYS_madvise, a));
-	if (changes)
-		pages_leave(SYS_madvise, a);
-	int r = real()->madvise(at, size, advice);
-	if (changes)
-		pages_left(SYS_madvise, a, r);
-	return r;
+	WRAP(int, SYS_madvise, real()->madvise(at, size, advice), (long)at, (long)size, advice);
 }
-
-void *shmat(int id, const void *at, int flags)
-{
-	const long a[] = { id, (long)at, flags };
-	const bool changes = UNLIKELY(pages_change(SYS_shmat, a));
-	if (changes)
-		pages_leave(SYS_shmat, a);
-	void *r = real()->shmat(id, at, flags);
-	if (changes)
-		pages_left(SYS_shmat, a, (long)r);
-	return r;
-}
-
-int shmdt(const void *at)
-{
-	int r = real()->shmdt(at);
-	flight_pages_changed();
-	return r;
-}
-
-int ftruncate(int fd, off_t size)
-{
-	int r = real()->ftruncate(fd, size);
-	flight_pages_changed();
-	return r;
-}
+int ftruncate(int fd, off_t size) { WRAP(int, SYS_ftruncate, real()->ftruncate(fd, size), fd); }
 int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
-
-int truncate(const char *path, off_t size)
-{
-	int r = real()->truncate(path, size);
-	flight_pages_changed();
-	return r;
-}
+int truncate(const char *path, off_t size) { WRAP(int, SYS_truncate, real()->truncate(path, size), (long)path); }
 int truncate64(const char *path, off_t size) __attribute__((alias("truncate")));
+void *shmat(int id, const void *at, int flags) { WRAP(void *, SYS_shmat, real()->shmat(id, at, flags), id, (long)at, flags); }
+int shmdt(const void *at) { WRAP(int, SYS_shmdt, real()->shmdt(at), (long)at); }
+int brk(void *end) { WRAP(int, SYS_brk, real()->brk(end), (long)end); }
+void *sbrk(intptr_t more)
+{
+	if (more >= 0)
+		return real()->sbrk(more);
+	WRAP(void *, SYS_brk, real()->sbrk(more), (long)real()->sbrk(0) + more);
+}

@@ -294,16 +294,13 @@ static long was_read(struct call *c)
 	return r;
 }
 
-/* -- pages that are gone (pages.c) -- */
+/* -- pages that are gone (taken.c) -- */
 
 static long pages_told(struct call *c)
 {
-	const bool changes = pages_change(c->n, c->a);
-	if (changes)
-		pages_leave(c->n, c->a);
+	const unsigned due = pages_leave(c->n, c->a);
 	long r = make(c);
-	if (changes)
-		pages_left(c->n, c->a, r);
+	pages_left(c->n, c->a, r, due);
 	return r;
 }
 
@@ -432,6 +429,7 @@ enum { SYS_poll = -1, SYS_select = -2, SYS_epoll_wait = -3, SYS_pause = -4 };
 	X(SYS_madvise, pages_told(c)) \
 	X(SYS_shmat, pages_told(c)) \
 	X(SYS_shmdt, pages_told(c)) \
+	X(SYS_brk, pages_told(c)) \
 	X(SYS_ftruncate, pages_told(c)) \
 	X(SYS_truncate, pages_told(c)) \
 	X(SYS_seccomp, filtered(c, c->a[0] == SECCOMP_SET_MODE_STRICT || c->a[0] == SECCOMP_SET_MODE_FILTER)) \

@@ -46,7 +46,7 @@
 	/* eintr_socket.c */ X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(accept) X(accept4) X(connect) \
 	X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt) \
 	/* flight.c */ X(mq_send) X(mq_timedsend) X(mq_receive) X(mq_timedreceive) X(vmsplice) X(tee) X(eventfd_write) X(pwritev2) X(ioctl) \
-	/* pages.c */ X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmat) X(shmdt) X(mmap) X(madvise) X(ftruncate) X(truncate) \
+	/* pages.c */ X(munmap) X(mprotect) X(pkey_mprotect) X(mremap) X(shmat) X(shmdt) X(brk) X(sbrk) X(mmap) X(madvise) X(ftruncate) X(truncate) \
 	/* altstack.c, signals.c */ X(sigaltstack) X(sigprocmask) X(pthread_sigmask) X(sigaction) X(signal) X(signalfd) \
 	/* dl.c */ X(dlclose) \
 	/* exit.c */ X(fclose) X(fcloseall) \

@@ -86,7 +86,11 @@ FORKED static void fill(const uint8_t *variables_end)
 
 /* ---- threads ---- */
 
-static void thread_end(void *unused) { heap_thread_exit(); }
+static void thread_end(void *unused)
+{
+	altstack_leaves(self.stack_low, self.stack_high); /* another thread's may lie there */
+	heap_thread_exit();
+}
 
 static void thread_seen(void)
 {

@@ -102,15 +102,16 @@ void threads_exec_enter(void)
 			chain(stop.signal, &info, NULL);
 	}
 }
+
 void threads_stop_settled(bool busy)
 {
-	const uint32_t e = load_acquire(&stop.epoch);
-	if (busy && (e & 1) && load_relaxed(&stop.collector) != (uint32_t)syscall0(SYS_gettid))
+	const uint32_t e = __atomic_load_n(&stop.epoch, __ATOMIC_SEQ_CST); /* pairs with that of threads_stop */
+	if (!(e & 1) || os_pid() != stop.pid || load_relaxed(&stop.collector) == (uint32_t)syscall0(SYS_gettid))
+		return;
+	if (busy)
 		store_relaxed(&self.park_wanted, e);
-	else if (!busy && (e & 1)) {
-		threads_exec_enter();
-		threads_exec_leave();
-	}
+	while (!busy && load_acquire(&stop.epoch) == e)
+		room_wait(&stop.epoch, e, LOOK_AGAIN_NS);
 }
 
 int threads_signal(void) { return stop.signal; }
