@@ -6,8 +6,8 @@
  * come on top, and the stack overflows into whatever lies below. So a stack that has no room for two frames, 2 KiB for
  * the program's handler and 4 KiB for ours is replaced by one of our own, which is larger than theirs by our share.
  *
- * A stack that another thread has installed too (altstacks.c), one in a frame of the ordinary stack, which may return, one where nothing can be
- * written, or one whose memory the thread unmaps, moves, maps over or frees while it is
+ * A stack that another thread has installed too (altstacks.c), one in a frame of the ordinary stack, which may return, one where a handler cannot
+ * write (protected, or closed by a key), or one whose memory the thread unmaps, moves, maps over or frees while it is
  * installed, is replaced as well: no handler of the program's need ever run on it, but that of a stop would. Where another thread takes
  * the memory away, the kernel lets nobody replace the stack: there is no stop until its thread installs another or ends.
  * Small blocks count as freed when they return to their span, or are handed out anew.
@@ -35,7 +35,6 @@
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "threads/threads.h"
-#include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
 #include <errno.h>
@@ -44,7 +43,7 @@
 
 #define SS_AUTODISARM_BIT (1u << 31) /* Linux 4.7; not in glibc's headers */
 
-enum { OUR_HANDLER = 4096, THEIR_HANDLER = 2048, GUARD = 4096, FRAME_PAGES = 8192, POPULATE_WRITE = 23 /* of madvise, Linux 5.14 */ };
+enum { OUR_HANDLER = 4096, THEIR_HANDLER = 2048, GUARD = 4096 };
 
 struct substitute {
 	struct substitute *next;
@@ -173,14 +172,8 @@ static void install_substitute(const stack_t *theirs, bool needed)
 		altstacks_lose();
 }
 
-/* What a stop would write to. Old kernels have no such question (EINVAL, as for pages that are read only): asked of a page that is. */
-static bool is_writable(uintptr_t low, uintptr_t high)
-{
-	const uintptr_t top = high - low > FRAME_PAGES ? high - FRAME_PAGES : low, from = align_down(top, OS_PAGE), end = align_up(high, OS_PAGE);
-	const long r = syscall3(SYS_madvise, (long)from, (long)(end - from), POPULATE_WRITE);
-	const uintptr_t ours = align_down((uintptr_t)&r, OS_PAGE);
-	return r == 0 || (r == -EINVAL && syscall3(SYS_madvise, (long)ours, OS_PAGE, POPULATE_WRITE) == -EINVAL && os_readable(high - 8));
-}
+/* The question closes this thread's own TLS for a moment, should that have a key: then it is not to be asked, and there are no stops. */
+static bool fits(uintptr_t low, uintptr_t high) { return altstacks_ended() || threads_frame_fits(low, high); }
 
 /* What the thread has from now on. */
 static void told(const stack_t *given)
@@ -193,7 +186,7 @@ static void told(const stack_t *given)
 	heap_hooks.altstack_lost = altstacks_lost;
 	heap_hooks.altstacks_within = altstacks_within;
 	heap_hooks.altstack_leaves = altstack_leaves;
-	const bool needed = altstacks_tell(low, high) || in_ordinary(low) || !is_writable(low, high);
+	const bool needed = altstacks_tell(low, high) || in_ordinary(low) || !fits(low, high);
 	if (needed || too_small(given->ss_size))
 		install_substitute(given, needed);
 }
@@ -222,6 +215,18 @@ void altstack_leaves(uintptr_t low, uintptr_t high)
 	if (altstacks_leave(low, high)) /* a stop in flight waits for this thread, too */
 		threads_stop_settled(load_relaxed(&self.busy) != 0);
 	errno = saved;
+}
+
+/* glibc's: of the area that the kernel writes to whenever a thread of it was moved or interrupted. */
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* When a thread goes on into a handler, the kernel writes there with the rights of the handler. Where that has a key, any signal kills. */
+void altstack_keyed(uintptr_t low, uintptr_t high, bool surely)
+{
+	if (!&__rseq_size || !__rseq_size || os_is_confined() || (!surely && fits(low, high)))
+		return;
+	heap_hooks.altstack_lost = altstacks_lost;
+	altstacks_never();
 }
 
 /* In a child of vfork, which shares our tables, and where a filter lets us make no call, there are no stops: as without us. */

@@ -118,7 +118,7 @@ bool altstacks_within(uintptr_t low, uintptr_t high)
 	return any;
 }
 
-static uint32_t any_lost; /* atomic: 1: some entry was lost or held once; 2: the table was too small */
+static uint32_t any_lost; /* atomic: 1: some entry was lost or held once; 2: for ever */
 
 static void lose(struct entry *e)
 {
@@ -126,12 +126,18 @@ static void lose(struct entry *e)
 	__atomic_fetch_or(&any_lost, 1, __ATOMIC_SEQ_CST);
 }
 
+void altstacks_never(void)
+{
+	__atomic_fetch_or(&any_lost, 2, __ATOMIC_SEQ_CST);
+	threads_stop_settled(load_relaxed(&self.busy) != 0);
+}
+
 void altstacks_lose(void)
 {
 	if (mine((uint32_t)os_tid()))
 		lose(&entries[own - 1]);
 	else
-		__atomic_fetch_or(&any_lost, 2, __ATOMIC_SEQ_CST); /* for ever: the table is full */
+		altstacks_never(); /* the table is full */
 }
 
 bool altstacks_leave(uintptr_t low, uintptr_t high) { return others(low, high, (uint32_t)os_tid(), lose); }
@@ -170,6 +176,8 @@ void altstacks_look(void)
 			;
 	}
 }
+
+bool altstacks_ended(void) { return load_relaxed(&any_lost) & 2; }
 
 bool altstacks_lost(void)
 {

@@ -120,6 +120,8 @@ enum { CHANGES = 1, HELD = 2 };
 unsigned pages_leave(long number, const long *a)
 {
 	unsigned due = changes(number, a) ? CHANGES : 0;
+	if (number == SYS_pkey_mprotect && a[3] > 0)
+		taken_keyed((uintptr_t)a[0], (size_t)a[1]);
 	if (taken_begin(number, a))
 		due |= HELD;
 	if (due & CHANGES)

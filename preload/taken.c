@@ -4,6 +4,7 @@
  */
 #include "preload/taken.h"
 #include "heap/heap.h"
+#include "heap/self.h"
 #include "os/os.h"
 #include "os/syscall.h"
 #include "preload/altstacks.h"
@@ -63,6 +64,15 @@ static bool begin(long number, const long *a)
 	default:
 		return altstacks_hold(0, UINTPTR_MAX);
 	}
+}
+
+uint32_t taken_keys;
+
+void taken_keyed(uintptr_t at, size_t size)
+{
+	store_relaxed(&taken_keys, 1);
+	if ((uintptr_t)&self - at < size)
+		altstack_keyed(at, at + size, true);
 }
 
 bool taken_begin(long number, const long *a)

@@ -3,10 +3,15 @@
 #define CGC_PRELOAD_TAKEN_H
 
 #include "base/bits.h"
+#include <stddef.h>
 
 /* a: the arguments as the kernel gets them. Result: what end is told. errno stays. */
 bool taken_begin(long number, const long *a);
 bool taken_hold(void); /* a call that takes what nobody knows beforehand */
 void taken_end(bool held);
+
+/* Pages are about to get a protection key; and whether some ever did. */
+void taken_keyed(uintptr_t at, size_t size);
+extern uint32_t taken_keys; /* atomic */
 
 #endif

@@ -17,7 +17,9 @@
 #include "heap/hooks.h"
 #include "heap/self.h"
 #include "os/os.h"
+#include "preload/altstacks.h"
 #include "preload/real.h"
+#include "preload/taken.h"
 #include "roots/roots.h"
 #include "threads/threads.h"
 #include <errno.h>
@@ -56,12 +58,23 @@ static void *born(void *p)
 	return b.start(b.argument);
 }
 
+/* A stack of the program's own: TLS will lie at its top. */
+static void look_at_stack(const pthread_attr_t *attr)
+{
+	void *low;
+	size_t size;
+	if (attr && pthread_attr_getstack(attr, &low, &size) == 0 && low && size)
+		altstack_keyed((uintptr_t)low, (uintptr_t)low + size, false);
+}
+
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *argument)
 {
 	int saved = errno;
 	struct birth *b = heap_malloc(sizeof *b);
 	if (!b)
 		return EAGAIN; /* as for want of a stack */
+	if (UNLIKELY(load_relaxed(&taken_keys)))
+		look_at_stack(attr);
 	b->start = start;
 	b->argument = argument;
 	b->hold = roots_hold((uintptr_t)b);

@@ -25,7 +25,7 @@ const char *const abort_names[ABORT_REASONS] = {
 	[ABORT_UNSEEN] = "io_uring was entered unseen",
 	[ABORT_EXEC] = "a thread is inside exec",
 	[ABORT_SHARED] = "another process runs in this memory (clone with CLONE_VM)",
-	[ABORT_ALTSTACK] = "a thread's alternate signal stack was freed or unmapped by another thread",
+	[ABORT_ALTSTACK] = "a thread's stack has no place for a signal (alternate, and freed or unmapped by another; or under a protection key)",
 };
 
 const char *const abort_hints[ABORT_REASONS] = {

@@ -3,7 +3,7 @@
  * nobody told of, the program installed a guard in its block. Such a load ends the mark (law 8), never the program: its handlers for SIGSEGV and SIGBUS make room
  * for ours while all its threads stand still, so that nobody sees them gone.
  *
- *   threads_catch ── setjmp ── fn ── load ──fault──▶ on_fault ── longjmp ──▶ threads_catch: false
+ *   threads_catch ── setjmp ── fn ── load ──fault──▶ caught_fault ── longjmp ──▶ threads_catch: false
  *
  * What must hold: fn takes no lock, and what it was changing can be dropped. A signal that somebody sent meanwhile is kept back, and sent again.
  */
@@ -13,6 +13,8 @@
 #include <string.h>
 
 enum { CAUGHT = 2 };
+void caught_fault(int number, siginfo_t *info, void *context);
+void caught_entry(int number, siginfo_t *info, void *context);
 static const int numbers[CAUGHT] = { SIGSEGV, SIGBUS };
 
 static struct { /* of the collecting thread */
@@ -24,7 +26,9 @@ static struct { /* of the collecting thread */
 /* A fault that we caught, not the one that a debugger or another process made up, nor a memory error that is reported late. */
 static bool is_fault(const siginfo_t *info) { return info->si_code > 0 && !(info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO); }
 
-static void on_fault(int number, siginfo_t *info, void *context)
+MACHINE_ENTRY(caught_entry, caught_fault); /* which leaves all keys open: so the marker had them (mark.c) */
+
+void caught_fault(int number, siginfo_t *info, void *context)
 {
 	if (is_fault(info)) {
 		caught.at = (uintptr_t)info->si_addr;
@@ -45,7 +49,7 @@ static __attribute__((noinline)) bool guarded(void (*fn)(void *), void *arg)
 bool threads_catch(void (*fn)(void *arg), void *arg, uintptr_t *at)
 {
 	/* Not on the alternate stack: the program may be in the middle of it. */
-	const struct kernel_action ours = { (void *)on_fault, SA_SIGINFO | KERNEL_SA_RESTORER, (void *)machine_restorer, ~0ull };
+	const struct kernel_action ours = { (void *)caught_entry, SA_SIGINFO | KERNEL_SA_RESTORER, (void *)machine_restorer, ~0ull };
 	const uint64_t open = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1);
 	struct kernel_action old[CAUGHT];
 	uint64_t mask = THREADS_NO_MASK;

@@ -49,7 +49,8 @@ static bool starved;            /* in this stop, some signal found no room in th
 /* Ours is in place afterwards, and what was there before is the chain target. */
 static bool handler_install(void)
 {
-	struct kernel_action now = { 0 }, want = { (void *)park_handler, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER,
+	threads_know_keys();
+	struct kernel_action now = { 0 }, want = { (void *)park_entry, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER,
 		                           (void *)machine_restorer, ~0ull };
 	if (syscall4(SYS_rt_sigaction, stop.signal, 0, (long)&now, 8) < 0)
 		return false;

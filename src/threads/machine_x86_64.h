@@ -135,6 +135,55 @@ static inline __attribute__((always_inline)) bool machine_is_syscall(const uint8
 	return code[0] == 0x0f && code[1] == 0x05;
 }
 
+/*
+ * Protection keys. The kernel gives a handler the rights of a new thread, which has pages of key 0 alone, and the stack that the program runs on may
+ * have another: so each handler of ours is entered by MACHINE_ENTRY, which opens all keys before anything is pushed. rt_sigreturn puts the
+ * thread's own rights back. The handler's fourth argument: what the kernel gave. (RDPKRU and WRPKRU by their bytes: an assembler may not know them.)
+ */
+extern uint8_t machine_keys; /* there are keys: set before the first handler */
+#define RDPKRU ".byte 0x0f, 0x01, 0xee\n\t"
+#define WRPKRU ".byte 0x0f, 0x01, 0xef\n\t"
+#define MACHINE_ENTRY(entry, handler) \
+	__asm__(".text\n\t.p2align 4\n\t.globl " #entry "\n\t.hidden " #entry "\n\t.type " #entry ",@function\n" \
+		#entry ":\n\t.cfi_startproc\n\tendbr64\n\tcmpb $0, machine_keys(%rip)\n\tje 1f\n\t" \
+		"mov %rdx, %r8\n\txor %ecx, %ecx\n\t" RDPKRU "mov %eax, %r9d\n\t" \
+		"xor %eax, %eax\n\txor %edx, %edx\n\t" WRPKRU "mov %r8, %rdx\n\tmov %r9d, %ecx\n" \
+		"1:\tjmp " #handler "\n\t.cfi_endproc\n\t.size " #entry ", .-" #entry "\n")
+
+/* CPUID makes a virtual machine stop: asked once, where a cycle or an alternate stack begins. */
+static inline bool machine_has_keys(void)
+{
+	enum { OSPKE = 1 << 4 };
+	uint32_t a = 0, b, c = 0, d;
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	if (a < 7)
+		return false;
+	a = 7, c = 0;
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return c & OSPKE;
+}
+static inline __attribute__((always_inline)) void machine_set_rights(uint32_t rights)
+{
+	if (UNLIKELY(machine_keys))
+		__asm__ volatile(WRPKRU : : "a"(rights), "c"(0), "d"(0) : "memory");
+}
+/* madvise with the rights of a handler. The caller's own stack may be closed to them, so nothing is pushed meanwhile. */
+static inline __attribute__((always_inline)) long machine_advise(uintptr_t at, size_t size, long advice)
+{
+	enum { OF_HANDLERS = 0x55555554 }; /* the kernel's default */
+	uint32_t rights = 0, high;
+	long r;
+	if (!machine_keys)
+		return syscall3(SYS_madvise, (long)at, (long)size, advice);
+	__asm__ volatile(RDPKRU : "=a"(rights), "=d"(high) : "c"(0));
+	__asm__ volatile("xor %%ecx, %%ecx\n\txor %%edx, %%edx\n\tmov %[closed], %%eax\n\t" WRPKRU
+			 "mov %[number], %%eax\n\tmov %[advice], %%rdx\n\tsyscall\n\tmov %%rax, %[r]\n\t"
+			 "xor %%ecx, %%ecx\n\txor %%edx, %%edx\n\tmov %[rights], %%eax\n\t" WRPKRU
+			 : [r] "=&r"(r) : "D"(at), "S"(size), [advice] "r"(advice), [rights] "r"(rights), [closed] "i"(OF_HANDLERS), [number] "i"(SYS_madvise)
+			 : "rax", "rcx", "rdx", "r11", "memory");
+	return r;
+}
+
 void machine_restorer(void);
 void machine_counting_restorer(void); /* the same behind an addition to self.handled */
 /* Pushes the preserved registers, switches to stack_top, calls fn(sp, a, b) there, switches back. sp: where the pushed
@@ -142,6 +191,7 @@ void machine_counting_restorer(void); /* the same behind an addition to self.han
 void machine_switch(void *stack_top, void (*fn)(uintptr_t sp, void *a, void *b), void *a, void *b);
 
 #ifdef MACHINE_DEFINE
+uint8_t machine_keys;
 /* Names of the registers, in the order of machine_registers. */
 static const char machine_saved_names[][4] = { "rbx", "rbp", "r12", "r13", "r14", "r15" }; /* as in machine_saved_registers */
 static const char machine_names[][4] = { "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax",

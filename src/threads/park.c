@@ -271,7 +271,9 @@ BARE __attribute__((noinline)) static void park_interrupted(uint32_t e, const uc
 	answer(r, e);
 }
 
-BARE void park_handler(int sig, siginfo_t *info, void *context)
+MACHINE_ENTRY(park_entry, park_handler);
+
+BARE void park_handler(int sig, siginfo_t *info, void *context, uint32_t rights)
 {
 	ucontext_t *uc = context;
 	uintptr_t tls;
@@ -288,8 +290,11 @@ BARE void park_handler(int sig, siginfo_t *info, void *context)
 	else if ((e & 1) && !fault_here(FAULT_ack))
 		park_interrupted(e, uc, machine_sp(), has_self);
 	void (*chain)(int, siginfo_t *, void *) = (void (*)(int, siginfo_t *, void *))load_acquire(&stop.chain);
-	if (!ours && !asked && chain)
+	if (!ours && !asked && chain) {
+		machine_set_rights(rights);
 		chain(sig, info, context);
+		machine_set_rights(0);
+	}
 	if (has_self && asked && heap_hooks.asked) {
 		const void *outer = self.interrupted;
 		self.interrupted = uc;

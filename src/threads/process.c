@@ -165,11 +165,43 @@ bool threads_action(int signal_number, const struct kernel_action *set, struct k
 	return syscall4(SYS_rt_sigaction, signal_number, (long)set, (long)old, 8) == 0;
 }
 
-bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *), struct kernel_action *old)
+static void (*handler)(int, siginfo_t *, void *); /* atomic: what threads_handler installs */
+void threads_handled(int signal_number, siginfo_t *info, void *context);
+void threads_handled_entry(int signal_number, siginfo_t *info, void *context);
+MACHINE_ENTRY(threads_handled_entry, threads_handled);
+
+void threads_handled(int signal_number, siginfo_t *info, void *context) { load_acquire(&handler)(signal_number, info, context); }
+
+bool threads_handler(int signal_number, void (*fn)(int, siginfo_t *, void *), struct kernel_action *old)
 {
-	struct kernel_action ours = { (void *)handler, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER, (void *)machine_restorer,
+	struct kernel_action ours = { (void *)threads_handled_entry, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER, (void *)machine_restorer,
 		                      ~stop.open };
-	return threads_action(signal_number, &ours, old);
+	threads_know_keys();
+	store_release(&handler, fn);
+	if (!threads_action(signal_number, &ours, old))
+		return false;
+	if (old->handler == ours.handler)
+		old->handler = (void *)fn;
+	return true;
+}
+
+void threads_know_keys(void)
+{
+	static uint32_t known; /* atomic */
+	if (UNLIKELY(!load_relaxed(&known))) {
+		store_release(&machine_keys, machine_has_keys());
+		store_release(&known, 1);
+	}
+}
+
+/* Kernels before 5.14 have no such question (EINVAL, as for pages that are read only): asked of a page that is written. */
+bool threads_frame_fits(uintptr_t low, uintptr_t high)
+{
+	enum { FRAME = 8192, PAGE = 4096, POPULATE_WRITE = 23 };
+	const uintptr_t from = align_down(high - low > FRAME ? high - FRAME : low, PAGE), end = align_up(high, PAGE);
+	threads_know_keys();
+	const long r = machine_advise(from, end - from, POPULATE_WRITE);
+	return r == 0 || (r == -EINVAL && syscall3(SYS_madvise, (long)align_down((uintptr_t)&stop, PAGE), PAGE, POPULATE_WRITE) == -EINVAL && os_readable(high - 8));
 }
 
 bool threads_resend(const siginfo_t *info)

@@ -93,7 +93,8 @@ void sharers_forked(void);
 #define KERNEL_SA_RESTORER 0x04000000ul
 
 /* -- park.c: the thread's side -- */
-void park_handler(int sig, siginfo_t *info, void *context);
+void park_handler(int sig, siginfo_t *info, void *context, uint32_t rights);
+void park_entry(int sig, siginfo_t *info, void *context); /* what the kernel is given for it */
 bool park_acts(uint64_t signals); /* does any of these do anything when it is delivered? */
 void park_capture(struct thread_root *t, uintptr_t sp, const uintptr_t *words, unsigned count);
 

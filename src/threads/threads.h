@@ -93,7 +93,7 @@ struct kernel_action {
 };
 /* Signal actions by raw call: what the kernel has, whatever the program was told. */
 bool threads_action(int signal_number, const struct kernel_action *set, struct kernel_action *old);
-/* A handler of ours: with information, on the alternate stack, everything but 32 and 33 blocked. */
+/* A handler of ours, one for all signals: with information, on the alternate stack, everything but 32 and 33 blocked. */
 bool threads_handler(int signal_number, void (*handler)(int, siginfo_t *, void *), struct kernel_action *old);
 /* Sends the calling thread a signal with just this information; without it where the kernel finds no room for it. */
 bool threads_resend(const siginfo_t *info);
@@ -121,10 +121,13 @@ const char *threads_word_name(const struct thread_root *t, unsigned i);
 void threads_park(void);
 /* In a forked child: only the calling thread exists. */
 void threads_forked(void);
-/* exec must not start while a stop is in flight, nor a stop while a thread is in exec (a queued signal 33 would kill the
- * new image). enter waits for the stop's end. No-ops in a vfork child. */
+/* Can a stop write its frame below `high`, with the rights that a handler has? */
+bool threads_frame_fits(uintptr_t low, uintptr_t high);
+void threads_know_keys(void); /* protection keys, before a handler is installed */
 /* No stop that began before this call puts a frame anywhere behind it; busy (it may not wait): behind busy_leave. */
 void threads_stop_settled(bool busy);
+/* exec must not start while a stop is in flight, nor a stop while a thread is in exec (a queued signal 33 would kill the
+ * new image). enter waits for the stop's end. No-ops in a vfork child. */
 void threads_exec_enter(void);
 void threads_exec_leave(void);
 

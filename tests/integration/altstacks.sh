@@ -17,4 +17,15 @@ for options in mode=collect:grace=0 mode=collect:grace=0:stress=200 mode=report:
     else bad "$options: exit $status: $(grep -vE 'bad 0|well 0' "$T/out" | head -n 3 | tr '\n' ';') $(tail -n 2 "$T/err")"; fi
   done
 done
+# Under protection keys. With rseq the kernel itself ends a thread whose TLS has a key at any signal, so there must be none.
+keyed=$(program keyed_stacks)
+plain 60 "$keyed" >"$T/plain"
+case $? in
+  77) echo "note  keyed_stacks: not here: the processor or the kernel has no protection keys" ;;
+  0) for rseq in 0 1; do
+      under 60 grace=0:stress=200 env GLIBC_TUNABLES=glibc.pthread.rseq=$rseq "$keyed" >"$T/out" 2>&1
+      cmp -s "$T/plain" "$T/out" && ok "keyed_stacks, rseq=$rseq" || bad "keyed_stacks, rseq=$rseq: $(grep -v 'well' "$T/out" | head -n 3 | tr '\n' ';')"
+    done ;;
+  *) bad "keyed_stacks, plain: $(grep -v 'well' "$T/plain" | head -n 1)" ;;
+esac
 finish

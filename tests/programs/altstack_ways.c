@@ -54,7 +54,7 @@ static char *of_module(int i)
 /* Each takes one stack's memory. */
 static void unmap(int i) { munmap(stacks[i], SIZE); }
 static void unmap_by_number(int i) { syscall(SYS_munmap, stacks[i], SIZE); }
-static void map_over(int i) { mmap(stacks[i], SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); }
+static void map_over(int i) { (void)mmap(stacks[i], SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); }
 static void move(int i) { mremap(stacks[i], SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, anonymous(0)); }
 static void shrink(int i) { mremap(stacks[i], SIZE, 4096, 0); }
 static void move_over(int i) { mremap(anonymous(0), SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, stacks[i]); }
