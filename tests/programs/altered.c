@@ -30,8 +30,11 @@ static char what[200];
 static void failed(const char *why) { kit_fail("lost: %s: %s", what, why); }
 static void on_fault(int signal)
 {
+	static const char why[] = ": a fault\n";
 	(void)signal;
-	failed("a fault");
+	if (write(2, "lost: ", 6) < 0 || write(2, what, strlen(what)) < 0 || write(2, why, sizeof why - 1) < 0)
+		_exit(3);
+	_exit(1);
 }
 
 static long call(enum by by, long n, long a, long b, long c, long d, long e, long f)
