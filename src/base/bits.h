@@ -33,6 +33,18 @@ static inline unsigned log2_floor(uint64_t x) { return 63u - (unsigned)__builtin
 /* Named orders: relaxed for counters, acquire/release where a comment names the partner. */
 #define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+/* load_relaxed of a word that others may write, as an operand of the instruction that uses it: compilers give an atomic load one of its own. For the few
+ * instructions of malloc and free; what is read must be used once. x86 and AArch64 load aligned words whole. */
+#if defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define load_folded(p) load_relaxed(p)
+#endif
+#endif
+#if defined __SANITIZE_THREAD__
+#define load_folded(p) load_relaxed(p)
+#elif !defined load_folded
+#define load_folded(p) (*(p))
+#endif
 #define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)

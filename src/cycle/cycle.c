@@ -27,6 +27,7 @@
 #include "heap/heap.h"
 #include "heap/hooks.h"
 #include "heap/self.h"
+#include "heap/sites.h"
 #include "heap/veil.h"
 #include "mark/mark.h"
 #include "roots/roots.h"
@@ -482,10 +483,13 @@ static void on_misuse(const char *what, const char *call, const void *p, size_t 
 {
 	if (options.on_misuse == MISUSE_IGNORE)
 		return;
-	char class[32] = "";
+	char class[32] = "", place[300], site[330] = "";
+	struct block_info b;
 	if (block)
 		text_format(class, sizeof class, " (class %zu)", block);
-	say("%s(%p): the pointer %s%s: the program's heap use is wrong: on_misuse=report goes on after it", call, p, what, class);
+	if (sites_on() && heap_find((uintptr_t)p, &b) != FOUND_NOTHING && sites_address(sites_of(b.span, b.slot)))
+		text_format(site, sizeof site, ", last allocated at %s", roots_place(place, sizeof place, sites_address(sites_of(b.span, b.slot))));
+	say("%s(%p): the pointer %s%s%s: the program's heap use is wrong: on_misuse=report goes on after it", call, p, what, class, site);
 	if (options.on_misuse == MISUSE_ABORT)
 		os_abort();
 }

@@ -559,13 +559,24 @@ static void places_draw(struct places *p, const uint64_t r[6], unsigned attempt)
 	p->meta[1] = side + 28 * GIB + r[5] % (GIB / OS_PAGE) * OS_PAGE;
 }
 
+static void keys_draw(uint64_t random)
+{
+	const uint64_t odd = random | 1;
+	uint64_t inverse = odd; /* right in its lowest three bits; each step doubles them */
+	for (unsigned bits = 3; bits < 64; bits *= 2)
+		inverse *= 2 - odd * inverse;
+	arena.factor = odd;
+	arena.inverse = inverse;
+}
+
 bool arena_start(void)
 {
 	uint64_t r[6];
 	struct places p;
 	os_random(r, sizeof r);
 	places_draw(&p, r, 0);
-	arena.key = r[2] & ~((uintptr_t)1 << KEY_ZERO_BIT);
+	arena.key = r[2];
+	keys_draw(r[2] ^ r[4] << 32 ^ r[3] << 7);
 	arena.stamp = 1;
 	const size_t most = CONFIG_RESERVE ? 16 * GIB : 0x2fff00000000 - p.blocks < 4096 * GIB ? 0x2fff00000000 - p.blocks : 4096 * GIB;
 	const size_t room = CONFIG_RESERVE ? GIB : 24 * GIB;
@@ -581,6 +592,8 @@ bool arena_start(void)
 			arena.spans = (struct span *)descriptors.base;
 			for (uint32_t i = 0; i < SPAN_FIRST; i++)
 				arena.spans[i].index = i;
+			arena.bytes_low = meta[0].base;
+			arena.bytes_size = meta[1].base + room - meta[0].base;
 			store_release(&span_next, SPAN_FIRST);
 			return true;
 		}

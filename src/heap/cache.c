@@ -94,7 +94,7 @@ size_t heap_growth(void)
 static size_t list_length(const struct slot *slot)
 {
 	size_t n = 0;
-	for (; slot; slot = slot->next)
+	for (; arena_contains((uintptr_t)slot) && n <= BATCH_MOST; slot = slot->next)
 		n++;
 	return n;
 }
@@ -209,42 +209,131 @@ static uint32_t resting(unsigned k)
 	return slots < REST_SLOTS ? slots : REST_SLOTS;
 }
 
-/* The freed list's newest slots, less those that rest, become allocated ones. NULL: there are no others. */
-static struct slot *refill_from_freed(struct bin *b, unsigned k, uint32_t rest)
+/*
+ * Lists of slots lie in memory that the program may still write to. A slot is believed if its address lies in the arena and its second word is the key of
+ * a state byte that says what the list says; where slots stand in a row, if the key is the one that the row makes expect. A stale store to either
+ * word ends the list in a line of ours: what hung off it is never handed out again.
+ */
+
+static inline __attribute__((always_inline)) bool has_freed_key(const struct slot *slot, uint8_t **byte)
+{
+	const uintptr_t at = slot->key * arena.inverse; /* NOLINT(clang-analyzer-core.NullDereference): it lies in the arena */
+	*byte = (uint8_t *)at;
+	return LIKELY(at - arena.bytes_low < arena.bytes_size) && LIKELY(load_folded(*byte) == STATE_FREE);
+}
+
+/* Is this a slot on a freed list of the calling thread? *byte: its state byte. */
+static inline __attribute__((always_inline)) bool is_freed(const struct slot *slot, uint8_t **byte)
+{
+	return LIKELY((uintptr_t)slot - arena.base < load_folded(&arena.limit)) && has_freed_key(slot, byte);
+}
+
+static bool is_at_hand(const struct slot *slot)
+{
+	const uint8_t *byte = arena_contains((uintptr_t)slot) ? slot_byte(slot->key) : NULL;
+	if (!byte && arena_contains((uintptr_t)slot))
+		byte = slot_byte(slot->key ^ (uintptr_t)1 << KEY_ZERO_BIT);
+	return byte && state_is_block(load_relaxed(byte));
+}
+
+/* `slot` is no slot of the list in which `before` leads to it (NULL: its head does). Whose word was overwritten? */
+static __attribute__((noinline, cold)) void tell_stale_store(const struct slot *before, const struct slot *slot)
+{
+	struct block_info info;
+	const uintptr_t a = (uintptr_t)slot;
+	if (fault(FAULT_no_stale_line))
+		return;
+	const bool is_slot = heap_find(a, &info) != FOUND_NOTHING && info.start == a;
+	const struct slot *at = before && !is_slot ? before : slot;
+	heap_misuse("was written to after it was freed", "block", at, arena_contains((uintptr_t)at) ? arena_span((uintptr_t)at)->block : 0);
+}
+
+bool cache_believed(struct cache *c, unsigned k)
+{
+	struct slot **lists[] = { &c->bins[k].alloc, &c->stash[k] };
+	bool any = false;
+	for (unsigned i = 0; i < NELEM(lists); i++) {
+		if (UNLIKELY(*lists[i] && !is_at_hand(*lists[i]))) {
+			tell_stale_store(NULL, *lists[i]);
+			*lists[i] = NULL;
+		}
+		any |= *lists[i] != NULL;
+	}
+	return any;
+}
+
+bool cache_is_zero(const struct slot *slot)
+{
+	const struct span *s = arena_span((uintptr_t)slot);
+	return slot->key == (slot_key(&s->state[span_slot(s, (uintptr_t)slot)]) ^ (uintptr_t)1 << KEY_ZERO_BIT);
+}
+
+/* Where a freed list goes on behind its first n slots. */
+static __attribute__((noinline)) struct slot **skip(struct slot **list, uint32_t n)
+{
+	const struct slot *before = NULL;
+	uint8_t *byte;
+	for (; *list && n; n--) {
+		if (UNLIKELY(!is_freed(*list, &byte))) {
+			tell_stale_store(before, *list);
+			*list = NULL;
+			break;
+		}
+		before = *list;
+		list = &(*list)->next;
+	}
+	return list;
+}
+
+/* Slots of a freed list become allocated ones, *n at most; *n: how many are left to do. Result: the last of them, or NULL; *slot: what comes then, and if
+ * some are left to do the list ends there, or there is no slot of it. A leaf: what else refill does would cost it its registers. */
+static __attribute__((noinline)) struct slot *allocate_freed(struct slot **list, uint32_t *n)
 {
 	const uint8_t allocated = STATE_ALLOCATED | arena.stamp;
-	const uintptr_t key = arena.key;
-	struct slot **from = &b->freed;
-	/* How many by the counter, not by the end of the list: that branch is decided long before the loads arrive, so what follows
-	 * runs beside the walk. */
-	const uint32_t freed = class_info[k].room - (uint32_t)b->room - rest, batch = freed < class_info[k].batch ? freed : class_info[k].batch;
-	for (; UNLIKELY(rest) && *from; rest--)
-		from = &(*from)->next;
-	struct slot *list = *from, *slot = list, *last;
-	if (UNLIKELY(!list))
-		return NULL;
-	intptr_t step = (intptr_t)((uintptr_t)list->next - (uintptr_t)list);
-	uint32_t n = 0;
-	do {
-		uint8_t *byte = (uint8_t *)(slot->key ^ key);
-		ensure(byte == &arena_span((uintptr_t)slot)->state[span_slot(arena_span((uintptr_t)slot), (uintptr_t)slot)],
-		       "a freed slot knows its state byte");
+	struct slot *slot = *list, *last = NULL;
+	uint32_t left = *n;
+	uintptr_t step = 0;
+	while (LIKELY((uintptr_t)slot - arena.base < load_folded(&arena.limit))) {
+		uint8_t *byte;
+	follow:
+		if (UNLIKELY(!has_freed_key(slot, &byte)))
+			break;
 		store_relaxed(byte, allocated);
 		last = slot;
 		/* Neighbours are freed in a row as a rule. Where the branch predictor knows that, the next slot's address is there before
 		 * the load that confirms it, and the walk takes no longer than its stores. */
-		uintptr_t next = (uintptr_t)slot->next, guess = (uintptr_t)slot + (uintptr_t)step, same = guess;
+		uintptr_t next = (uintptr_t)slot->next, guess = (uintptr_t)slot + step, same = guess;
 		__asm__("" : "+r"(same)); /* or the compiler goes on with the loaded one, which it knows to be equal */
+		slot = (struct slot *)next;
+		if (!--left)
+			break;
 		if (LIKELY(next == same)) {
 			slot = (struct slot *)guess;
-		} else {
-			step = (intptr_t)(next - (uintptr_t)slot);
-			slot = (struct slot *)next;
+			goto follow; /* a row leads nowhere else */
 		}
-	} while (++n < batch && slot);
+		step = next - (uintptr_t)last;
+	}
+	*n = left;
+	*list = slot;
+	return last;
+}
+
+/* The freed list's newest slots, less those that rest, become allocated ones. NULL: there are no others. */
+static inline struct slot *refill_from_freed(struct bin *b, unsigned k, uint32_t resting)
+{
+	struct slot **from = UNLIKELY(resting) ? skip(&b->freed, resting) : &b->freed, *const list = *from;
+	/* How many by the counter, not by the end of the list: that branch is decided long before the loads arrive. */
+	const uint32_t freed = class_info[k].room - (uint32_t)b->room - resting, n = freed < class_info[k].batch ? freed : class_info[k].batch;
+	uint32_t left = n;
+	struct slot *last = allocate_freed(from, &left);
+	if (UNLIKELY(left && *from)) {
+		tell_stale_store(last, *from);
+		*from = NULL;
+	}
+	b->room = LIKELY(*from != NULL) ? b->room + (int32_t)n : (int32_t)(class_info[k].room - (from == &b->freed ? 0 : resting));
+	if (UNLIKELY(!last))
+		return NULL;
 	last->next = NULL;
-	*from = slot;
-	b->room += (int32_t)n;
 	return list;
 }
 
@@ -294,7 +383,7 @@ static __attribute__((noinline)) void altstacks_leave(const struct slot *list, u
 	}
 	if (!heap_altstacks_near(low, high + class_info[k].block) || !heap_hooks.altstacks_within(low, high + class_info[k].block))
 		return;
-	for (const struct slot *s = list; s; s = s->next)
+	for (const struct slot *s = list; s && arena_contains((uintptr_t)s); s = s->next) /* a stale store may have changed a link */
 		heap_altstack_leaves((uintptr_t)s, class_info[k].block);
 }
 
@@ -305,18 +394,9 @@ static inline bool ready(const struct slot *list, unsigned k)
 	return list != NULL;
 }
 
-/* Fills the alloc list of class k, which is empty. false: no memory. */
-bool cache_refill(struct cache *c, unsigned k)
+static __attribute__((noinline)) bool refill_from_spans(struct cache *c, unsigned k)
 {
 	struct bin *b = &c->bins[k];
-	c->refills++;
-	cache_stress(c);
-	const uint32_t rest = UNLIKELY(sites_on()) ? resting(k) : 0;
-	if (b->freed && class_info[k].room - (uint32_t)b->room > rest) {
-		b->alloc = fault(FAULT_law2_torn_refill) ? refill_torn(b, k) : refill_from_freed(b, k, rest);
-		if (LIKELY(ready(b->alloc, k)))
-			return true;
-	}
 	for (;;) {
 		while (b->avail) {
 			struct span *s = &arena.spans[b->avail];
@@ -341,6 +421,21 @@ bool cache_refill(struct cache *c, unsigned k)
 	}
 }
 
+/* Fills the alloc list of class k, which is empty. false: no memory. */
+bool cache_refill(struct cache *c, unsigned k)
+{
+	struct bin *b = &c->bins[k];
+	c->refills++;
+	cache_stress(c);
+	const uint32_t rest = UNLIKELY(sites_on()) ? resting(k) : 0;
+	if (b->freed && class_info[k].room - (uint32_t)b->room > rest) {
+		b->alloc = fault(FAULT_law2_torn_refill) ? refill_torn(b, k) : refill_from_freed(b, k, rest);
+		if (LIKELY(ready(b->alloc, k)))
+			return true;
+	}
+	return refill_from_spans(c, k);
+}
+
 /* ---- flush ---- */
 
 /* One slot with byte 0 goes back to its span, which may thereby become avail or empty. A stop may have taken the span from this
@@ -361,15 +456,16 @@ void cache_give_back(struct cache *c, struct slot *slot)
 void cache_flush(struct cache *c, unsigned k, uint32_t keep)
 {
 	struct bin *b = &c->bins[k];
-	struct slot **tail = &b->freed;
-	keep = harden_on() ? 0 : keep;
-	uint32_t kept = 0;
-	for (; *tail && kept < keep; kept++)
-		tail = &(*tail)->next;
-	struct slot *slot = *tail;
+	const uint32_t most = class_info[k].room - (uint32_t)b->room, kept = harden_on() ? 0 : keep < most ? keep : most;
+	uint8_t *byte;
+	struct slot **tail = skip(&b->freed, kept), *slot = *tail, *before = NULL;
 	ready(slot, k);
 	*tail = NULL;
-	for (struct slot *next; slot; slot = next) {
+	for (struct slot *next; slot; before = slot, slot = next) {
+		if (UNLIKELY(!is_freed(slot, &byte))) {
+			tell_stale_store(before, slot);
+			break;
+		}
 		next = slot->next;
 		if (harden_on())
 			harden_free(c, slot);
@@ -416,9 +512,13 @@ struct cache *cache_own(void)
 
 static void empty_list(struct cache *c, struct slot **list)
 {
-	struct slot *slot = *list;
+	struct slot *slot = *list, *before = NULL;
 	*list = NULL;
-	for (struct slot *next; slot; slot = next) {
+	for (struct slot *next; slot; before = slot, slot = next) {
+		if (UNLIKELY(!is_at_hand(slot))) {
+			tell_stale_store(before, slot);
+			return;
+		}
 		next = slot->next;
 		struct span *s = arena_span((uintptr_t)slot);
 		store_relaxed(&s->state[span_slot(s, (uintptr_t)slot)], STATE_FREE);

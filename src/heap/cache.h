@@ -54,16 +54,20 @@ void heap_free_slow(void *p, const void *caller);
 
 typedef uint64_t slot_words __attribute__((vector_size(16), may_alias));
 
-/* Pops the first slot of class k's alloc list; NULL: the list is empty. *zero: contents were zero already. */
+/* A slot says that its contents are zero, in a word that the program may have written to since. Is that so? */
+bool cache_is_zero(const struct slot *s);
+
+/* Pops the first slot of class k's alloc list; NULL: the list is empty, or its first link was overwritten (cache_at_hand). *zero: contents
+ * were zero already. */
 static inline void *cache_pop(unsigned k, bool *zero)
 {
 	struct bin *b = &self.cache->bins[k];
 	struct slot *s = b->alloc;
-	if (UNLIKELY(!s))
+	if (UNLIKELY((uintptr_t)s - arena.base >= load_folded(&arena.limit)))
 		return NULL;
 	b->alloc = s->next;
 	if (zero)
-		*zero = (s->key ^ arena.key) >> KEY_ZERO_BIT;
+		*zero = UNLIKELY((intptr_t)(s->key * arena.inverse) < 0) && cache_is_zero(s);
 	*(slot_words *)s = (slot_words){ 0, 0 }; /* both words by one store */
 	return s;
 }
@@ -84,15 +88,15 @@ static inline __attribute__((always_inline)) void heap_free_fast(void *p)
 {
 	uintptr_t a = (uintptr_t)p;
 	uintptr_t offset = a - arena.base;
-	if (LIKELY(offset < load_acquire(&arena.limit))) {
+	if (LIKELY(offset < load_folded(&arena.limit))) {
 		struct span *s = &arena.spans[load_acquire(&arena.page_map[offset >> PAGE_SHIFT])];
 		struct cache *c = self.cache;
-		if (LIKELY(load_relaxed(&s->owner) == c)) {
+		if (LIKELY(load_folded(&s->owner) == c)) {
 			bool start;
 			struct slot *slot = p;
 			uint8_t *byte = &s->state[span_slot_start(s, a, &start)];
 			if (LIKELY(start                                          /* not the middle of a block */
-			           && state_is_allocated(load_relaxed(byte))      /* not free, condemned, recycled */
+			           && state_is_allocated(load_folded(byte))              /* not free, condemned, recycled */
 			           && !slot_is_cached(slot->key, byte))) {        /* not on an alloc list */
 				struct bin *b = &c->bins[s->class];
 				store_relaxed(byte, 0);

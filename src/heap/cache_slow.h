@@ -29,6 +29,10 @@ void cache_abandon(struct cache *c);
 /* Empties all lists of the calling thread's cache into the spans; empty spans go back to the arena. */
 void cache_trim(struct cache *c);
 
+/* Is there a slot of class k at hand? A list whose first slot is none, because a stale store changed the link that led to it, is told as misuse
+ * and dropped. */
+bool cache_believed(struct cache *c, unsigned k);
+static inline bool cache_at_hand(struct cache *c, unsigned k) { return UNLIKELY(c->bins[k].alloc || c->stash[k]) && cache_believed(c, k); }
 /* One slot with byte 0 goes back to its span. */
 void cache_give_back(struct cache *c, struct slot *slot);
 struct cache *cache_own(void);

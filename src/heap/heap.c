@@ -150,7 +150,7 @@ static void *malloc_once(size_t size, size_t align, bool *zero, const void *call
 		record = record && p && recorded_large(c, arena_span((uintptr_t)p)->block);
 	} else if (c && UNLIKELY(record)) {
 		p = recorded_take(c, k, zero, &record);
-	} else if (c && (c->bins[k].alloc || cache_refill(c, k))) {
+	} else if (c && (cache_at_hand(c, k) || cache_refill(c, k))) {
 		p = cache_pop(k, zero);
 	}
 	leave();
@@ -180,7 +180,7 @@ static __attribute__((noinline)) void *malloc_unrecorded(size_t size, const void
 	if (LIKELY(size < TABLE_MAX) && !sites_on()) {
 		unsigned k = class_table[size >> 4];
 		struct cache *c = self.cache;
-		if (c->bins[k].freed) {
+		if (c->bins[k].freed && !c->bins[k].alloc) {
 			busy_enter();
 			void *p = cache_refill(c, k) ? cache_pop(k, NULL) : NULL;
 			leave();

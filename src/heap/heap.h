@@ -123,14 +123,24 @@ struct arena {
 	size_t limit;             /* atomic: bytes of the window that have a page map entry; released after the entry exists */
 	uint32_t *page_map;       /* atomic entries, released before the first pointer into the span escapes (law 5) */
 	struct span *spans;
-	uintptr_t key;            /* secret for cached slots */
+	uint64_t factor;          /* odd, secret: keys of cached slots */
 	uint8_t stamp;            /* current stamp; written inside a stop only */
 	bool started;
+	/* what slow paths need besides */
+	uint64_t inverse;         /* of `factor` */
+	uintptr_t bytes_low, bytes_size; /* where state bytes can be */
+	uintptr_t key;            /* secret: links of free slots */
 } __attribute__((aligned(CACHE_LINE)));
 extern struct arena arena;
 
-/* The key of the slot whose state byte is at `byte`. */
-static inline uintptr_t slot_key(const uint8_t *byte) { return (uintptr_t)byte ^ arena.key; }
+/* The key of the slot whose state byte is at `byte`. A product: whoever overwrites any part of it changes all of what it stands for. */
+static inline uintptr_t slot_key(const uint8_t *byte) { return (uintptr_t)byte * arena.factor; }
+/* And back. NULL: it is no key, or one with the top bit flipped. */
+static inline uint8_t *slot_byte(uintptr_t key)
+{
+	const uintptr_t byte = key * arena.inverse;
+	return LIKELY(byte - arena.bytes_low < arena.bytes_size) ? (uint8_t *)byte : NULL;
+}
 /* Does this second word of a slot say that it stands on a list? (Whose list, the byte tells.) */
 static inline bool slot_is_cached(uintptr_t word, const uint8_t *byte) { return (word ^ slot_key(byte)) << 1 == 0; }
 

@@ -139,7 +139,7 @@ void *recorded_take(struct cache *c, unsigned k, bool *zero, bool *record)
 {
 	struct bin *b = &c->bins[k];
 	cache_stress(c);
-	if (!b->alloc && !c->stash[k]) {
+	if (!cache_at_hand(c, k)) {
 		if (!cache_refill(c, k))
 			return NULL;
 		struct slot *list = b->alloc;

@@ -17,11 +17,11 @@ void recorded_update(void);    /* stress= has changed */
 static inline __attribute__((always_inline)) void *recorded_pop(struct cache *c, unsigned k, bool *zero)
 {
 	struct slot *s = c->stash[k];
-	if (UNLIKELY(!s))
+	if (UNLIKELY(!arena_contains((uintptr_t)s)))
 		return NULL;
 	c->stash[k] = s->next;
 	if (zero)
-		*zero = (s->key ^ arena.key) >> KEY_ZERO_BIT;
+		*zero = UNLIKELY((intptr_t)(s->key * arena.inverse) < 0) && cache_is_zero(s);
 	*(slot_words *)s = (slot_words){ 0, 0 };
 	return s;
 }

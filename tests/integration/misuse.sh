@@ -28,4 +28,14 @@ for options in mode=off stress=5:grace=0 harden=1; do
   out=$(under 60 "$options" "$misuse" theirs 2>&1)
   case $?:$out in 0:theirs) ok "$options: glibc's own blocks" ;; 75:*) echo "note: libc's tables are not where they are looked for" ;; *) bad "$options: glibc's own blocks: $out" ;; esac
 done
+
+# -- stores to freed blocks: our line or nothing, never a fault of ours --
+stale=$(program stale) seed=${STALE_SEED:-$RANDOM} cases=250
+[[ -n ${ALL:-} ]] && cases=5000
+for options in mode=off mode=collect:stress=100:grace=0 mode=report harden=1:mode=off; do
+  out=$(under $((60 + cases)) "$options:log_path=$T/line" "$stale" "$seed" "$cases" 2>&1) && ok "$options, seed $seed: $out" || bad "$options, seed $seed: $out"
+  grep -q "^cgc: block(0x[0-9a-f]*): the pointer was written to after it was freed" "$T/line" || bad "$options: no line tells of a store"
+  seed=$((seed + 1))
+  rm -f "$T/line"
+done
 finish
