@@ -32,6 +32,8 @@
 #include "os/os.h"
 #include "os/syscall.h"
 #include "preload/altstacks.h"
+#include "preload/eintr.h"
+#include "preload/flight.h"
 #include "preload/real.h"
 #include "preload/shim.h"
 #include "threads/threads.h"
@@ -238,6 +240,8 @@ int altstack_set(const stack_t *stack, stack_t *old, int (*call)(const stack_t *
 	const int saved = errno;
 	const bool tells = stack && identity_own();
 
+	if (stack && !flight_readable(stack, sizeof *stack)) /* the kernel's to refuse */
+		return call(stack, old);
 	if (tells)
 		pthread_once(&once, make_key);
 	if (stack)
@@ -259,11 +263,15 @@ int altstack_set(const stack_t *stack, stack_t *old, int (*call)(const stack_t *
 	    && (uintptr_t)given.ss_sp - self.stack_low < self.stack_high - self.stack_low)
 		threads_stack_known(0, 0);
 	threads_restore_signals(mask);
-	if (r == 0 && old)
-		*old = before;
 	if (r == 0 && tells && have_key)
 		pthread_setspecific(key, (void *)1);
 	errno = r == 0 ? saved : error;
+	if (r == 0 && old && os_is_confined())
+		*old = before;
+	else if (r == 0 && old && !eintr_tell(old, &before, sizeof before)) { /* the stack is changed all the same, as by the kernel */
+		errno = EFAULT;
+		return -1;
+	}
 	return r;
 }
 

@@ -155,22 +155,28 @@ static inline bool eintr_left(uint64_t deadline, uint64_t now, struct timespec *
 	left->tv_nsec = (long)(ns % 1000000000u);
 	return ns > 0;
 }
-/* A wait of limited or unlimited time, taken at its start. */
+/* A wait of limited or unlimited time, taken at its start. A time that the program gave by address is read after the first attempt only: an
+ * address that is bad is the kernel's to refuse. */
 struct eintr_wait {
 	uint64_t deadline;
 	struct timespec left;
+	const struct timespec *given; /* not read yet */
+	uint64_t start;
 };
 static inline struct eintr_wait eintr_wait_ms(int timeout)
 {
-	return (struct eintr_wait){ timeout > 0 ? eintr_now() + (uint64_t)timeout * 1000000u : timeout == 0 ? 0 : EINTR_NEVER, { 0, 0 } };
+	return (struct eintr_wait){ .deadline = timeout > 0 ? eintr_now() + (uint64_t)timeout * 1000000u : timeout == 0 ? 0 : EINTR_NEVER };
 }
-static inline struct eintr_wait eintr_wait_for(const struct timespec *t) /* sane, or the kernel refuses it before it matters */
+static inline struct eintr_wait eintr_wait_for(const struct timespec *t)
 {
-	return (struct eintr_wait){ t ? eintr_deadline(eintr_now(), t->tv_sec, t->tv_nsec) : EINTR_NEVER, { 0, 0 } };
+	return (struct eintr_wait){ .deadline = EINTR_NEVER, .given = t, .start = t ? eintr_now() : 0 };
 }
-/* For the next call: NULL waits for ever. */
+/* For the next call, after an EINTR: NULL waits for ever. */
 static inline const struct timespec *eintr_rest(struct eintr_wait *w)
 {
+	if (w->given) /* sane, or the kernel had refused it */
+		w->deadline = eintr_deadline(w->start, w->given->tv_sec, w->given->tv_nsec);
+	w->given = NULL;
 	if (w->deadline == EINTR_NEVER)
 		return NULL;
 	eintr_left(w->deadline, eintr_now(), &w->left);

@@ -73,7 +73,7 @@ static bool wait_ready(struct attempt *a)
 	if (a->start == 0)
 		a->start = eintr_now();
 	struct readiness ready = { { a->fd, a->option == SO_RCVTIMEO ? POLLIN : POLLOUT, 0 },
-		                       { eintr_deadline(a->start, limit.tv_sec, limit.tv_usec * 1000), { 0, 0 } } };
+		                       { .deadline = eintr_deadline(a->start, limit.tv_sec, limit.tv_usec * 1000) } };
 	int r = a->timed_out == EINPROGRESS && ready.wait.deadline <= eintr_now() ? 0
 	        : a->scope.masked ? eintr_masked(&a->scope, a->saved, again_ready, &ready) : -2;
 	while (r == -2) {
@@ -124,7 +124,7 @@ ssize_t readv(int fd, const struct iovec *iov, int n)
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
 	ssize_t r = RECEIVE(fd, real()->recvmsg(fd, message, flags));
-	if (flight_taken(flags))
+	if (r > 0 && flight_taken(flags))
 		flight_read_vectors(FLIGHT_SOCKET, fd, message->msg_iov, message->msg_iovlen, r);
 	return r;
 }
@@ -401,7 +401,7 @@ static int send_messages(int fd, struct mmsghdr *messages, unsigned n, int flags
 /* Messages that were not sent keep their notes: it is not told which of them had any, and the next call sends them as a rule. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 {
-	for (unsigned i = 0; i < n && flight_readable(&messages[i], sizeof messages[i]); i++)
+	for (unsigned i = 0; i < n && i < UIO_MAXIOV && flight_readable(&messages[i], sizeof messages[i]); i++)
 		flight_before_message(fd, &messages[i].msg_hdr);
 	return send_messages(fd, messages, n, flags);
 }

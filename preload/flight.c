@@ -69,6 +69,8 @@ uint32_t flight_epoch;
 bool flight_probe(uintptr_t low, uintptr_t last)
 {
 	uint32_t epoch = load_acquire(&flight_epoch); /* before the question */
+	if (os_is_confined()) /* none may be asked: then as libc, which just reads */
+		return true;
 	for (uintptr_t p = low;; p = last) {
 		if (!os_readable(p))
 			return false;

@@ -35,7 +35,7 @@ static void tell_iocb(uint64_t context, uintptr_t block)
 	roots_kernel_add(&row);
 	if (b.aio_lio_opcode != IOCB_CMD_PREADV && b.aio_lio_opcode != IOCB_CMD_PWRITEV)
 		return;
-	for (uint64_t i = 0; i < b.aio_nbytes; i++) { /* their number */
+	for (uint64_t i = 0; i < b.aio_nbytes && i < UIO_MAXIOV; i++) { /* their number; the kernel takes no more */
 		if (os_read_self(&v, b.aio_buf + i * sizeof v, sizeof v) != (long)sizeof v)
 			return;
 		row.words[0] = row.words[1] = 0;
@@ -48,18 +48,16 @@ void tell_iocbs(uint64_t context, long n, const uintptr_t *list)
 {
 	uintptr_t block = 0;
 	bool own = identity_own();
-	for (long i = 0; own && i < n; i++)
-		if (os_read_self(&block, (uintptr_t)(list + i), sizeof block) == (long)sizeof block)
-			tell_iocb(context, block);
+	for (long i = 0; own && i < n && os_read_self(&block, (uintptr_t)(list + i), sizeof block) == (long)sizeof block; i++)
+		tell_iocb(context, block);
 }
 
 void tell_iocbs_refused(uint64_t context, long taken, long n, const uintptr_t *list)
 {
 	uintptr_t block = 0;
 	bool own = identity_own();
-	for (long i = taken; own && i < n; i++)
-		if (os_read_self(&block, (uintptr_t)(list + i), sizeof block) == (long)sizeof block)
-			ended(context, block);
+	for (long i = taken; own && i < n && os_read_self(&block, (uintptr_t)(list + i), sizeof block) == (long)sizeof block; i++)
+		ended(context, block);
 }
 
 void tell_events(uint64_t context, long n, const struct io_event *events)
@@ -123,16 +121,13 @@ int io_getevents(aio_context_t context, long least, long n, struct io_event *eve
 {
 	struct eintr_scope scope = EINTR_SCOPE;
 	struct eintr_wait wait = eintr_wait_for(timeout);
-	struct timespec left;
 	int r;
 	real();
 	__typeof__(&io_getevents) behind = BEHIND(io_getevents);
 	for (const struct timespec *next = timeout;; next = eintr_rest(&wait)) {
-		if (next)
-			left = *next;
 		eintr_arm(&scope);
-		r = behind ? behind(context, least, n, events, next ? &left : NULL)
-		           : direct(SYS_io_getevents, (long)context, least, n, (long)events, (long)(next ? &left : NULL), 0);
+		r = behind ? behind(context, least, n, events, (struct timespec *)next)
+		           : direct(SYS_io_getevents, (long)context, least, n, (long)events, (long)next, 0);
 		int saved = errno;
 		bool more = r == -EINTR && eintr_ours(&scope) && eintr_resume(&scope);
 		errno = saved;

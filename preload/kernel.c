@@ -31,6 +31,9 @@ static struct kernel_row row_of(enum kernel_kind kind, uint64_t key, const struc
 	return row;
 }
 
+/* An event that can't be read is left to libc, which faults, and to the kernel, which refuses; with signals as they are. */
+static bool readable(const struct sigevent *event) { return !event || flight_readable(event, sizeof *event); }
+
 static int hold(uintptr_t word) { return roots_ours(word) && identity_own() ? roots_hold(word) : -1; }
 
 /* -- timers -- */
@@ -38,12 +41,17 @@ static int hold(uintptr_t word) { return roots_ours(word) && identity_own() ? ro
 int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 {
 	struct roots_guard guard;
+	timer_t made;
 	const struct real *functions = real();
+	if (!readable(event))
+		return functions->timer_create(clock, event, timer);
 	roots_guard_enter(&guard);
-	int r = functions->timer_create(clock, event, timer);
+	int r = functions->timer_create(clock, event, &made);
 	if (r == 0 && event && event->sigev_notify != SIGEV_THREAD && identity_own())
-		KEEPING_ERRNO(tell_timer_created((uintptr_t)*timer, event));
+		KEEPING_ERRNO(tell_timer_created((uintptr_t)made, event));
 	roots_guard_leave(&guard);
+	if (r == 0)
+		*timer = made; /* a fault here is libc's, and its signal must find its handler */
 	return r;
 }
 
@@ -150,6 +158,8 @@ int mq_notify(mqd_t queue, const struct sigevent *event)
 	struct kernel_row old;
 	const void *copy = NULL;
 	const struct real *functions = real();
+	if (!readable(event))
+		return functions->mq_notify(queue, event);
 	roots_guard_enter(&guard);
 	if (event && event->sigev_notify == SIGEV_THREAD && event->sigev_notify_attributes)
 		copy = heap_next(sizeof(pthread_attr_t));
@@ -196,8 +206,14 @@ static int aio_told(int r, const struct aiocb *block, const struct sigevent *eve
 }
 
 /* The event is copied first: a block that is done may be gone when the call returns. */
+static struct sigevent event_of(const struct aiocb *block)
+{
+	const struct sigevent none = { .sigev_notify = SIGEV_NONE };
+	return flight_readable(block, sizeof *block) ? block->aio_sigevent : none;
+}
+
 #define AIO(call, block) __extension__({ \
-	struct sigevent event_ = (block)->aio_sigevent; \
+	struct sigevent event_ = event_of(block); \
 	const int held_ = event_.sigev_notify == SIGEV_SIGNAL ? hold((uintptr_t)event_.sigev_value.sival_ptr) : -1; \
 	int result_ = aio_told(call, block, &event_); \
 	KEEPING_ERRNO(roots_drop(held_)); \

@@ -48,7 +48,7 @@ enum { NO_TIME = -1 };
 /* Until when the first attempt, begun at `start`, was to wait. Looked at after it: the kernel has read the time by then, so we can. */
 static struct eintr_wait wait_of(const struct call *c, uint64_t start, int timespec, int ms)
 {
-	struct eintr_wait wait = { EINTR_NEVER, { 0, 0 } };
+	struct eintr_wait wait = { .deadline = EINTR_NEVER };
 	const struct timespec *t = timespec >= 0 ? (const struct timespec *)c->a[timespec] : NULL;
 	if (t)
 		wait.deadline = eintr_deadline(start, t->tv_sec, t->tv_nsec);
@@ -62,7 +62,7 @@ static struct eintr_wait wait_of(const struct call *c, uint64_t start, int times
 static long again(struct call *c, int timespec, int ms)
 {
 	struct eintr_scope scope = EINTR_SCOPE;
-	struct eintr_wait wait = { 0, { 0, 0 } };
+	struct eintr_wait wait = { .deadline = 0 };
 	const int saved = errno;
 	const uint64_t start = timespec >= 0 || ms >= 0 ? eintr_now() : 0;
 	long r;
@@ -95,7 +95,7 @@ static long again(struct call *c, int timespec, int ms)
 static long again_updated(struct call *c, int time, uint64_t unit)
 {
 	struct eintr_scope scope = EINTR_SCOPE;
-	struct eintr_wait wait = { EINTR_NEVER, { 0, 0 } };
+	struct eintr_wait wait = { .deadline = EINTR_NEVER };
 	const int saved = errno;
 	long given[2], r;
 	if (c->a[time] && os_read_self(given, (uintptr_t)c->a[time], sizeof given) == (long)sizeof given)
@@ -282,7 +282,7 @@ static long message_sent(struct call *c)
 static long messages_sent(struct call *c)
 {
 	const struct mmsghdr *m = (const struct mmsghdr *)c->a[1];
-	for (long i = 0; i < c->a[2] && flight_readable(&m[i], sizeof m[i]); i++)
+	for (long i = 0; i < c->a[2] && i < UIO_MAXIOV && flight_readable(&m[i], sizeof m[i]); i++)
 		flight_before_message((int)c->a[0], &m[i].msg_hdr);
 	return make(c);
 }

@@ -3,6 +3,7 @@
 #define CGC_PRELOAD_SHIM_H
 
 #include "base/options.h"
+#include "preload/flight.h"
 #include "roots/roots.h"
 #include <signal.h>
 
@@ -11,13 +12,14 @@
 const sigset_t *signals_stripped(const sigset_t *set, sigset_t *copy);
 static inline const sigset_t *signals_without_ours(const sigset_t *set, sigset_t *copy)
 {
-	return LIKELY(options.signal == 0 || !set) ? set : signals_stripped(set, copy);
+	return LIKELY(options.signal == 0 || !set || !flight_readable(set, sizeof(uint64_t))) ? set : signals_stripped(set, copy);
 }
-/* The same for a set of signals to wait for, where 33 counts too: a set of all bits, made without sigfillset, would take it. */
+/* The same for a set of signals to wait for, where 33 counts too: a set of all bits, made without sigfillset, would take it. One that can't be
+ * read is the kernel's to refuse. */
 static inline const sigset_t *signals_to_wait_for(const sigset_t *set, sigset_t *copy)
 {
 	const unsigned ours = options.signal ? options.signal : 33;
-	return LIKELY(!set || !(*(const uint64_t __attribute__((may_alias)) *)set >> (ours - 1) & 1)) ? set : signals_stripped(set, copy);
+	return LIKELY(!set || !flight_readable(set, sizeof(uint64_t)) || !(*(const uint64_t __attribute__((may_alias)) *)set >> (ours - 1) & 1)) ? set : signals_stripped(set, copy);
 }
 
 /* Is this process the one that the library was started in, or a true copy of it (fork)? False in a vfork child, which

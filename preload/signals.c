@@ -15,15 +15,16 @@
 #include "preload/real.h"
 #include "threads/threads.h"
 #include <errno.h>
+#include <string.h>
 
 int __sigaction(int number, const struct sigaction *action, struct sigaction *old) __THROW;
 
-/* By its bit: sigdelset refuses 33. */
+/* By its bit: sigdelset refuses 33. The kernel's set is one word; a program may have no more. */
 const sigset_t *signals_stripped(const sigset_t *set, sigset_t *copy)
 {
 	const unsigned ours = options.signal ? options.signal : 33;
-	*copy = *set;
-	*(uint64_t __attribute__((may_alias)) *)copy &= ~(1ull << (ours - 1));
+	memset(copy, 0, sizeof *copy);
+	*(uint64_t __attribute__((may_alias)) *)copy = *(const uint64_t __attribute__((may_alias)) *)set & ~(1ull << (ours - 1));
 	return copy;
 }
 
