@@ -32,7 +32,7 @@
 	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law8_ignore_sharers) X(law8_partial_root) X(law9_no_evidence) \
 	X(law9_audit_recycles) X(law9_mortal_site) X(law10_skip_end) \
 	X(first_of_cycle) X(inner_as_start) X(numbers_hold) X(whole_slots) \
-	X(lose_edges) X(prune_wanted) X(no_alloc_lists) X(no_stash) X(no_link_check) X(no_stale_line) X(no_altered) X(no_suffix_check) X(no_tail_check) X(no_least) X(no_generation)
+	X(lose_edges) X(prune_wanted) X(no_alloc_lists) X(no_stash) X(no_link_check) X(no_stale_line) X(no_blank_check) X(no_altered) X(no_suffix_check) X(no_tail_check) X(no_least) X(no_generation)
 
 enum fault_point {
 #define X(name) FAULT_##name,

@@ -26,6 +26,7 @@
  * last; the page map covers [0, limit); limit is released after the entries exist.
  */
 #include "heap/arena.h"
+#include "heap/harden.h"
 #include "heap/veil.h"
 #include "heap/window.h"
 #include "base/config.h"
@@ -361,6 +362,8 @@ struct span *arena_take(size_t pages, size_t align_pages)
 	s->zero = zero;
 out:
 	lock_drop(&arena_lock);
+	if (UNLIKELY(harden_on()) && s && s->zero)
+		harden_pages_taken(s->start, s->pages * (size_t)PAGE);
 	return s;
 }
 
@@ -381,6 +384,8 @@ static void note_dirty(struct span *s)
 
 void arena_give(struct span *s, bool recycled, bool zero)
 {
+	if (UNLIKELY(harden_on()) && !zero)
+		zero = harden_pages_given(s->start, s->pages * (size_t)PAGE);
 	lock_take(&arena_lock);
 	unpublish(s, recycled);
 	pages_used -= s->pages;
@@ -396,7 +401,8 @@ void arena_give(struct span *s, bool recycled, bool zero)
 
 bool arena_resize(struct span *s, size_t pages)
 {
-	bool done = false;
+	bool done = false, grown_zero = false;
+	const uintptr_t end = s->start + s->pages * (size_t)PAGE;
 	lock_take(&arena_lock);
 	size_t first = page_of(s->start);
 	if (pages < s->pages) {
@@ -404,10 +410,11 @@ bool arena_resize(struct span *s, size_t pages)
 		if (rest) {
 			rest->start = s->start + pages * PAGE;
 			rest->pages = s->pages - (uint32_t)pages;
-			rest->dirty = true;
+			rest->dirty = !harden_on() || !harden_pages_given(rest->start, rest->pages * (size_t)PAGE);
 			rest->was_recycled = false;
 			pages_used -= rest->pages;
-			note_dirty(rest);
+			if (rest->dirty)
+				note_dirty(rest);
 			unpublish(rest, false);
 			s->pages = (uint32_t)pages;
 			run_free(rest);
@@ -421,6 +428,7 @@ bool arena_resize(struct span *s, size_t pages)
 			if (run_split(right, more)) {
 				s->pages = (uint32_t)pages;
 				pages_used += more;
+				grown_zero = !right->dirty;
 				arena_publish(s);
 				descriptor_drop(right);
 				done = true;
@@ -430,6 +438,8 @@ bool arena_resize(struct span *s, size_t pages)
 		}
 	}
 	lock_drop(&arena_lock);
+	if (UNLIKELY(harden_on()) && grown_zero)
+		harden_pages_taken(end, s->start + pages * PAGE - end);
 	return done;
 }
 

@@ -8,7 +8,9 @@
  * - Delay: DELAY_SLOTS slots or DELAY_BYTES of a thread wait, so that a block does not come back at the next malloc of its size.
  * - Bag: the free slots of a span are numbers in metadata (span.c), and malloc takes any of them with equal chances. No link lies
  *   in a free block, but for the moment in which it stands on a remote list, where it is encoded.
- * - Large blocks: the contents go back to the system (they read as zero), DELAY_LARGE of up to LARGE_MOST bytes each wait.
+ * - Large blocks, and spans that are empty: the contents go back to the system. The pages must read as zero when they are handed out again. DELAY_LARGE
+ *   large blocks of up to LARGE_MOST bytes each wait.
+ * - Slots of a fresh span are zero until they are drawn.
  *
  * All of it runs in slow paths: batch and room of every class become 1 and 0, so that each malloc and each free takes one. The
  * fast paths know nothing of it.
@@ -19,6 +21,8 @@
 #include "heap/arena.h"
 #include "heap/cache_slow.h"
 #include "heap/hooks.h"
+#include "heap/veil.h"
+#include "base/fault.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -71,13 +75,46 @@ uint32_t harden_random(uint32_t below)
 	return (uint32_t)((x * 0x2545F4914F6CDD1Dull >> 32) * below >> 32);
 }
 
-bool harden_intact(const void *p, size_t size)
+static bool all(const void *p, size_t size, word_t word)
 {
 	const word_t *w = p;
 	for (size_t i = 0; i < size / 8; i++)
-		if (w[i] != HARDEN_WORD)
+		if (w[i] != word)
 			return false;
 	return true;
+}
+
+bool harden_intact(const void *p, size_t size) { return all(p, size, HARDEN_WORD); }
+bool harden_blank(const void *p, size_t size) { return all(p, size, 0); }
+
+/* ---- pages ---- */
+
+static bool drop(uintptr_t start, size_t size) { return veil_started() ? os_map_over(start, size) : os_purge(start, size); }
+
+bool harden_pages_given(uintptr_t start, size_t size) { return drop(start, size); }
+
+/* Pages that nobody touched since are not there, and need not be looked at. */
+void harden_pages_taken(uintptr_t start, size_t size)
+{
+	uint8_t there[64];
+	bool any = false, told = false;
+	if (fault(FAULT_no_blank_check))
+		return;
+	for (uintptr_t at = start, end = start + size; at < end; at += sizeof there * OS_PAGE) {
+		const size_t pages = (end - at) / OS_PAGE < sizeof there ? (end - at) / OS_PAGE : sizeof there;
+		const bool known = os_resident(at, pages * OS_PAGE, there) == 0;
+		for (size_t i = 0; i < pages; i++) {
+			if (known && !(there[i] & 1))
+				continue;
+			any = true;
+			if (UNLIKELY(!told && !harden_blank((const void *)(at + i * OS_PAGE), OS_PAGE))) {
+				heap_misuse("was written to after it was freed", "block", (const void *)(at + i * OS_PAGE), 0);
+				told = true;
+			}
+		}
+	}
+	if (any && !drop(start, size))
+		memset((void *)start, 0, size);
 }
 
 /* ---- slots ---- */
@@ -117,7 +154,7 @@ void harden_drain(struct cache *c)
 	for (unsigned i = 0; harden_on() && i < DELAY_LARGE; i++) {
 		struct span *s = __atomic_exchange_n(&large_delay[i], NULL, __ATOMIC_ACQ_REL);
 		if (s)
-			arena_give(s, false, false);
+			arena_give(s, false, s->zero);
 	}
 }
 
@@ -125,8 +162,8 @@ void harden_drain(struct cache *c)
 
 void harden_free_large(struct span *s)
 {
-	size_t bytes = s->pages * (size_t)PAGE;
-	bool zero = os_purge(s->start, bytes);
+	const size_t bytes = s->pages * (size_t)PAGE;
+	const bool zero = drop(s->start, bytes);
 	if (!zero) { /* locked in memory */
 		memset((void *)s->start, HARDEN_POISON, bytes);
 	} else if (bytes > LARGE_MOST) {
@@ -134,7 +171,8 @@ void harden_free_large(struct span *s)
 		return;
 	}
 	uint32_t i = add_relaxed(&large_next, 1) % DELAY_LARGE;
+	s->zero = zero;
 	s = __atomic_exchange_n(&large_delay[i], s, __ATOMIC_ACQ_REL);
 	if (s)
-		arena_give(s, false, false);
+		arena_give(s, false, s->zero);
 }

@@ -24,8 +24,14 @@ void harden_drain(struct cache *c);
 /* A large span whose byte is 0: its contents go to the system at once, its pages back to the arena later. */
 void harden_free_large(struct span *s);
 
-/* Is every byte still poison? */
+/* Free pages that are given to the arena: their contents go to the system. false: they can't, the pages are dirty. */
+bool harden_pages_given(uintptr_t start, size_t size);
+/* Such pages come back: they must be zero still, and are afterwards. */
+void harden_pages_taken(uintptr_t start, size_t size);
+
+/* Is every byte still poison, or zero? */
 bool harden_intact(const void *p, size_t size);
+bool harden_blank(const void *p, size_t size);
 /* 0..below - 1. */
 uint32_t harden_random(uint32_t below);
 

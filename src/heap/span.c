@@ -211,7 +211,7 @@ static struct slot *draw(struct span *s)
 	uint16_t drawn = box->bag[i];
 	box->bag[i] = box->bag[--box->bag_count];
 	struct slot *slot = (struct slot *)span_address(s, drawn & BAG_SLOT);
-	if ((drawn & BAG_POISONED) && UNLIKELY(!harden_intact(slot, s->block)))
+	if (UNLIKELY(drawn & BAG_POISONED ? !harden_intact(slot, s->block) : s->zero && !harden_blank(slot, s->block)))
 		heap_misuse("was written to after it was freed", "block", slot, s->block);
 	return slot;
 }

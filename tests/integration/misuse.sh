@@ -38,4 +38,11 @@ for options in mode=off mode=collect:stress=100:grace=0 mode=report harden=1:mod
   seed=$((seed + 1))
   rm -f "$T/line"
 done
+
+# -- harden=1: no block comes with what was written to it after its free --
+hardened=$(program hardened)
+for options in harden=1:mode=off harden=1:mode=collect; do
+  out=$(under $((60 + cases)) "$options:log_path=/dev/null" "$hardened" "$seed" $((cases / 2)) 2>&1) && ok "$options, seed $seed: $out" || bad "$options, seed $seed: $out"
+  seed=$((seed + 1))
+done
 finish
