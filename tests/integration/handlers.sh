@@ -2,6 +2,9 @@
 # A handler of the program at the instructions of wrappers that handlers may call themselves (programs/handlers.c): no lock of ours is held
 # there, and none stays held when the handler leaves by longjmp, by pthread_exit or by a fork whose child goes on.
 #
+# Then the same for every interposed call that is a system call and no more (programs/calls.h), as the one that is interrupted and in the handler:
+# random instructions and random calls, by SEED.
+#
 # Every third to ninth instruction here, each of them with ALL=1. Bound before, so that the calls are the same in each process.
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -20,9 +23,21 @@ met() {
   else bad "$1: exit $status, $runs runs: $(grep -v ' runs ' "$T/out" | head -n 3 | tr '\n' ';') $(tail -n 2 "$T/err")"; fi
 }
 
+# met_any MODE RUNS
+met_any() {
+  local status=0 runs=$2
+  [[ -z ${ALL:-} ]] || runs=20
+  under 600 "$1" "$p" any "$runs" "${SEED:-$$}" >"$T/out" 2>"$T/err" || status=$?
+  local processes=$(awk '/ runs / { n += $NF } END { print n + 0 }' "$T/out")
+  if ((status == 0 && processes > 400)); then ok "$1: $processes processes, any call on top of any other"
+  else bad "$1: exit $status, $processes runs: $(grep -v ' runs ' "$T/out" | head -n 3 | tr '\n' ';') $(tail -n 2 "$T/err")"; fi
+}
+
 met mode=off 3
+met_any mode=off 1
 is_cgc || finish
 met mode=collect:grace=0:stress=10000 5
+met_any mode=collect:grace=0:stress=10000 1
 met mode=report:log_path=/dev/null 9
 met mode=audit:log_path=/dev/null 9
 finish

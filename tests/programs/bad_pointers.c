@@ -75,9 +75,9 @@ static bool spoil(struct call *c, const struct spoiled *s)
 	struct call_argument *a = &c->a[s->argument];
 	if (s->how == WELL)
 		return s->argument == 0 && s->nth == 0;
-	if (a->kind == OBJECT)
+	if (a->kind == ARGUMENT_OBJECT)
 		return spoil_object(c, a, s);
-	if (a->kind != SIZE || s->how != TOO_LARGE || s->nth >= (int)(sizeof sizes / sizeof *sizes))
+	if (a->kind != ARGUMENT_SIZE || s->how != TOO_LARGE || s->nth >= (int)(sizeof sizes / sizeof *sizes))
 		return false;
 	a->value = sizes[s->nth];
 	return true;

@@ -53,7 +53,7 @@ enum { CALL_ARGUMENTS = 7 };
 struct call_argument {
 	long value;
 	size_t size;                          /* of an object; 0: none */
-	enum { NUMBER, OBJECT, SIZE } kind;
+	enum { ARGUMENT_NUMBER, ARGUMENT_OBJECT, ARGUMENT_SIZE } kind;
 };
 struct call {
 	const char *name;
@@ -179,7 +179,7 @@ static void call_at(void (*fn)(struct call *), struct call c, long number)
 {
 	if (c.traits & CALL_NUMBER) { /* the first argument of syscall() */
 		memmove(&c.a[1], &c.a[0], (CALL_ARGUMENTS - 1) * sizeof c.a[0]);
-		c.a[0] = (struct call_argument){ number, 0, NUMBER };
+		c.a[0] = (struct call_argument){ number, 0, ARGUMENT_NUMBER };
 		*(void **)&c.function = dlsym(RTLD_DEFAULT, "syscall");
 	} else if (calls_has(c.name))
 		*(void **)&c.function = dlsym(RTLD_DEFAULT, c.name);
@@ -187,9 +187,9 @@ static void call_at(void (*fn)(struct call *), struct call c, long number)
 		fn(&c);
 }
 
-#define I(value) { (long)(value), 0, NUMBER }
-#define P(object) { (long)(uintptr_t)&(object), sizeof(object), OBJECT }
-#define N(value) { (long)(value), 0, SIZE }
+#define I(value) { (long)(value), 0, ARGUMENT_NUMBER }
+#define P(object) { (long)(uintptr_t)&(object), sizeof(object), ARGUMENT_OBJECT }
+#define N(value) { (long)(value), 0, ARGUMENT_SIZE }
 #define E CALL_ERRNO
 #define S (CALL_SAFE | CALL_ERRNO)
 #define W CALL_WIDE
@@ -245,7 +245,7 @@ static inline void calls_each_transfer(void (*fn)(struct call *))
 
 static inline void calls_each_memory(void (*fn)(struct call *))
 {
-	struct call_argument where = { (long)(uintptr_t)page, 0, SIZE };
+	struct call_argument where = { (long)(uintptr_t)page, 0, ARGUMENT_SIZE };
 	ROW("munmap", S, where, I(0)) ROW("mprotect", S, where, I(4096), I(PROT_READ | PROT_WRITE))
 	ROW("pkey_mprotect", S, where, I(4096), I(PROT_READ | PROT_WRITE), I(-1)) ROW("mremap", S | CALL_ADDRESS, where, I(8192), I(8192), I(0))
 	ROW("brk", S, I(0)) ROW("sbrk", S | CALL_ADDRESS, I(0)) ROW("shmat", S | CALL_ADDRESS, I(-1), where, I(0)) ROW("shmdt", S, where) ROW("mmap", S | CALL_ADDRESS, I(0), N(8192), I(PROT_NONE), I(MAP_PRIVATE | MAP_ANONYMOUS), I(-1), I(0))
@@ -290,7 +290,7 @@ static inline void calls_each_aio(void (*fn)(struct call *))
 
 static inline void calls_each_number(void (*fn)(struct call *))
 {
-	struct call_argument where = { (long)(uintptr_t)page, 0, SIZE };
+	struct call_argument where = { (long)(uintptr_t)page, 0, ARGUMENT_SIZE };
 	RAW(SYS_futex, P(number_out), I(0), I(1), P(no_time)) RAW_AS(SYS_nanosleep, Z, P(instant), P(rest))
 	RAW_AS(SYS_clock_nanosleep, Z, I(CLOCK_MONOTONIC), I(0), P(instant), P(rest))
 #ifdef SYS_poll

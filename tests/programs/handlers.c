@@ -11,6 +11,11 @@
  *
  * fork is no outer call: glibc (2.36) holds a lock of its own meanwhile, and a fork in a handler on top waits for it for ever, plain too.
  *
+ *     handlers any RUNS SEED [OUTER [LEAVE]]
+ *
+ * the same with the calls of calls.h that are nothing but a system call, at RUNS random instructions of each and for each way, and a handler that also
+ * makes three of them, chosen at random. The others hold locks of libc's, for which fork in a handler waits, plain too.
+ *
  * One line an outer call and a way: `OUTER LEAVE instructions N runs N`. Every STRIDEth instruction is met. Exit 1: a process hung, died or
  * failed; the line tells where.
  */
@@ -27,7 +32,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "kit.h"
+#include "calls.h"
 
 #if !defined(__x86_64__)
 int main(void)
@@ -180,6 +185,34 @@ static void inner_calls(void)
 		_exit(31);
 }
 
+/* ---- any call of calls.h ---- */
+
+enum { INNER = 3, CHOICES_MOST = 400 };
+static bool any_calls;
+static uint64_t seed = 1;
+static struct call rows[CHOICES_MOST];
+static unsigned row_count, safe_rows[CHOICES_MOST], safe_count;
+
+static void add_row(struct call *c)
+{
+	if (row_count == CHOICES_MOST)
+		return;
+	if ((c->traits & CALL_SAFE) && safe_count < CHOICES_MOST)
+		safe_rows[safe_count++] = row_count;
+	rows[row_count++] = *c;
+}
+static void rows_known(void)
+{
+	row_count = safe_count = 0;
+	calls_each(add_row);
+}
+
+static void random_calls(void)
+{
+	for (int i = 0; i < INNER; i++)
+		call_make(&rows[safe_rows[kit_random(&seed) % safe_count]]);
+}
+
 enum leave { RETURNS, JUMPS, EXITS, CHILD, LEAVES };
 static const char *const leave_names[LEAVES] = { "returns", "jumps", "exits", "child" };
 static enum leave leave;
@@ -193,6 +226,8 @@ static void handler(int number)
 	(void)number;
 	signal(SIGTRAP, untraced); /* a breakpoint where it is blocked made the kernel forget it */
 	inner_calls();
+	if (any_calls)
+		random_calls();
 	errno = saved;
 	if (leave == JUMPS)
 		siglongjmp(out, 1);
@@ -254,6 +289,12 @@ static void traced(const int outer, enum leave way)
 	struct sigaction act = { .sa_handler = handler };
 	pthread_t t, self = pthread_self();
 	leave = way;
+	if (any_calls) {
+		calls_prepare();
+		signal(SIGURG, SIG_IGN);
+		rows_known();
+		raise(SIGUSR2); /* is pending: calls that wait for it end */
+	}
 	queued = SIGRTMIN + 4;
 	sigaction(SIGUSR1, &act, NULL);
 	signal(SIGUSR2, SIG_IGN);
@@ -274,8 +315,14 @@ static void traced(const int outer, enum leave way)
 		_exit(2);
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 		_exit(3);
-	if (sigsetjmp(out, 1) == 0)
-		outers[outer].call();
+	if (sigsetjmp(out, 1) == 0) {
+		if (any_calls) {
+			BRACKET();
+			call_make(&rows[outer]);
+			BRACKET();
+		} else
+			outers[outer].call();
+	}
 	prove();
 }
 
@@ -300,10 +347,18 @@ static int wait_for(pid_t pid)
 
 static bool at_trap(int status) { return WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP; }
 
+static void ended(void)
+{
+	if (any_calls)
+		calls_remove_shared();
+}
+
 /* Starts one that stands at its first bracket; its status there. */
 static pid_t start(int outer, enum leave way, int *status)
 {
 	fflush(stdout);
+	if (any_calls)
+		calls_prepare_shared();
 	pid_t pid = fork();
 	if (pid == 0)
 		traced(outer, way);
@@ -343,6 +398,7 @@ static void find_places(int outer, enum leave way)
 	kill(pid, SIGKILL);
 	while (status >= 0 && !WIFSIGNALED(status) && !WIFEXITED(status))
 		status = wait_for(pid);
+	ended();
 }
 
 /* The handler runs before the instruction at `at`. Result: the wait status of the process, or -1: it hung. */
@@ -364,7 +420,41 @@ static int run(int outer, enum leave way, uintptr_t at)
 		status = wait_for(pid);
 	}
 	alarm(0);
+	ended();
 	return status;
+}
+
+/* RUNS of the places of one call and way, which were found before. */
+static bool some_instructions(int outer, enum leave way, unsigned runs)
+{
+	for (unsigned n = 0; n < runs; n++) {
+		const uint64_t before_run = seed;
+		unsigned i = (unsigned)(kit_random(&seed) % place_count);
+		const int status = run(outer, way, places[i]);
+		if (!status)
+			continue;
+		printf("%s %s: %s (%#x) at instruction %u of %u, seed %llu\n", rows[outer].name, leave_names[way], status < 0 ? "HANGS" : "failed", (unsigned)status,
+		       i, place_count, (unsigned long long)before_run);
+		return false;
+	}
+	printf("%s %s instructions %u runs %u\n", rows[outer].name, leave_names[way], place_count, runs);
+	return true;
+}
+
+static bool any(unsigned runs, const char *outer_wanted, const char *way_wanted)
+{
+	bool well = runs > 0;
+	any_calls = true;
+	rows_known();
+	for (int outer = 0; outer < (int)row_count; outer++) {
+		if (!(rows[outer].traits & CALL_SAFE) || (outer_wanted && strcmp(outer_wanted, rows[outer].name) != 0))
+			continue;
+		find_places(outer, RETURNS);
+		for (enum leave way = RETURNS; way < LEAVES && place_count; way++)
+			if (!way_wanted || !strcmp(way_wanted, leave_names[way]))
+				well &= some_instructions(outer, way, runs);
+	}
+	return well;
 }
 
 static bool each_instruction(int outer, enum leave way, unsigned stride)
@@ -389,6 +479,10 @@ int main(int argc, char **argv)
 	bool well = stride > 0;
 	struct sigaction act = { .sa_handler = on_alarm };
 	sigaction(SIGALRM, &act, NULL);
+	if (argc > 3 && !strcmp(argv[1], "any")) {
+		seed = strtoull(argv[3], NULL, 0);
+		return !any((unsigned)atoi(argv[2]), argc > 4 ? argv[4] : NULL, argc > 5 ? argv[5] : NULL);
+	}
 	for (int outer = 0; outer < OUTERS && stride; outer++)
 		for (enum leave way = RETURNS; way < LEAVES; way++) {
 			bool wanted = (argc < 3 || !strcmp(argv[2], outers[outer].name)) && (argc < 4 || !strcmp(argv[3], leave_names[way]));
