@@ -214,8 +214,7 @@ void altstack_leaves(uintptr_t low, uintptr_t high)
 		return;
 	const int saved = errno;
 	altstack_leaves_own(low, high);
-	if (altstacks_leave(low, high)) /* a stop in flight waits for this thread, too */
-		threads_stop_settled(load_relaxed(&self.busy) != 0);
+	altstacks_leave(low, high);
 	errno = saved;
 }
 

@@ -140,7 +140,21 @@ void altstacks_lose(void)
 		altstacks_never(); /* the table is full */
 }
 
-bool altstacks_leave(uintptr_t low, uintptr_t high) { return others(low, high, (uint32_t)os_tid(), lose); }
+static void leave_frame(struct entry *e) { threads_leave_frame(load_relaxed(&e->tid)); }
+
+/* A stop in flight waits for this thread, too; and its frames may still be there when it is over. */
+static void settle(uintptr_t low, uintptr_t high, uint32_t tid)
+{
+	threads_stop_settled(load_relaxed(&self.busy) != 0);
+	others(low, high, tid, leave_frame);
+}
+
+void altstacks_leave(uintptr_t low, uintptr_t high)
+{
+	const uint32_t tid = (uint32_t)os_tid();
+	if (others(low, high, tid, lose))
+		settle(low, high, tid);
+}
 
 static void hold(struct entry *e)
 {
@@ -150,9 +164,9 @@ static void hold(struct entry *e)
 
 bool altstacks_hold(uintptr_t low, uintptr_t high)
 {
-	const bool held = altstacks_within(low, high) && others(0, UINTPTR_MAX, 0, hold);
+	const bool held = altstacks_within(low, high) && others(low, high, 0, hold);
 	if (held)
-		threads_stop_settled(load_relaxed(&self.busy) != 0);
+		settle(low, high, 0);
 	return held;
 }
 
@@ -165,11 +179,11 @@ static bool is_there(const struct entry *e)
 	return there;
 }
 
-void altstacks_look(void)
+void altstacks_look(uintptr_t low, uintptr_t high)
 {
 	for (uint32_t i = 0, n = load_acquire(&used); i < n; i++) {
 		struct entry *e = &entries[i];
-		uint32_t held = load_relaxed(&e->held);
+		uint32_t held = load_relaxed(&e->low) < high && load_relaxed(&e->high) > low ? load_relaxed(&e->held) : 0;
 		if (held && !is_there(e))
 			altstack_leaves(load_relaxed(&e->low), load_relaxed(&e->high));
 		while (held && !cas(&e->held, &held, held - 1)) /* its thread may have another by now, which is not held */

@@ -10,15 +10,15 @@ bool altstacks_tell(uintptr_t low, uintptr_t high);
 void altstacks_drop(void); /* it has none any more, or one of ours */
 bool altstacks_within(uintptr_t low, uintptr_t high); /* is some thread's there, perhaps of one that ended? Cheap */
 
-/* No stop while the calling thread has its stack, or while others have theirs in [low, high) (true: there is one). */
+/* No stop while the calling thread has its stack, or while others have theirs in [low, high). */
 void altstacks_lose(void);
-bool altstacks_leave(uintptr_t low, uintptr_t high);
+void altstacks_leave(uintptr_t low, uintptr_t high);
 void altstacks_never(void); /* no stop any more */
 bool altstacks_ended(void);
 bool altstacks_lost(void); /* does such a thread live? */
 /* No stop from here to altstacks_look, which finds out what is there still. false: no stack is in [low, high). */
 bool altstacks_hold(uintptr_t low, uintptr_t high);
-void altstacks_look(void);
+void altstacks_look(uintptr_t low, uintptr_t high);
 
 /* [low, high) is about to be unmapped or freed: no stop may put a frame there any more. */
 void altstack_leaves(uintptr_t low, uintptr_t high);

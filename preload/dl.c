@@ -90,9 +90,10 @@ int dlclose(void *handle)
 		roots_list_segments();
 	modules_leave();
 	errno = saved;
-	const bool held = taken_hold(); /* a stack may lie in the module */
+	const long none[1] = { 0 };
+	const bool held = taken_begin(TAKEN_DLCLOSE, none); /* a stack may lie in the module */
 	int r = real()->dlclose(handle);
-	taken_end(held);
+	taken_end(TAKEN_DLCLOSE, none, held);
 	saved = errno;
 	if (r == 0)
 		roots_list_segments();

@@ -131,7 +131,7 @@ unsigned pages_leave(long number, const long *a)
 
 void pages_left(long number, const long *a, long r, unsigned due)
 {
-	taken_end(due & HELD);
+	taken_end(number, a, due & HELD);
 	if (due & CHANGES)
 		altered(number, a, r);
 }

@@ -83,10 +83,9 @@ bool taken_begin(long number, const long *a)
 	return held;
 }
 
-bool taken_hold(void) { return taken_begin(-1, (const long[]){ 0 }); }
-
-void taken_end(bool held)
+void taken_end(long number, const long *a, bool held)
 {
+	const uintptr_t at = number == SYS_madvise || number == SYS_shmdt ? (uintptr_t)a[0] : 0;
 	if (UNLIKELY(held))
-		KEEPING_ERRNO(altstacks_look());
+		KEEPING_ERRNO(altstacks_look(at, number == SYS_madvise ? at + (size_t)a[1] : UINTPTR_MAX));
 }

@@ -7,8 +7,8 @@
 
 /* a: the arguments as the kernel gets them. Result: what end is told. errno stays. */
 bool taken_begin(long number, const long *a);
-bool taken_hold(void); /* a call that takes what nobody knows beforehand */
-void taken_end(bool held);
+void taken_end(long number, const long *a, bool held);
+enum { TAKEN_DLCLOSE = -1 }; /* a number */
 
 /* Pages are about to get a protection key; and whether some ever did. */
 void taken_keyed(uintptr_t at, size_t size);

@@ -51,10 +51,10 @@ static bool handler_install(void)
 {
 	threads_know_keys();
 	struct kernel_action now = { 0 }, want = { (void *)park_entry, SA_SIGINFO | SA_ONSTACK | SA_RESTART | KERNEL_SA_RESTORER,
-		                           (void *)machine_restorer, ~0ull };
+		                           (void *)machine_restorer, ~(1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1)) /* as the kernel tells it back */ };
 	if (syscall4(SYS_rt_sigaction, stop.signal, 0, (long)&now, 8) < 0)
 		return false;
-	if (now.handler == want.handler && now.mask == want.mask)
+	if (now.handler == want.handler && now.mask == want.mask) /* perhaps without SA_ONSTACK: ping.c */
 		return true;
 	if (now.handler != want.handler)
 		store_release(&stop.chain, now.handler == (void *)SIG_DFL || now.handler == (void *)SIG_IGN ? NULL : now.handler);
@@ -398,5 +398,6 @@ void threads_forked(void)
 		__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
 	aside.tid = 0;
 	tasks_forget_all();
+	ping_forked();
 	sharers_forked();
 }

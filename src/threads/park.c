@@ -278,7 +278,7 @@ BARE void park_handler(int sig, siginfo_t *info, void *context, uint32_t rights)
 	ucontext_t *uc = context;
 	uintptr_t tls;
 	bool known = machine_tls(&tls), has_self = known && tls != 0; /* a bare clone may have no TLS: then it was never in the heap either */
-	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &stop;
+	bool ours = info->si_code == SI_QUEUE && (info->si_value.sival_ptr == &stop || ping_answered(info));
 	bool timer = info->si_code == SI_TIMER, asked = timer || info->si_code > 0; /* above 0: the kernel's own, of a descriptor */
 	uint32_t e;
 

@@ -92,6 +92,10 @@ void sharers_forked(void);
 
 #define KERNEL_SA_RESTORER 0x04000000ul
 
+/* -- ping.c -- */
+bool ping_answered(const siginfo_t *info); /* false: this is no ping */
+void ping_forked(void);
+
 /* -- park.c: the thread's side -- */
 void park_handler(int sig, siginfo_t *info, void *context, uint32_t rights);
 void park_entry(int sig, siginfo_t *info, void *context); /* what the kernel is given for it */

@@ -126,6 +126,8 @@ bool threads_frame_fits(uintptr_t low, uintptr_t high);
 void threads_know_keys(void); /* protection keys, before a handler is installed */
 /* No stop that began before this call puts a frame anywhere behind it; busy (it may not wait): behind busy_leave. */
 void threads_stop_settled(bool busy);
+/* The thread, no stop of which may begin meanwhile, has left the frame of the last one, on whatever stack. Waits for it, but not for long. */
+void threads_leave_frame(uint32_t tid);
 /* exec must not start while a stop is in flight, nor a stop while a thread is in exec (a queued signal 33 would kill the
  * new image). enter waits for the stop's end. No-ops in a vfork child. */
 void threads_exec_enter(void);

@@ -60,6 +60,7 @@ static void shrink(int i) { mremap(stacks[i], SIZE, 4096, 0); }
 static void move_over(int i) { mremap(anonymous(0), SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, stacks[i]); }
 static void protect(int i) { mprotect(stacks[i], SIZE, PROT_NONE); }
 static void seal(int i) { mprotect(stacks[i], SIZE, PROT_READ); }
+static void empty(int i) { madvise(stacks[i], SIZE, MADV_DONTNEED); }
 static void guard(int i) { madvise(stacks[i], SIZE, GUARD_INSTALL); }
 static void attach_over(int i)
 {
@@ -89,13 +90,14 @@ static void lower_by_number(int i) { lower(-1 - i); }
 static void close_module(int i) { (void)i, dlclose(handle); }
 static void leave(int i) { (void)i; }
 
-/* never: the stack is bad from the first; frame: it lies in a frame that has returned; ended: in another thread's. */
+/* never: the stack is bad from the first; frame: it lies in a frame that has returned; ended: in another thread's; again: it is taken, again and
+ * again, while there are stops between. */
 static const struct way {
 	const char *name;
 	char *(*make)(int i);
 	void (*take)(int i);
 	size_t size;
-	enum { MEMORY, HEAP, NEVER, FRAME, ENDED } kind;
+	enum { MEMORY, HEAP, NEVER, FRAME, ENDED, AGAIN } kind;
 } ways[] = {
 	{ "munmap", anonymous, unmap, SIZE, MEMORY },
 	{ "munmap by number", anonymous, unmap_by_number, SIZE, MEMORY },
@@ -120,6 +122,7 @@ static const struct way {
 	{ "realloc", large, grow, 5 * SIZE, HEAP },
 	{ "frame", anonymous, leave, SIZE, FRAME },
 	{ "another's frame", anonymous, leave, SIZE, ENDED },
+	{ "emptied", anonymous, empty, SIZE, AGAIN },
 };
 static const struct way *way;
 static bool by_other;
@@ -215,8 +218,17 @@ static void *after(void *number)
 	return NULL;
 }
 
+static void *again(void *unused)
+{
+	while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE))
+		for (int i = 0; i < THREADS; i++)
+			way->take(i);
+	return unused;
+}
+
 static int one(void)
 {
+	pthread_t taker;
 	pthread_t t[THREADS], lender[THREADS];
 	const bool ended = way->kind == ENDED;
 	pthread_barrier_init(&barrier, NULL, THREADS + 1);
@@ -238,11 +250,15 @@ static int one(void)
 	if (by_other)
 		pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
+	if (way->kind == AGAIN && pthread_create(&taker, NULL, again, NULL))
+		return 5;
 	for (int n = 0; n < CYCLES; n++) {
 		kit_collect(1);
 		usleep(100);
 	}
 	__atomic_store_n(&over, 1, __ATOMIC_RELEASE);
+	if (way->kind == AGAIN)
+		pthread_join(taker, NULL);
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(t[i], NULL);
 		if (ended)
@@ -271,7 +287,7 @@ int main(int count, char **arguments)
 	for (way = ways; way < ways + sizeof ways / sizeof *ways; way++)
 		for (int other = 0; other < 2; other++) {
 			by_other = other;
-			if ((way->kind == FRAME && other) || (way->kind == ENDED && !other))
+			if ((way->kind == FRAME && other) || (way->kind >= ENDED && !other))
 				continue;
 			failed += tell();
 		}
