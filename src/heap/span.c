@@ -17,6 +17,7 @@
 #include "heap/hooks.h"
 #include "heap/sites.h"
 #include "base/fault.h"
+#include "os/os.h"
 
 #include <string.h>
 
@@ -345,6 +346,14 @@ bool heap_condemn(uint8_t *state)
 	return state_is_allocated(seen) && (seen & STATE_STAMP) != stamp && cas(state, &seen, STATE_CONDEMNED | stamp);
 }
 
+/* A block that was never touched as a whole may be larger than memory. */
+static void fill_large(struct span *s)
+{
+	enum { FILL_MOST = 64 << 20 };
+	if (s->block <= FILL_MOST || !os_purge(s->start, align_down(s->block, OS_PAGE)))
+		memset((void *)s->start, HARDEN_POISON, s->block);
+}
+
 bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
 {
 	uint8_t seen = load_relaxed(state);
@@ -355,7 +364,7 @@ bool heap_recycle(struct span *s, uint32_t slot, uint8_t *state, bool fill)
 	if (s->kind == SPAN_LARGE) {
 		if (cas(state, &seen, STATE_FILLING)) {
 			if (fill)
-				memset((void *)s->start, HARDEN_POISON, s->block);
+				fill_large(s);
 			store_release(state, STATE_FREE);
 			large_free(s, true);
 			done = true;

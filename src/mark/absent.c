@@ -17,11 +17,13 @@
 static int pagemap = -1;             /* of this mark only: an inherited one would show the parent after fork */
 static bool asked, proven;
 static struct wide run;              /* what is known to be there */
+static uintptr_t known;              /* from here to the run nothing is */
 
 void absent_begin(void)
 {
 	asked = proven = false;
 	run = (struct wide){ 0, 0 };
+	known = 0;
 }
 
 void absent_end(void)
@@ -59,10 +61,16 @@ uintptr_t absent_skip(const struct span *s, uintptr_t low, uintptr_t high, uintp
 	/* A question takes as long as reading a piece or two; a report asks sooner, as memory counts there and it is made once. */
 	if (s->block <= (marker.exact ? PIECE : 8 * PIECE) || doubtful_overlaps(low, high) || !ready())
 		return low;
-	if (low - run.low >= run.high - run.low && !first_run(align_down(low, OS_PAGE), align_up(high, OS_PAGE), &run)) {
-		proven = false;
-		run = (struct wide){ 0, 0 };
-		return low;
+	if (low - known >= run.high - known) {
+		/* To the end of the block: callers that come piece by piece are answered by what is known then. */
+		const uintptr_t until = s->kind == SPAN_LARGE ? s->start + s->block : high;
+		known = align_down(low, OS_PAGE);
+		if (!first_run(known, align_up(until > high ? until : high, OS_PAGE), &run)) {
+			proven = false;
+			run = (struct wide){ 0, 0 };
+			known = 0;
+			return low;
+		}
 	}
 	low = run.low > low ? run.low : low;
 	*end = run.high < high ? run.high : high;
