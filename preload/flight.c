@@ -61,6 +61,14 @@ static int32_t channel_of(enum flight_by by, int id, uint32_t now)
 	return (int32_t)channel;
 }
 
+int32_t flight_channel_at(int fd)
+{
+	int saved = errno;
+	int32_t channel = channel_of(FLIGHT_FD, fd, flight_now());
+	errno = saved;
+	return channel;
+}
+
 /* -- readable pages -- */
 
 LARGE uint64_t flight_pages[FLIGHT_PAGES];

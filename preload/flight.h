@@ -19,8 +19,9 @@
  *
  * Neighbouring parts of a gathered write are looked at as one, for pointers that a seam cuts; of a part above FLIGHT_OUT, its ends.
  *
- * Not seen: writes inside of libc (stdio; its buffers are heap blocks and keep the last of it), pwrite, sendfile, splice, aio,
- * io_uring, pages given by vmsplice and changed later, a pointer that two writes cut apart, one in a larger write to what is no device.
+ * What io_submit and io_uring write is looked at where its requests are (kaio.c, roots/rings.c); what they read drops nothing.
+ *
+ * Not seen: writes inside of libc (stdio; its buffers are heap blocks and keep the last of it; aio_write), pwrite, sendfile, pages given by vmsplice and changed later, a pointer that two writes cut apart, one in a larger write to what is no device.
  */
 #ifndef CGC_PRELOAD_FLIGHT_H
 #define CGC_PRELOAD_FLIGHT_H
@@ -50,6 +51,8 @@ extern uint64_t flight_pages[FLIGHT_PAGES]; /* atomic */
 extern uint32_t flight_epoch;               /* atomic */
 bool flight_probe(uintptr_t low, uintptr_t last); /* asks the kernel for the pages of both */
 void flight_pages_changed(void);            /* behind a call that may have taken pages away */
+
+int32_t flight_channel_at(int fd); /* for heap_hooks */
 
 /* A large write, once a device has been given a pointer: to one it is looked at as a whole. */
 uint32_t flight_large(enum flight_by by, int id, const void *buf, size_t n);

@@ -33,8 +33,12 @@ static void tell_iocb(uint64_t context, uintptr_t block)
 	struct kernel_row row = { .key = key_of(context, block), .context = context, .kind = KERNEL_IOCB,
 		                      .words = { block, b.aio_data, b.aio_buf } };
 	roots_kernel_add(&row);
+	if (b.aio_lio_opcode == IOCB_CMD_PWRITE) /* its words stay in the pipe when the event is fetched */
+		flight_before(FLIGHT_FD, (int)b.aio_fildes, (const void *)(uintptr_t)b.aio_buf, b.aio_nbytes);
 	if (b.aio_lio_opcode != IOCB_CMD_PREADV && b.aio_lio_opcode != IOCB_CMD_PWRITEV)
 		return;
+	if (b.aio_lio_opcode == IOCB_CMD_PWRITEV)
+		flight_before_vectors(FLIGHT_FD, (int)b.aio_fildes, (const struct iovec *)(uintptr_t)b.aio_buf, b.aio_nbytes);
 	for (uint64_t i = 0; i < b.aio_nbytes && i < UIO_MAXIOV; i++) { /* their number; the kernel takes no more */
 		if (os_read_self(&v, b.aio_buf + i * sizeof v, sizeof v) != (long)sizeof v)
 			return;

@@ -158,6 +158,7 @@ static void register_fork(void)
 	if (__atomic_exchange_n(&done, 1, __ATOMIC_ACQ_REL))
 		return;
 	heap_hooks.forked = forked;
+	heap_hooks.flight_channel = flight_channel_at;
 	real()->__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
 }
 

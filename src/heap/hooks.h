@@ -39,6 +39,8 @@ struct heap_hooks {
 	bool (*altstacks_within)(uintptr_t low, uintptr_t high); /* may one? Cheaper */
 	/* A stop would put its frame where a thread's alternate stack was. */
 	bool (*altstack_lost)(void);
+	/* The channel of words in flight that a descriptor is (roots/flight.h); negative: none. Under the roots' lock or inside a stop. */
+	int32_t (*flight_channel)(int fd);
 	/* A cycle is over, whatever came of it; the collect lock was dropped, signals are still blocked. */
 	void (*cycle_ended)(void);
 	/* libc's pthread_setcanceltype, for a thread whose self.cancelled_any_time says so. */

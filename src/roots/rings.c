@@ -14,10 +14,15 @@
  * as there were requests. Completions of a ring whose set-up was not seen end nothing: their size is unknown. Nor do those that were
  * overwritten unseen: such rows stay until the ring is unmapped.
  *
+ * What a request writes or sends is in flight (flight.h) from before its submission, and stays so behind its completion: small data is looked
+ * through for words. A completed read takes none out again: they stay for their time.
+ *
  * Rings are copied by the kernel (os_copy_self): a mapping may be gone, and old kernels refuse process_vm_readv there.
  */
 #include "heap/heap.h"
+#include "heap/hooks.h"
 #include "os/os.h"
+#include "roots/flight.h"
 #include "roots/inside.h"
 #include "roots/roots.h"
 
@@ -33,8 +38,11 @@ enum { RINGS = 256, SLOTS_MAX = 1 << 17, IOVECS = 64 };
 enum {
 	SETUP_SQE128 = 1 << 10, SETUP_CQE32 = 1 << 11, SETUP_NO_MMAP = 1 << 14, SETUP_NO_SQARRAY = 1 << 16,
 	SETUP_MIXED = 1 << 18 | 1 << 19, /* entries or completions of two sizes */
-	CQE_MORE = 1 << 1
+	CQE_MORE = 1 << 1,
+	FIXED_FILE = 1 << 0,
+	OP_SEND_ZC = 47, OP_SENDMSG_ZC = 48, OP_WRITEV_FIXED = 61
 };
+enum { WRITTEN_MOST = 512, NO_CHANNEL = -1 }; /* as of write, preload/flight.h */
 
 static LARGE struct ring {
 	uintptr_t rings, entries; /* addresses of the mappings; rings 0: not found yet */
@@ -98,8 +106,37 @@ static bool add(struct kernel_row *row)
 	return false;
 }
 
+/* Where the words of a request go; NO_CHANNEL: nowhere, or into a file. */
+static int32_t channel_of(const struct io_uring_sqe *e)
+{
+	switch ((int)e->opcode) {
+	case IORING_OP_SEND:
+	case IORING_OP_SENDMSG:
+	case OP_SEND_ZC:
+	case OP_SENDMSG_ZC:
+		return FLIGHT_SOCKETS;
+	case IORING_OP_WRITE:
+	case IORING_OP_WRITE_FIXED:
+	case IORING_OP_WRITEV:
+	case OP_WRITEV_FIXED:
+		return e->flags & FIXED_FILE || !heap_hooks.flight_channel ? (int32_t)FLIGHT_KEPT : heap_hooks.flight_channel(e->fd);
+	default:
+		return NO_CHANNEL;
+	}
+}
+
+static void note_words(int32_t channel, uintptr_t at, uint64_t n)
+{
+	static LARGE uint8_t copy[WRITTEN_MOST]; /* under the lock, or inside the stop */
+	uintptr_t word;
+	if (channel == NO_CHANNEL || !flight.life || n < sizeof word || n > sizeof copy || os_read_self(copy, at, n) != (long)n)
+		return;
+	for (size_t i = 0; (i = flight_next(copy, n, i, &word)) < n; i++)
+		flight_note(word, (uint32_t)channel, flight_now());
+}
+
 /* Buffers behind an array of iovec that is the request's own. */
-static void add_iovecs(struct kernel_row row, uintptr_t at, uint64_t n)
+static void add_iovecs(struct kernel_row row, int32_t channel, uintptr_t at, uint64_t n)
 {
 	struct iovec v[8] = { { NULL, 0 } };
 	row.count = 0;
@@ -108,6 +145,7 @@ static void add_iovecs(struct kernel_row row, uintptr_t at, uint64_t n)
 		if (os_read_self(v, at + i * sizeof *v, part * sizeof *v) != (long)(part * sizeof *v))
 			return;
 		for (size_t k = 0; k < part; k++) {
+			note_words(channel, (uintptr_t)v[k].iov_base, v[k].iov_len);
 			row.words[0] = (uintptr_t)v[k].iov_base;
 			row.words[1] = row.words[2] = 0;
 			if (roots_ours(row.words[0]) && !add(&row))
@@ -121,12 +159,17 @@ static void add_entry(const struct ring *r, const struct io_uring_sqe *e)
 	struct kernel_row row = { .key = e->user_data, .context = id_of(r), .kind = KERNEL_URING, .count = 1,
 		                      .words = { e->user_data, e->addr, e->off } };
 	struct msghdr m = { .msg_iovlen = 0 };
+	const int32_t channel = channel_of(e);
+	const bool vectors = e->opcode == IORING_OP_READV || e->opcode == IORING_OP_WRITEV || e->opcode == OP_WRITEV_FIXED;
+	const bool message = e->opcode == IORING_OP_SENDMSG || e->opcode == IORING_OP_RECVMSG || e->opcode == OP_SENDMSG_ZC;
 	if (!add(&row))
 		return;
-	if (e->opcode == IORING_OP_READV || e->opcode == IORING_OP_WRITEV)
-		add_iovecs(row, e->addr, e->len);
-	if ((e->opcode == IORING_OP_SENDMSG || e->opcode == IORING_OP_RECVMSG) && os_read_self(&m, e->addr, sizeof m) == (long)sizeof m) {
-		add_iovecs(row, (uintptr_t)m.msg_iov, m.msg_iovlen);
+	if (vectors)
+		add_iovecs(row, channel, e->addr, e->len);
+	else if (!message)
+		note_words(channel, e->addr, e->len);
+	if (message && os_read_self(&m, e->addr, sizeof m) == (long)sizeof m) {
+		add_iovecs(row, channel, (uintptr_t)m.msg_iov, m.msg_iovlen);
 		row.count = 0;
 		row.words[0] = (uintptr_t)m.msg_iov;
 		row.words[1] = (uintptr_t)m.msg_name;

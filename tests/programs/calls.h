@@ -90,7 +90,7 @@ static struct pollfd polled[1];
 static fd_set read_set;
 static struct epoll_event event = { .events = EPOLLIN, .data.u64 = 7 }, got_events[2];
 static sigset_t one_signal, no_signals, old_signals;
-static siginfo_t info, queued_info;
+static siginfo_t waited_info, queued_info;
 static sem_t semaphore, taken_semaphore;
 static struct sembuf operation = { 0, 1, IPC_NOWAIT };
 static struct { long type; char text[8]; } sysv_message = { 1, "message" };
@@ -212,8 +212,8 @@ static inline void calls_each_wait(void (*fn)(struct call *))
 	ROW("epoll_pwait", S, I(calls.set), P(got_events), I(2), I(0), P(no_signals))
 	ROW("epoll_pwait2", S, I(calls.set), P(got_events), I(2), P(no_time), P(no_signals))
 	ROW("sem_timedwait", E | Z, P(taken_semaphore), P(past)) ROW("sem_clockwait", E | Z, P(taken_semaphore), I(CLOCK_MONOTONIC), P(past))
-	ROW("sigwaitinfo", E | Z, P(one_signal), P(info)) ROW("sigwait", Z, P(one_signal), P(number_out))
-	ROW("sigtimedwait", S, P(one_signal), P(info), P(no_time))
+	ROW("sigwaitinfo", E | Z, P(one_signal), P(waited_info)) ROW("sigwait", Z, P(one_signal), P(number_out))
+	ROW("sigtimedwait", S, P(one_signal), P(waited_info), P(no_time))
 	ROW("semop", S | Z, I(calls.semaphores), P(operation), N(1)) ROW("semtimedop", S, I(calls.semaphores), P(operation), N(1), P(no_time))
 	ROW("msgsnd", S, I(calls.messages), P(sysv_message), N(8), I(IPC_NOWAIT))
 	ROW("msgrcv", S | W, I(calls.messages), P(sysv_message), N(8), I(0), I(IPC_NOWAIT))
@@ -302,7 +302,7 @@ static inline void calls_each_number(void (*fn)(struct call *))
 #ifdef SYS_epoll_pwait2
 	RAW(SYS_epoll_pwait2, I(calls.set), P(got_events), I(2), P(no_time), P(no_signals), I(8))
 #endif
-	RAW(SYS_rt_sigtimedwait, P(one_signal), P(info), P(no_time), I(8)) RAW(SYS_semtimedop, I(calls.semaphores), P(operation), N(1), P(no_time))
+	RAW(SYS_rt_sigtimedwait, P(one_signal), P(waited_info), P(no_time), I(8)) RAW(SYS_semtimedop, I(calls.semaphores), P(operation), N(1), P(no_time))
 	RAW(SYS_msgsnd, I(calls.messages), P(sysv_message), N(8), I(IPC_NOWAIT)) RAW(SYS_msgrcv, I(calls.messages), P(sysv_message), N(8), I(0), I(IPC_NOWAIT))
 	RAW(SYS_write, I(calls.pipe[1]), P(text8), N(8)) RAW(SYS_sendto, I(calls.pair[1]), P(text8), N(8), I(0), I(0), I(0))
 	RAW(SYS_mq_timedsend, I(-1), P(text8), N(8), I(0), P(no_time)) RAW(SYS_writev, I(calls.pipe[1]), P(vectors), N(2))
