@@ -7,7 +7,7 @@
  * dlopen looks at its return address: the library that calls decides about RUNPATH, $ORIGIN and the namespace. A wrapper in
  * C would be that library. So dlopen is a jump: the flag is masked in its register, and the real dlopen finds the caller's own
  * return address. Nothing can be done after the real call then: the list of segments is refreshed at the start of a cycle instead, when
- * the loader's counters of libraries added and removed have changed. dlclose does not look at its caller, so it refreshes at once.
+ * the loader's counters of libraries added and removed have changed, and where stacks are recorded by the next dlsym (lookup.c). dlclose does not look at its caller, so it refreshes at once.
  * dlmopen is not wrapped: another namespace has its own libc.
  */
 #include "backtrace/leave.h"

@@ -17,7 +17,9 @@
  * by lookup_behind and lookup_in (real.h).
  */
 #include "backtrace/modules.h"
+#include "heap/sites.h"
 #include "preload/real.h"
+#include "roots/roots.h"
 
 #include <errno.h>
 #include <link.h>
@@ -291,15 +293,28 @@ static void *answer(void *found, const char *name)
 	return next == found ? own : found;
 }
 
+/* dlopen does not tell of its end (dl.c). A library that was just opened is looked at by name next, as a rule: recorded stacks lead through it from now on,
+ * and its place may be another's that was closed. */
+static void list_opened(void)
+{
+	if (LIKELY(!sites_on()))
+		return;
+	const int saved = errno;
+	roots_list_opened();
+	errno = saved;
+}
+
 HIDDEN void *lookup_by_handle(void *handle, const char *name)
 {
 	lookup_start();
+	list_opened();
 	return answer(real_dlsym(handle, name), name);
 }
 
 HIDDEN void *lookup_version_by_handle(void *handle, const char *name, const char *version)
 {
 	lookup_start();
+	list_opened();
 	return answer(real_dlvsym(handle, name, version), name);
 }
 

@@ -70,6 +70,8 @@ void roots_include(int handle);
 
 /* Segments: listed at start and at dlopen/dlclose (never while stopped), for names and for roots=segments. */
 void roots_list_segments(void);
+/* The same, if the loader opened or closed modules since. */
+void roots_list_opened(void);
 /* The same for a report or a cycle, which may come when the loader's lock won't be free again: not in a child of fork, whose parent's other
  * threads may have held it, unless the child opened a library itself; nor where a signal interrupted the program (threads_run_aside). */
 void roots_list_segments_again(void);

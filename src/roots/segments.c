@@ -186,6 +186,13 @@ void roots_list_segments(void)
 	roots_guard_leave(&guard);
 }
 
+void roots_list_opened(void)
+{
+	const struct listing *l = load_acquire(&shown);
+	if (!l || !l->modules || l->modules != loader_sum())
+		roots_list_segments();
+}
+
 /* A table is refilled by the listing after the one that took it out of sight, so it holds still while no listing begins. */
 static bool look_up(uintptr_t address, const char **name, uintptr_t *offset, bool *still)
 {

@@ -210,4 +210,35 @@ if ((UID == 0)) && command -v perl >/dev/null; then
   [[ $? == 3 && $(cat chroot.err) == "cgc: the leak report could not be made: the list of threads could not be read: is /proc mounted where the program is now?" ]] &&
     ok "where there is no /proc the line says so" || bad "chroot: $(head -n 2 chroot.err)"
 else skip "only root can chroot"; fi
+# -- libraries that take each other's place --
+mkdir "$T/plug"
+for i in 0 1 2 3; do
+  printf '#include <stdlib.h>\nvoid *leak_%d(void) { return malloc(%d); }\n' $i $((4000 + i)) >"$T/plug/$i.c"
+  ${CC:-cc} -O1 -fno-optimize-sibling-calls -fPIC -shared -o "$T/plug/lib$i.so" "$T/plug/$i.c"
+done
+cat >"$T/plug/main.c" <<'C'
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv)
+{
+	for (int i = 0; i < 12; i++) {
+		char path[4096], name[16];
+		snprintf(path, sizeof path, "%s/lib%d.so", argv[1], i & 3);
+		snprintf(name, sizeof name, "leak_%d", i & 3);
+		void *library = dlopen(path, RTLD_NOW);
+		void *(*leak)(void) = library ? (void *(*)(void))dlsym(library, name) : NULL;
+		if (!leak)
+			return 2;
+		*(void **)leak() = library;
+		dlclose(library);
+	}
+	return argc - argc;
+}
+C
+${CC:-cc} -O1 -o "$T/plug/main" "$T/plug/main.c" -ldl 2>"$T/err" || bad "the program of libraries: $(head -n 1 "$T/err")"
+under 30 "mode=report:log_path=$T/plug/log" "$T/plug/main" "$T/plug" 2>"$T/err"
+wrong=
+for i in 0 1 2 3; do grep -qE "leak_$i +.*/lib$i\.so\+" "$T/plug/log" || wrong+=" lib$i"; done
+[[ -z $wrong && $(grep -c '^#.* 3 blocks  definite' "$T/plug/log") == 4 ]] && ok "libraries that take each other's place have their own names" || bad "libraries that take each other's place: not told:$wrong"
 finish
