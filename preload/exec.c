@@ -79,8 +79,8 @@ static bool findable(const char *file)
 	}
 }
 
-/* path: NULL when it is a descriptor's. */
-static bool enter(const char *path, bool search)
+/* path: NULL when it is a descriptor's. frame: in the wrapper's. */
+static bool enter(const char *path, bool search, struct exec_frame *frame)
 {
 	if (!identity_own())
 		return false;
@@ -89,7 +89,7 @@ static bool enter(const char *path, bool search)
 		exec_tell();
 	if (faults_wanted())
 		faults_exec();
-	threads_exec_enter();
+	threads_exec_enter(frame);
 	return true;
 }
 
@@ -107,37 +107,43 @@ static int leave(bool entered, int result)
 
 int execve(const char *path, char *const argv[], char *const envp[])
 {
-	bool entered = enter(path, false);
+	struct exec_frame frame;
+	bool entered = enter(path, false, &frame);
 	return leave(entered, real()->execve(path, argv, envp));
 }
 
 int execv(const char *path, char *const argv[])
 {
-	bool entered = enter(path, false);
+	struct exec_frame frame;
+	bool entered = enter(path, false, &frame);
 	return leave(entered, real()->execv(path, argv));
 }
 
 int execvp(const char *file, char *const argv[])
 {
-	bool entered = enter(file, true);
+	struct exec_frame frame;
+	bool entered = enter(file, true, &frame);
 	return leave(entered, real()->execvp(file, argv));
 }
 
 int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	bool entered = enter(file, true);
+	struct exec_frame frame;
+	bool entered = enter(file, true, &frame);
 	return leave(entered, real()->execvpe(file, argv, envp));
 }
 
 int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	bool entered = enter(NULL, false);
+	struct exec_frame frame;
+	bool entered = enter(NULL, false, &frame);
 	return leave(entered, real()->fexecve(fd, argv, envp));
 }
 
 int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	bool entered = enter(NULL, false);
+	struct exec_frame frame;
+	bool entered = enter(NULL, false, &frame);
 	return leave(entered, real()->execveat(dir, path, argv, envp, flags));
 }
 

@@ -329,9 +329,9 @@ __attribute__((noinline)) enum abort_reason threads_stop(void)
 	last_signal = started;
 	starved = false;
 	__atomic_store_n(&stop.wanted, load_relaxed(&stop.answers) + (1u << 30), __ATOMIC_SEQ_CST);
-	/* seq_cst with `execs`, as in threads_exec_enter: one of the two sees the other. */
+	/* seq_cst with the rows of execs.c: one of the two sees the other. */
 	__atomic_fetch_add(&stop.epoch, 1, __ATOMIC_SEQ_CST);
-	enum abort_reason reason = __atomic_load_n(&stop.execs, __ATOMIC_SEQ_CST) ? ABORT_EXEC
+	enum abort_reason reason = execs_live(collector_root.sp) ? ABORT_EXEC
 	                           : sharers_live() && !fault(FAULT_law8_ignore_sharers) ? ABORT_SHARED
 	                           : heap_hooks.altstack_lost && heap_hooks.altstack_lost() ? ABORT_ALTSTACK : everybody_stops(started);
 	if (reason == ABORT_NONE && gather())
@@ -390,7 +390,7 @@ void threads_run_on(void *stack_top, void (*fn)(void *), void *arg)
 void threads_forked(void)
 {
 	stop.pid = os_pid();
-	stop.execs = 0;
+	execs_forked();
 	stop.collector = 0;
 	captured_for = 0;
 	parked_count = 0;

@@ -1,9 +1,5 @@
 /*
  * The process around the stops: start, the bounds of stacks, exec, and the machine's assembly.
- *
- * exec and a stop exclude each other, because a signal 33 that is queued to a thread inside execve kills the new image, which
- * has no handler. Either side first says that it is there and then looks for the other (seq_cst both), so that at least
- * one sees the other: the stop gives up, the exec waits for the epoch to change.
  */
 #include "heap/self.h"
 #include "os/os.h"
@@ -76,19 +72,11 @@ void threads_stack_known(uintptr_t low, uintptr_t high)
 }
 
 /* A vfork child shares our memory and has another PID. */
-void threads_exec_enter(void)
+void threads_exec_enter(struct exec_frame *frame)
 {
 	if (os_pid() != stop.pid)
 		return;
-	for (;;) {
-		__atomic_fetch_add(&stop.execs, 1, __ATOMIC_SEQ_CST);
-		uint32_t e = __atomic_load_n(&stop.epoch, __ATOMIC_SEQ_CST);
-		if (!(e & 1))
-			break;
-		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
-		while (load_acquire(&stop.epoch) == e)
-			room_wait(&stop.epoch, e, LOOK_AGAIN_NS);
-	}
+	execs_enter(frame);
 	/* A signal of an earlier stop may be pending still. What is this thread's own is delivered at the end of a system call;
 	 * what kill() left for the process is taken out here, for it would outlive the exec. */
 	syscall0(SYS_gettid);
@@ -128,12 +116,6 @@ void threads_settle(void)
 		syscall2(SYS_rt_sigpending, (long)&pending, 8);
 		threads_restore_signals(saved);
 	}
-}
-
-void threads_exec_leave(void)
-{
-	if (os_pid() == stop.pid)
-		__atomic_fetch_sub(&stop.execs, 1, __ATOMIC_SEQ_CST);
 }
 
 _Static_assert(offsetof(struct self, handled) == 8, "SELF_HANDLED");

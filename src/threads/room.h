@@ -45,7 +45,7 @@ struct stop {
 	uint32_t answers;    /* atomic: answers ever given */
 	uint32_t wanted;     /* atomic: collector: wake me when `answers` gets here */
 	uint32_t bell;       /* atomic, futex: rung by the answer that reaches `wanted` */
-	uint32_t execs;      /* atomic: threads between exec_enter and exec_leave */
+	uint32_t execs;      /* atomic: those between exec_enter and exec_leave that found no row (execs.c) */
 	uint32_t collector;  /* atomic: TID of the collecting thread, 0 outside a stop */
 	uint32_t refused;    /* atomic: a handler was refused what it needs to know its own thread: no stop is tried again */
 	uint32_t drain;      /* atomic: a stop used kill(), which may leave a signal pending for the process */
@@ -85,6 +85,11 @@ enum task_state task_parse_stat(const char *text, size_t n, struct task_signs *s
 /* And for another process, where awaited means alive, by /proc/PID/stat. */
 enum task_state process_state(int pid, struct task_signs *signs);
 void tasks_start(void);
+
+/* -- execs.c -- */
+void execs_enter(struct exec_frame *frame);
+bool execs_live(uintptr_t sp);      /* under the collect lock; sp: of the collecting thread, in the program */
+void execs_forked(void);
 
 /* -- sharers.c: processes in our memory -- */
 bool sharers_live(void); /* under the collect lock */

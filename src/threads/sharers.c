@@ -26,7 +26,7 @@ static struct {
 	uint32_t lost;      /* atomic: one found no room */
 } sharers;
 
-void threads_sharer_enter(void) { threads_exec_enter(); }
+void threads_sharer_enter(void) { threads_exec_enter(NULL); }
 
 void threads_sharer_leave(int pid)
 {

@@ -129,8 +129,10 @@ void threads_stop_settled(bool busy);
 /* The thread, no stop of which may begin meanwhile, has left the frame of the last one, on whatever stack. Waits for it, but not for long. */
 void threads_leave_frame(uint32_t tid);
 /* exec must not start while a stop is in flight, nor a stop while a thread is in exec (a queued signal 33 would kill the
- * new image). enter waits for the stop's end. No-ops in a vfork child. */
-void threads_exec_enter(void);
+ * new image). enter waits for the stop's end. No-ops in a vfork child. The frame lies in that of the function that
+ * calls exec, for one that a handler leaves by longjmp (execs.c); NULL: none. */
+struct exec_frame { volatile uintptr_t words[16]; };
+void threads_exec_enter(struct exec_frame *frame);
 void threads_exec_leave(void);
 
 /* Around a clone that makes a process in our memory: no stop meanwhile, nor while that process lives. pid: 0 or less when it does not. */

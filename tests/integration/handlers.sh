@@ -40,4 +40,9 @@ met mode=collect:grace=0:stress=10000 5
 met_any mode=collect:grace=0:stress=10000 1
 met mode=report:log_path=/dev/null 9
 met mode=audit:log_path=/dev/null 9
+
+# An exec that fails and is left by longjmp or pthread_exit holds up no cycle.
+left=$(program exec_left)
+if under 120 mode=collect:grace=0 "$left" >"$T/out" 2>"$T/err"; then ok "execs that a handler leaves: $(tail -n +2 "$T/out" | tr '\n' ';')"
+else bad "execs that a handler leaves: exit $?: $(tr '\n' ';' <"$T/out") $(tail -n 1 "$T/err")"; fi
 finish

@@ -90,7 +90,7 @@ static void *enters_exec(void *arg)
 	store_release(&phase, 1);
 	while (!threads_stopped())
 		;
-	threads_exec_enter();
+	threads_exec_enter(NULL);
 	store_release(&phase, threads_stopped() ? 3 : 2);
 	threads_exec_leave();
 	busy_leave();
@@ -114,7 +114,7 @@ Test(threads, exec_enter_waits_for_the_end_of_a_stop_in_flight)
 Test(threads, a_stop_gives_way_to_exec)
 {
 	uint64_t saved;
-	threads_exec_enter();
+	threads_exec_enter(NULL);
 	threads_block_signals(&saved);
 	enum abort_reason r = threads_stop();
 	threads_restore_signals(saved);
