@@ -65,8 +65,8 @@ void cycle_print_stats(void)
 	        stats.pause_total_ns / 1000);
 	say_raw("condemned_blocks %lu\ncondemned_bytes %lu\nrecycled_blocks %lu\nrecycled_bytes %lu\n", stats.condemned_blocks,
 	        stats.condemned_bytes, stats.recycled_blocks, stats.recycled_bytes);
-	say_raw("marked_blocks %lu\nmarked_bytes %lu\nroot_bytes %lu\nin_flight %lu\nfaults_caught %lu\n", stats.marked_blocks, stats.marked_bytes,
-	        stats.root_bytes, stats.in_flight, stats.caught);
+	say_raw("marked_blocks %lu\nmarked_bytes %lu\nroot_bytes %lu\nin_flight %lu\nin_device %lu\nfaults_caught %lu\n", stats.marked_blocks, stats.marked_bytes,
+	        stats.root_bytes, stats.in_flight, stats.in_device, stats.caught);
 	say_raw("live_bytes %zu\nheap_bytes %zu\nfree_resident_bytes %zu\nmetadata_bytes %zu\npurged_bytes %lu\n", t.live, t.mapped, t.dirty,
 	        t.metadata, stats.purged_bytes);
 	say_raw("rss_kib %lu\nrss_peak_kib %lu\n", status_kib(status, "VmRSS:"), status_kib(status, "VmHWM:"));

@@ -21,6 +21,7 @@
  * a note still holds its word in hand (a root); so it does between its note and `any` or `used`, which are set last.
  */
 #include "roots/flight.h"
+#include "base/stats.h"
 #include "heap/heap.h"
 #include "os/os.h"
 #include "roots/inside.h"
@@ -219,18 +220,20 @@ bool flight_full(uint32_t now)
 	return then && (int32_t)(now - then) <= (int32_t)flight.life;
 }
 
+static bool of_device(const struct note *n) { return (n->key & ((1u << CHANNEL_BITS) - 1)) == FLIGHT_DEVICE; }
+
 /* Words that a device holds have no time: one is over when the program freed its block, for then nobody may use it. */
 static bool over(const struct note *n, uint64_t mark, uint32_t now)
 {
 	struct block_info info;
-	if ((n->key & ((1u << CHANNEL_BITS) - 1)) != FLIGHT_DEVICE)
+	if (!of_device(n))
 		return (int32_t)(now - tick_of(mark)) > (int32_t)flight.life;
 	return heap_find(word_of(n->key), &info) != FOUND_BLOCK && heap_find(word_of(n->key) - 1, &info) != FOUND_BLOCK;
 }
 
 size_t flight_each(void (*fn)(uintptr_t word), uint32_t now)
 {
-	size_t words = 0;
+	size_t words = 0, device = 0;
 	for (unsigned t = 0; t < TABLES; t++) {
 		size_t before = words;
 		if (!load_relaxed(&tables[t].used))
@@ -246,12 +249,14 @@ size_t flight_each(void (*fn)(uintptr_t word), uint32_t now)
 			if (n->key) /* being taken: the old one or the new */
 				fn(word_of(n->key));
 			words++;
+			device += of_device(n);
 		}
 		if (words == before)
 			store_relaxed(&tables[t].used, false);
 	}
 	if (!words)
 		store_relaxed(&flight.any, false);
+	stats.in_device = device;
 	return words;
 }
 

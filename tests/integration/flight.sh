@@ -44,6 +44,8 @@ status=$?
 read -r at_once later <"$T/out"
 if ((status == 0 && at_once == 0 && later > 0 && $(stat_sum aborted_table_full "$T/flood.log") > 0)); then ok "a full table ends cycles until its words are over"
 else bad "flood: exit $status, $at_once blocks came back at once and $later later"; fi
+under 60 "grace=0:stress=100:stats=1:log_path=$T/device.log" "$(program zoo_in_counter)" >"$T/out" 2>"$T/err"
+if (($(stat_sum in_device "$T/device.log") > 0)); then ok "words that a device has are counted"; else bad "in_device is 0: $(tail -n 1 "$T/err")"; fi
 lines=$(grep -c 'can be noted' "$T/flood.log")
 if ((lines == 1)); then ok "with one line"; else bad "flood: $lines lines say so"; fi
 finish
