@@ -19,7 +19,7 @@
 	X(process_vm_readv) X(futex) X(clock) X(nanosleep) X(getrandom) X(uname) X(prlimit) X(arch_prctl) \
 	X(sigaction) X(sigprocmask) X(sigpending) X(sigaltstack) X(sigtimedwait) X(signal) X(tgkill) X(kill) \
 	X(mkdir) X(chmod) X(fcntl) X(socket) X(bind) X(listen) X(connect) X(accept) X(getsockopt) X(poll) X(recv) X(sendmsg) \
-	X(timer_create) X(timer_settime) X(clone) X(wait) X(kcmp) X(process_vm_writev) \
+	X(timer_create) X(timer_settime) X(clone) X(wait) X(kcmp) X(process_vm_writev) X(membarrier) \
 	/* failures: */ \
 	X(ack) X(late_ack) X(lost_signal) X(task_list) X(maps) X(pagemap) \
 	/* mutants: roots left out */ \
@@ -29,7 +29,7 @@
 	X(no_declared) X(no_tagged) X(no_align) X(no_integers) X(no_before) X(no_mangled) X(no_files) X(no_aside) \
 	/* mutants: laws broken */ \
 	X(law1_sweep_free) X(law2_torn_refill) X(law3_park_busy) X(law4_rebuild_list) X(law5_late_publish) \
-	X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law8_ignore_sharers) X(law8_partial_root) X(law9_no_evidence) \
+	X(law3_lend_busy) X(law6_empty_is_unowned) X(law7_blind_verdict) X(law7_no_return) X(law8_ignore_abort) X(law8_ignore_sharers) X(law8_partial_root) X(law9_no_evidence) \
 	X(law9_audit_recycles) X(law9_mortal_site) X(law10_skip_end) \
 	X(first_of_cycle) X(inner_as_start) X(numbers_hold) X(whole_slots) \
 	X(lose_edges) X(prune_wanted) X(no_alloc_lists) X(no_stash) X(no_link_check) X(no_stale_line) X(no_blank_check) X(no_altered) X(no_suffix_check) X(no_tail_check) X(no_least) X(no_generation)

@@ -12,6 +12,7 @@
 
 enum lock_rank {
 	RANK_COLLECT = 1, /* one cycle, one fork, one exec at a time */
+	RANK_LEND,        /* the cache of an idle thread, that another one has */
 	RANK_CACHES,      /* list of caches, abandoned spans */
 	RANK_ARENA,       /* page runs, growth, purge */
 	RANK_META,        /* side arrays and descriptors */

@@ -38,7 +38,7 @@ struct stats {
 	uint64_t root_bytes;         /* scanned by the last completed mark */
 	uint64_t in_flight;          /* words in pipes, sockets and queues, as the last mark saw them */
 	uint64_t in_device;          /* those among them that a device has, until their blocks are freed */
-	uint64_t refills, remote_frees, adopted_spans;
+	uint64_t refills, remote_frees, adopted_spans, lent_caches;
 	uint64_t counted_refills;    /* with stress=N and in audit: refills and large blocks. In audit each small block is a refill */
 	uint64_t caught;             /* loads of ours that faulted; each page was read otherwise then */
 	uint64_t purged_bytes;

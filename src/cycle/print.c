@@ -70,8 +70,8 @@ void cycle_print_stats(void)
 	say_raw("live_bytes %zu\nheap_bytes %zu\nfree_resident_bytes %zu\nmetadata_bytes %zu\npurged_bytes %lu\n", t.live, t.mapped, t.dirty,
 	        t.metadata, stats.purged_bytes);
 	say_raw("rss_kib %lu\nrss_peak_kib %lu\n", status_kib(status, "VmRSS:"), status_kib(status, "VmHWM:"));
-	say_raw("counted_refills %lu\njudged_blocks %lu\nevidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\neintr_hidden %lu\n", stats.counted_refills, stats.judged_blocks, stats.evidence,
-	        stats.misuse, stats.foreign_frees, stats.remote_frees, stats.adopted_spans, stats.eintr_hidden);
+	say_raw("counted_refills %lu\njudged_blocks %lu\nevidence %lu\nmisuse %lu\nforeign_frees %lu\nremote_frees %lu\nadopted_spans %lu\nlent_caches %lu\neintr_hidden %lu\n", stats.counted_refills, stats.judged_blocks, stats.evidence,
+	        stats.misuse, stats.foreign_frees, stats.remote_frees, stats.adopted_spans, stats.lent_caches, stats.eintr_hidden);
 	say_raw("program %s\n", status_name(status));
 	if (fault_armed)
 		say_raw("faults %lu\n", fault_hits());

@@ -491,6 +491,7 @@ size_t arena_purge(bool all)
 
 /* ---- the rest ---- */
 
+size_t arena_pages_used(void) { return load_relaxed(&pages_used); }
 void arena_set_limit(size_t bytes) { pages_limit = bytes >> PAGE_SHIFT; }
 
 void arena_totals(struct heap_totals *t)

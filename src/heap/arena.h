@@ -22,6 +22,7 @@ bool arena_resize(struct span *s, size_t pages);
 size_t arena_purge(bool all);
 /* Free pages and holes, for heap_totals. */
 void arena_totals(struct heap_totals *t);
+size_t arena_pages_used(void); /* a peek */
 void arena_set_limit(size_t bytes);
 /* In a forked child: a lock that is held belongs to a thread that is gone, and what it guards may be half changed. */
 void arena_fork_child(void);

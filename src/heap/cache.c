@@ -107,7 +107,7 @@ size_t heap_in_use(void)
 	for (struct cache *c = load_acquire(&cache_all); c; c = c->next) {
 		if (!load_relaxed(&c->live))
 			continue;
-		bytes += load_relaxed(&c->growth);
+		bytes += load_relaxed(&c->growth) + load_relaxed(&c->taken);
 		for (unsigned k = 0; k < CLASSES; k++) {
 			const struct bin *b = &c->bins[k];
 			size_t ready = c == self.cache ? list_length(b->alloc) + list_length(c->stash[k]) : 0;
@@ -144,8 +144,7 @@ static bool settle(struct cache *c, struct span *s)
 	return true;
 }
 
-/* Spans that others put into the inbox: their remote slots are absorbed, and they become avail. */
-static bool inbox_drain(struct cache *c)
+bool cache_inbox_drain(struct cache *c)
 {
 	if (!load_relaxed(&c->inbox))
 		return false;
@@ -377,13 +376,13 @@ static uint32_t batch_of(struct cache *c, unsigned k, const struct span *s)
 static __attribute__((noinline)) void altstacks_leave(const struct slot *list, unsigned k)
 {
 	uintptr_t low = UINTPTR_MAX, high = 0;
-	for (const struct slot *s = list; s; s = s->next) {
+	for (const struct slot *s = list; s && arena_contains((uintptr_t)s); s = s->next) { /* a stale store may have changed a link */
 		low = (uintptr_t)s < low ? (uintptr_t)s : low;
 		high = (uintptr_t)s > high ? (uintptr_t)s : high;
 	}
 	if (!heap_altstacks_near(low, high + class_info[k].block) || !heap_hooks.altstacks_within(low, high + class_info[k].block))
 		return;
-	for (const struct slot *s = list; s && arena_contains((uintptr_t)s); s = s->next) /* a stale store may have changed a link */
+	for (const struct slot *s = list; s && arena_contains((uintptr_t)s); s = s->next)
 		heap_altstack_leaves((uintptr_t)s, class_info[k].block);
 }
 
@@ -410,9 +409,12 @@ static __attribute__((noinline)) bool refill_from_spans(struct cache *c, unsigne
 			b->alloc = list;
 			return ready(list, k);
 		}
-		if (inbox_drain(c) && b->avail)
+		if (cache_inbox_drain(c) && b->avail)
 			continue;
-		if (look_around(c, k) || adopt(c, k))
+		if (look_around(c, k))
+			continue;
+		cache_look_at_idle();
+		if (adopt(c, k))
 			continue;
 		struct span *s = span_fresh(k, c);
 		if (!s) /* then nothing rests */
@@ -445,12 +447,45 @@ void cache_give_back(struct cache *c, struct slot *slot)
 	struct span *s = arena_span((uintptr_t)slot);
 	if (UNLIKELY(load_relaxed(&s->owner) != c)) {
 		span_push_remote(s, slot);
+		if (!load_relaxed(&s->owner))
+			cache_reclaim_span(s);
 		return;
 	}
 	span_take_back(s, slot);
 	account(c, -(int64_t)s->block);
 	if (UNLIKELY(span_is_empty(s)) || s->list == LIST_FULL)
 		settle(c, s);
+}
+
+uint32_t cache_count_freed(const struct bin *b)
+{
+	uint32_t n = 0;
+	uint8_t *byte;
+	for (const struct slot *s = b->freed; s && is_freed(s, &byte); s = s->next)
+		n++;
+	return n;
+}
+
+uint32_t cache_take_freed(struct cache *c, unsigned k)
+{
+	struct slot *first = load_acquire(&c->bins[k].freed), *before = first;
+	uint8_t *byte;
+	uint32_t n = 0;
+	if (!first || !is_freed(first, &byte))
+		return 0;
+	struct slot *slot = first->next;
+	ready(slot, k);
+	first->next = NULL;
+	for (struct slot *next; slot; before = slot, slot = next) {
+		if (UNLIKELY(!is_freed(slot, &byte))) {
+			tell_stale_store(before, slot);
+			break;
+		}
+		next = slot->next;
+		cache_give_back(c, slot);
+		n++;
+	}
+	return n;
 }
 
 void cache_flush(struct cache *c, unsigned k, uint32_t keep)
@@ -497,6 +532,7 @@ struct cache *cache_own(void)
 		c->self = &self;
 		c->tid = os_tid();
 		c->live = true;
+		c->taken = 0;
 		c->growth = 0;
 		c->pressure = false;
 		for (unsigned k = 0; k < CLASSES; k++) {
@@ -507,6 +543,8 @@ struct cache *cache_own(void)
 		self.cache_born = 1;
 	}
 	lock_drop(&caches_lock);
+	if (c) /* a looker that has not noticed yet what became of the last owner */
+		cache_come_home(c);
 	return c;
 }
 
@@ -537,7 +575,7 @@ static void empty_bin(struct cache *c, unsigned k)
 /* Before malloc gives up: what this thread has at hand of any size must serve every other, the last empty span of a class too. */
 void cache_trim(struct cache *c)
 {
-	inbox_drain(c);
+	cache_inbox_drain(c);
 	for (unsigned k = 0; k < CLASSES; k++) {
 		empty_bin(c, k);
 		for (uint32_t i = c->bins[k].avail, next; i; i = next) {
@@ -556,7 +594,7 @@ void cache_trim(struct cache *c)
  * which does not exist in this (forked) process. */
 void cache_abandon(struct cache *c)
 {
-	inbox_drain(c);
+	cache_inbox_drain(c);
 	for (unsigned k = 0; k < CLASSES; k++) {
 		empty_bin(c, k);
 		c->bins[k].look = 0;

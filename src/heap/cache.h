@@ -43,6 +43,10 @@ struct cache {
 	struct delay *delay;  /* owner: harden=1, freed slots that wait (harden.c); NULL none yet */
 	struct self *self;    /* the owner's; read in a forked child to see whether it was busy */
 	int tid;              /* the owner's */
+	uint32_t lent;        /* atomic: another thread has it, or had it (idle.c); 0: neither */
+	int64_t taken;        /* bytes that it took out of the freed lists, which `room` still counts */
+	uint64_t emptied;     /* by a looker: classes from which it took all it can, as bits */
+	uint16_t seen[CLASSES]; /* by a looker: what the bins looked like */
 	struct cache *next;   /* list of all caches; atomic, only ever grows at the head */
 };
 
@@ -133,6 +137,10 @@ void span_release(struct span *s);
 void span_push_remote(struct span *s, struct slot *slot);
 /* Puts s into its owner's inbox unless it stands in one. */
 void span_notify(struct span *s);
+
+/* -- idle.c -- */
+/* The owner waits until its cache is its own again: by busy_enter, after `busy` was written. */
+void cache_come_home(struct cache *c);
 
 /* -- large.c -- */
 void *large_malloc(size_t size, size_t align, bool *zero);

@@ -33,6 +33,20 @@ void cache_trim(struct cache *c);
  * and dropped. */
 bool cache_believed(struct cache *c, unsigned k);
 static inline bool cache_at_hand(struct cache *c, unsigned k) { return UNLIKELY(c->bins[k].alloc || c->stash[k]) && cache_believed(c, k); }
+/* -- idle.c -- */
+/* Gives back what idle threads hold; all: what all hold that run no slow path. No lock of the heap is held. */
+void cache_take_idle(bool all);
+/* The same, if the heap has grown enough since the last time. */
+void cache_look_at_idle(void);
+void cache_idle_fork_child(void);
+/* In a forked child: another thread had c at the fork, which cut it off. */
+bool cache_is_torn(struct cache *c);
+
+/* Spans that others put into the inbox: their remote slots are absorbed, and they become avail. */
+bool cache_inbox_drain(struct cache *c);
+uint32_t cache_count_freed(const struct bin *b);
+/* All of class k's freed list but its first slot goes back to the spans. Result: how many slots. */
+uint32_t cache_take_freed(struct cache *c, unsigned k);
 /* One slot with byte 0 goes back to its span. */
 void cache_give_back(struct cache *c, struct slot *slot);
 struct cache *cache_own(void);
@@ -41,6 +55,7 @@ bool cache_refill(struct cache *c, unsigned k);
 size_t cache_live(void);
 void cache_fork_child(void);
 void cache_reclaim(void);
+void cache_reclaim_span(struct span *s); /* this one, if it is abandoned */
 /* An abandoned span got slots: adopters find it from now on. Takes caches_lock, so the caller holds neither that nor a higher
  * one; whoever is abandoning or adopting the span at the moment holds it, and has not decided yet where it goes. */
 void cache_promote(struct span *s);
@@ -53,6 +68,8 @@ void span_fork_child(void);
 uint8_t *span_peek_bytes(const struct span *s, uint32_t *slots);
 
 /* -- heap.c -- */
+/* A child of fork, before heap_fork_child has made the heap its own. */
+bool heap_is_copy(void);
 /* Counts a wrong use of the heap and tells the hook, which may not return. */
 void heap_misuse(const char *what, const char *call, const void *p, size_t block);
 

@@ -497,8 +497,11 @@ void *heap_realloc_from(void *p, size_t size, const void *caller)
 
 /* ---- fork ---- */
 
+bool heap_is_copy(void) { return !load_relaxed(&identity->same_process); }
+
 void heap_fork_child(void)
 {
+	identity->same_process = 0; /* where the kernel wipes no pages */
 	busy_enter();
 	identity->same_process = 1;
 	arena_fork_child();
@@ -525,6 +528,7 @@ size_t heap_trim(void)
 	busy_enter();
 	if (self.cache != &empty_cache)
 		cache_trim(self.cache);
+	cache_take_idle(true);
 	busy_leave();
 	return heap_purge(true);
 }

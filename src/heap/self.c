@@ -33,7 +33,9 @@ void busy_enter(void)
 			heap_hooks.cancel_type(PTHREAD_CANCEL_DEFERRED, NULL);
 	}
 	__atomic_store_n(&self.busy, self.busy + 1, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* the looker has the barrier: idle.c */
+	if (UNLIKELY(load_relaxed(&self.cache->lent)))
+		cache_come_home(self.cache);
 }
 
 void busy_leave(void)

@@ -228,6 +228,7 @@ static bool was_busy(const struct cache *c)
 void cache_fork_child(void)
 {
 	released = 0;
+	cache_idle_fork_child();
 	if (self.cache != &empty_cache) {
 		self.cache->tid = os_tid();
 		self.cache->young = CLASSES;
@@ -237,12 +238,16 @@ void cache_fork_child(void)
 	for (struct cache *c = cache_all; c; c = c->next)
 		if (c->inbox)
 			c->inbox = 0;
-	for (struct cache *c = cache_all; c; c = c->next)
-		if (c->live && c != self.cache && was_busy(c)) {
-			forget_torn(c);
+	for (struct cache *c = cache_all; c; c = c->next) {
+		const bool lent = cache_is_torn(c);
+		if (!lent && (!c->live || c == self.cache || !was_busy(c)))
+			continue;
+		forget_torn(c);
+		if (c != self.cache) {
 			c->live = false;
 			c->self = NULL;
 		}
+	}
 	/* Abandoned lists anew: a span that a torn thread was moving may stand in none, or in two. */
 	memset(cache_ready, 0, sizeof cache_ready);
 	memset(cache_dormant, 0, sizeof cache_dormant);
@@ -264,6 +269,24 @@ void cache_fork_child(void)
 
 /* ---- purge ---- */
 
+/* Under caches_lock: s is abandoned. */
+static void reclaim(struct span *s)
+{
+	heap_account(-(int64_t)(span_absorb(s) * s->block));
+	if (span_is_empty(s)) {
+		span_list_remove(s, NULL);
+		span_release(s);
+	}
+}
+
+void cache_reclaim_span(struct span *s)
+{
+	lock_take(&caches_lock);
+	if (load_relaxed(&s->kind) == SPAN_SMALL && (s->list == LIST_READY || s->list == LIST_DORMANT))
+		reclaim(s);
+	lock_drop(&caches_lock);
+}
+
 /* Abandoned spans that others emptied since go back to the arena. */
 void cache_reclaim(void)
 {
@@ -273,11 +296,7 @@ void cache_reclaim(void)
 			for (uint32_t i = pass ? cache_dormant[k] : cache_ready[k], next; i; i = next) {
 				struct span *s = &arena.spans[i];
 				next = s->next;
-				heap_account(-(int64_t)(span_absorb(s) * s->block));
-				if (span_is_empty(s)) {
-					span_list_remove(s, NULL);
-					span_release(s);
-				}
+				reclaim(s);
 			}
 	lock_drop(&caches_lock);
 }

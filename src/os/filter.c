@@ -74,7 +74,7 @@ static int try_all(char *page)
 }
 
 /* Step 1. */
-static bool filtered(void)
+int os_filter_inherited(void)
 {
 	char text[4096];
 	int fd = os_open("/proc/self/status", O_RDONLY, 0);
@@ -86,7 +86,7 @@ static bool filtered(void)
 	for (long i = 0; i + length < n; i++)
 		if (__builtin_memcmp(text + i, name, (size_t)length) == 0)
 			return text[i + length] != '0';
-	return false; /* no /proc: then there will be no cycle */
+	return -1;
 }
 
 bool os_filtered;
@@ -96,7 +96,7 @@ const char *os_filter_forbids(void)
 	struct rlimit limit = { 1, 1 };
 	int status = 0;
 	char *page;
-	os_filtered = filtered();
+	os_filtered = os_filter_inherited() == 1; /* no /proc: then there will be no cycle */
 	if (LIKELY(!os_filtered) || !(page = os_map(4096)))
 		return NULL;
 	long child = syscall6(SYS_clone, 0, 0, 0, 0, 0, 0);

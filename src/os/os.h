@@ -20,6 +20,7 @@ static inline bool os_is_confined(void) { return UNLIKELY(load_relaxed(&os_confi
 /* Does a filter from before this program's start let everything pass that a cycle needs? NULL, or what it forbids. Asks a child that
  * dies of it in our place. Called once, before any other call of this file but os_map. */
 const char *os_filter_forbids(void);
+int os_filter_inherited(void); /* is there one? 1, 0; -1: nobody says */
 extern bool os_filtered; /* after it: there is a filter, which may kill for a call that was not asked about */
 
 /* -- memory. Sizes and addresses are multiples of 4 KiB. -- */
@@ -56,6 +57,10 @@ uint64_t os_thread_cpu_ns(void);
 uint64_t os_process_cpu_ns(void);
 void os_sleep_ns(uint64_t ns);     /* may wake early */
 void os_yield(void);
+
+/* Every thread of this memory has passed a full memory barrier between the call and the return, wherever it is: what it stored before is
+ * seen here, and what was stored here before is seen by what it loads next. false: the kernel can't, or a filter might not like it. */
+bool os_barrier_everywhere(void);
 
 /* -- identity. All are 0 once os_confined is set. -- */
 int os_pid(void);

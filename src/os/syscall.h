@@ -76,6 +76,7 @@ static inline __attribute__((always_inline)) struct call_failure call_failure(lo
 	case SYS_ppoll: return (struct call_failure){ FAULT_poll, ENOMEM };
 	case SYS_recvfrom: return (struct call_failure){ FAULT_recv, EIO };
 	case SYS_sendmsg: return (struct call_failure){ FAULT_sendmsg, ENOMEM };
+	case SYS_membarrier: return (struct call_failure){ FAULT_membarrier, ENOSYS };
 	case SYS_clone: return (struct call_failure){ FAULT_clone, EAGAIN };
 	case SYS_wait4: return (struct call_failure){ FAULT_wait, ECHILD };
 	case SYS_kcmp: return (struct call_failure){ FAULT_kcmp, EPERM };

@@ -65,6 +65,7 @@ no_stash           | zoo_cached                 | grace=0:sites=1
 law1_sweep_free    | zoo_swept                  | $zoo
 law2_torn_refill   | step 12 2 refill_batch      | stress=1000000:grace=0
 law3_park_busy     | step 12 2 large_block       | stress=1000000:grace=0
+law3_lend_busy     | unit idle_test idle/looks_at_threads_in_any_state_hand_no_slot_out_twice |
 law4_rebuild_list  | step 12 2 fast_path         | stress=1000000:grace=0
 law5_late_publish  | zoo_fresh_span             | $zoo
 law6_empty_is_unowned | zoo_emptied_span        | $zoo
