@@ -58,7 +58,7 @@ uint32_t depot_child(uint32_t parent, uintptr_t pc)
 		uint32_t at = load_acquire(link);
 		if (!at) {
 			if (!fresh) {
-				fresh = number();
+				fresh = parent && depot_is_full() ? 0 : number();
 				if (!fresh)
 					return 0;
 				*node_at(fresh) = (struct depot_node){ .pc = pc, .parent = parent, .module = modules_find(pc - 1) };
@@ -75,6 +75,9 @@ uint32_t depot_child(uint32_t parent, uintptr_t pc)
 		link = &n->sibling[depot_digit(&digits)];
 	}
 }
+
+uint32_t depot_most = 8 << 20;
+bool depot_is_full(void) { return depot_count() >= depot_most; }
 
 uint32_t depot_count(void) { return load_acquire(&given); }
 

@@ -37,6 +37,10 @@ extern struct depot_node *depot_chunks[DEPOT_CHUNKS]; /* atomic: released after 
 bool depot_start(void);        /* false: no memory */
 /* The child of `parent` with this pc, made if need be; 0: no memory. Lock-free, async-signal-safe. */
 uint32_t depot_child(uint32_t parent, uintptr_t pc);
+/* A program that recurses in ever new ways has ever new stacks. Past so many nodes (256 MiB) none is added but outermost frames, and captures
+ * whose stack is new are their innermost frame alone (follow.c). Reports say so. */
+extern uint32_t depot_most;
+bool depot_is_full(void);
 uint32_t depot_count(void);    /* nodes are 1..count; a number that is nobody's has pc 0 */
 /* 1..count */
 static inline __attribute__((always_inline)) const struct depot_node *depot_get(uint32_t node)

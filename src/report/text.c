@@ -204,7 +204,7 @@ static void print_rest(const struct report *r)
 
 void report_print(const struct report *r, const char *why)
 {
-	char command[COMMAND_SHOWN + 8], all[32], definite[32], indirect[32], blocks[40], moment[96] = "";
+	char command[COMMAND_SHOWN + 8], all[32], definite[32], indirect[32], blocks[40], moment[144] = "";
 	uint32_t leaks = 0;
 	if (!r->complete) {
 		say("the leak report could not be made: %s: %s", r->reason ? r->reason : "no cycle completed", r->hint ? r->hint : "run again");
@@ -217,6 +217,8 @@ void report_print(const struct report *r, const char *why)
 		text_format(moment, sizeof moment, "   at %s", why);
 	if (sites_sampled())
 		text_format(moment + strlen(moment), sizeof moment - strlen(moment), "   estimated, sample=%s", size_text(all, sizeof all, sites_sampled()));
+	if (depot_is_full())
+		text_format(moment + strlen(moment), sizeof moment - strlen(moment), "   too many stacks: later ones are one frame");
 	names_lock();
 	if (!leaks) {
 		say("no leaks%s   pid %d  %s", moment, os_pid(), command);

@@ -178,3 +178,15 @@ Test(depot, what_it_maps_is_told_and_grows_by_chunks)
 	depot_own_ranges(add);
 	cr_assert_eq(total, before + (2 << 20));
 }
+
+Test(depot, when_it_is_full_old_stacks_are_found_and_new_ones_are_one_frame)
+{
+	cr_assert(depot_start());
+	const uint32_t old = depot_child(depot_child(0, 1), 2);
+	cr_assert(!depot_is_full());
+	depot_most = depot_count();
+	cr_assert(depot_is_full());
+	cr_assert_eq(depot_child(depot_child(0, 1), 2), old);
+	cr_assert_eq(depot_child(old, 3), 0);
+	cr_assert_neq(depot_child(0, 3), 0);
+}
