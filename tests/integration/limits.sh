@@ -123,6 +123,24 @@ if is_cgc; then
   at_limit report
 fi
 
+# Memory freed as blocks of one size serves every other, at several limits.
+reuse() {
+  local fill want mib failed="" count=0
+  for mib in 80 150; do
+    for fill in 24 3000 20000 3000000; do
+      for want in 100 60000 20000000; do
+        count=$((count + 1))
+        timeout 60 env LD_PRELOAD="$LIB" CGC_OPTIONS="mode=$1" "$(program reuse)" $mib $fill $want 2>/dev/null || failed+=" $mib/$fill/$want"
+      done
+    done
+  done
+  [[ -z $failed ]] && ok "reuse $1: $count of $count" || bad "reuse $1: no memory at MiB/filled/wanted$failed"
+}
+if is_cgc; then
+  reuse off
+  reuse collect
+fi
+
 # What idle threads hold: without a way to take it back 60 of them would keep three times the limit.
 idle_threads() {
   local out
