@@ -144,7 +144,7 @@ fi
 # What idle threads hold: without a way to take it back 60 of them would keep three times the limit.
 idle_threads() {
   local out
-  out=$(timeout 100 env LD_PRELOAD="$LIB" CGC_OPTIONS="mode=$1:heap_limit=56m" "$(program idle_threads)" 60 2>&1)
+  out=$(timeout 100 env LD_PRELOAD="$LIB" CGC_OPTIONS="mode=$1:heap_limit=56m" "$(program idle_threads)" 60 2>/dev/null)
   [[ $out == "none failed" ]] && ok "idle_threads $1: $out" || bad "idle_threads $1: $out"
 }
 if ! is_cgc; then
