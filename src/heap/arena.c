@@ -603,8 +603,9 @@ bool arena_start(void)
 			arena.spans = (struct span *)descriptors.base;
 			for (uint32_t i = 0; i < SPAN_FIRST; i++)
 				arena.spans[i].index = i;
-			arena.bytes_low = meta[0].base;
-			arena.bytes_size = meta[1].base + room - meta[0].base;
+			const uintptr_t ends[] = { meta[0].base + META_FIRST, meta[1].base + room }; /* reserved windows may lie either way */
+			arena.bytes_low = meta[0].base < meta[1].base ? meta[0].base : meta[1].base;
+			arena.bytes_size = (ends[0] > ends[1] ? ends[0] : ends[1]) - arena.bytes_low;
 			store_release(&span_next, SPAN_FIRST);
 			return true;
 		}

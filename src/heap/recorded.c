@@ -85,7 +85,7 @@ static void split(struct cache *c, unsigned k)
 		return;
 	if (!left)
 		left = draw(c);
-	for (; list && left > block; list = list->next) {
+	for (; list && arena_contains((uintptr_t)list) && left > block; list = list->next) { /* a stale store may have changed a link */
 		left -= block;
 		end = &list->next;
 		if (UNLIKELY((uintptr_t)list - start >= length)) {

@@ -103,8 +103,8 @@ static uint64_t hash_frame(uint64_t hash, uint32_t node)
 	struct frame_name f;
 	char offset[24];
 	names_frame(node, &f);
-	if (!f.module) /* code that a program made: two places are two, though no other run has the same */
-		return names_hash(hash, offset, text_format(offset, sizeof offset, "?%lx|", depot_pc(node)));
+	if (!f.module) /* code that a program made: where in its page, which another run has too; ids hold no address */
+		return names_hash(hash, offset, text_format(offset, sizeof offset, "?+%lx|", depot_pc(node) % OS_PAGE));
 	const char *name = f.function ? f.function : names_last_part(f.module);
 	hash = names_hash(hash, name, strlen(name));
 	return names_hash(hash, offset, text_format(offset, sizeof offset, "+%lx|", f.offset));

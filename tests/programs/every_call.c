@@ -7,6 +7,7 @@
  */
 #include "kit.h"
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -252,6 +253,7 @@ int main(void)
 		if (pthread_create(&threads[i], NULL, work, (void *)(i + 1)))
 			need(NULL); /* what a new thread needs is memory */
 	grow();
+	malloc_trim(0); /* what the threads hold is taken back */
 	move();
 	through_a_pipe();
 	handled();

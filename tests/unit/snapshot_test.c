@@ -260,6 +260,7 @@ Test(snapshot, ids_tell_stacks_apart_and_are_the_same_again)
 
 Test(snapshot, ids_hold_no_address_of_generated_code)
 {
-	uint64_t a = report_site_id(depot_child(0, 0x1234)), b = report_site_id(depot_child(0, 0x5678));
+	uint64_t a = report_site_id(depot_child(0, 0x1234)), b = report_site_id(depot_child(0, 0x5234)), c = report_site_id(depot_child(0, 0x5678));
 	cr_expect_eq(a, b);
+	cr_expect_neq(a, c, "two places in generated code");
 }
