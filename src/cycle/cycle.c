@@ -445,6 +445,7 @@ static struct {
 	uint32_t busy;       /* atomic: a thread is collecting for a request */
 	unsigned empty;      /* in a row; as the rest, of the thread that has made busy 1 */
 	uint64_t not_before; /* of os_now_ns */
+	size_t grown;        /* heap_growth() after the last one: a cycle that had no memory to end counts from no new smallest size */
 } last_resort;
 
 static void collect_for_request(const struct heap_totals *t)
@@ -456,13 +457,15 @@ static void collect_for_request(const struct heap_totals *t)
 		return;
 	}
 	const uint64_t began = os_now_ns();
-	if (last_resort.empty < EMPTY_FREE || began >= last_resort.not_before || heap_growth() > t->live / EMPTY_SHARE) {
+	const size_t growth = heap_growth(), since = growth > last_resort.grown ? growth - last_resort.grown : 0;
+	if (last_resort.empty < EMPTY_FREE || began >= last_resort.not_before || since > t->live / EMPTY_SHARE) {
 		const uint64_t before = stats.recycled_blocks;
 		cycle_collect();
 		cycle_run(); /* its stop gives back the spans that the last verdict emptied */
 		const uint64_t now = os_now_ns();
 		last_resort.empty = stats.recycled_blocks == before ? last_resort.empty + 1 : 0;
 		last_resort.not_before = now + (now - began) * EMPTY_TIMES;
+		last_resort.grown = heap_growth();
 	}
 	store_release(&last_resort.busy, 0);
 }
