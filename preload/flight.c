@@ -155,28 +155,42 @@ static bool vectors_readable(const struct iovec *iov, size_t count)
 	return true;
 }
 
+/* sure: nobody takes the page away meanwhile. After a call that gave the buffer to a reader somebody may. */
+static bool part_copied(uint8_t *to, const uint8_t *from, size_t n, bool sure)
+{
+	if (!sure)
+		return os_read_self(to, (uintptr_t)from, n) == (long)n;
+	memcpy(to, from, n);
+	return true;
+}
+
 /* The parts side by side, as the reader gets them. What was looked at stays in front by its last bytes: no word is counted twice. */
-static bool each_joined(enum flight_by by, int id, const struct iovec *iov, size_t count, uint32_t now, enum what what)
+static bool each_joined(enum flight_by by, int id, const struct iovec *iov, size_t count, uint32_t now, enum what what, bool sure)
 {
 	uint8_t side[2 * FLIGHT_OUT];
 	struct iovec one = { side, 0 };
 	bool any = false;
 	for (size_t v = 0; v < count; v++) {
-		const uint8_t *base = iov[v].iov_base;
-		bool large = is_large(&iov[v]);
+		struct iovec part;
+		if (!part_copied((uint8_t *)&part, (const uint8_t *)&iov[v], sizeof part, sure))
+			return any;
+		const uint8_t *base = part.iov_base;
+		bool large = is_large(&part);
 		if (large && count == 1)
 			return false;
-		size_t head = large ? (size_t)SEAM : iov[v].iov_len;
+		size_t head = large ? (size_t)SEAM : part.iov_len;
 		if (one.iov_len + head > sizeof side) {
 			any |= each_word(by, id, &one, 1, one.iov_len, now, what);
 			memmove(side, side + one.iov_len - SEAM, SEAM);
 			one.iov_len = SEAM;
 		}
-		memcpy(side + one.iov_len, base, head);
+		if (!part_copied(side + one.iov_len, base, head, sure))
+			return any;
 		one.iov_len += head;
 		if (large) {
 			any |= each_word(by, id, &one, 1, one.iov_len, now, what);
-			memcpy(side, base + iov[v].iov_len - SEAM, SEAM);
+			if (!part_copied(side, base + part.iov_len - SEAM, SEAM, sure))
+				return any;
 			one.iov_len = SEAM;
 		}
 	}
@@ -203,7 +217,7 @@ uint32_t flight_before_vectors(enum flight_by by, int id, const struct iovec *io
 	for (size_t v = 0; v < count && load_relaxed(&flight.devices); v++)
 		if (is_large(&iov[v]))
 			flight_large(by, id, iov[v].iov_base, iov[v].iov_len);
-	bool noted = each_joined(by, id, iov, count, now, NOTE);
+	bool noted = each_joined(by, id, iov, count, now, NOTE, true);
 	errno = saved;
 	return noted ? now : FLIGHT_NOTHING;
 }
@@ -214,13 +228,13 @@ uint32_t flight_before_message(int fd, const struct msghdr *m)
 }
 
 /* What waited for long has used up the time of its notes: they are made again, and stay a little longer should somebody have read the
- * words already. Is the buffer still there? Whoever got the message may have unmapped it. */
+ * words already. Whoever got the message may have unmapped it, and the vectors, at any moment: so both are copied by a call that fails then. */
 void flight_settle(enum flight_by by, int id, const struct iovec *iov, size_t count, ssize_t result, uint32_t before)
 {
 	int saved = errno;
 	uint32_t now = flight_now();
-	if ((result < 0 || now - before > flight.life / LONG_WAIT) && vectors_readable(iov, count))
-		each_joined(by, id, iov, count, now, result < 0 ? UNDO : NOTE);
+	if ((result < 0 || now - before > flight.life / LONG_WAIT) && count <= VECTORS && !os_is_confined())
+		each_joined(by, id, iov, count, now, result < 0 ? UNDO : NOTE, false);
 	errno = saved;
 }
 
