@@ -60,7 +60,7 @@ static uint32_t span_next;        /* atomic for readers; under arena_lock for wr
 static uint32_t span_spare;       /* list of unused descriptors, by index */
 static uint32_t bin_head[2][BINS];/* [dirty] */
 static uint64_t bin_bits[2][BINS / 64];
-static size_t pages_used, pages_dirty, pages_limit;
+static size_t pages_used, pages_dirty, pages_limit; /* pages_used: atomic for a peek */
 static uintptr_t holes[MAX_HOLES];/* starts, ascending, each ARENA_STEP long; for the roots: they are not ours */
 static unsigned hole_count;
 static uint64_t purge_at;         /* coarse time of the next purge; 0: nothing dirty */
@@ -352,7 +352,7 @@ struct span *arena_take(size_t pages, size_t align_pages)
 		s = NULL;
 		goto out;
 	}
-	pages_used += pages;
+	store_relaxed(&pages_used, pages_used + pages);
 	bool zero = !s->dirty;
 	uintptr_t start = s->start;
 	memset((char *)s + offsetof(struct span, start), 0, offsetof(struct span, index));
@@ -388,7 +388,7 @@ void arena_give(struct span *s, bool recycled, bool zero)
 		zero = harden_pages_given(s->start, s->pages * (size_t)PAGE);
 	lock_take(&arena_lock);
 	unpublish(s, recycled);
-	pages_used -= s->pages;
+	store_relaxed(&pages_used, pages_used - s->pages);
 	s->dirty = !zero;
 	s->was_recycled = recycled;
 	if (s->dirty)
@@ -412,7 +412,7 @@ bool arena_resize(struct span *s, size_t pages)
 			rest->pages = s->pages - (uint32_t)pages;
 			rest->dirty = !harden_on() || !harden_pages_given(rest->start, rest->pages * (size_t)PAGE);
 			rest->was_recycled = false;
-			pages_used -= rest->pages;
+			store_relaxed(&pages_used, pages_used - rest->pages);
 			if (rest->dirty)
 				note_dirty(rest);
 			unpublish(rest, false);
@@ -427,7 +427,7 @@ bool arena_resize(struct span *s, size_t pages)
 			run_remove(right);
 			if (run_split(right, more)) {
 				s->pages = (uint32_t)pages;
-				pages_used += more;
+				store_relaxed(&pages_used, pages_used + more);
 				grown_zero = !right->dirty;
 				arena_publish(s);
 				descriptor_drop(right);

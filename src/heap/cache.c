@@ -529,9 +529,9 @@ struct cache *cache_own(void)
 		}
 	}
 	if (c) {
-		c->self = &self;
+		store_relaxed(&c->self, &self);
 		c->tid = os_tid();
-		c->live = true;
+		store_relaxed(&c->live, true);
 		c->taken = 0;
 		c->growth = 0;
 		c->pressure = false;
@@ -618,8 +618,8 @@ void cache_abandon(struct cache *c)
 				__atomic_store_n(&s->owner, NULL, __ATOMIC_SEQ_CST);
 				span_list_abandon(s);
 			}
-	c->live = false;
-	c->self = NULL;
+	store_relaxed(&c->live, false);
+	store_relaxed(&c->self, NULL);
 	lock_drop(&caches_lock);
 }
 

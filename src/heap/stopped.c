@@ -244,8 +244,8 @@ void cache_fork_child(void)
 			continue;
 		forget_torn(c);
 		if (c != self.cache) {
-			c->live = false;
-			c->self = NULL;
+			store_relaxed(&c->live, false);
+			store_relaxed(&c->self, NULL);
 		}
 	}
 	/* Abandoned lists anew: a span that a torn thread was moving may stand in none, or in two. */

@@ -114,6 +114,7 @@ static void look_beside(pthread_t t, bool all)
 
 Test(idle, looks_at_threads_in_any_state_hand_no_slot_out_twice)
 {
+	pattern(0); /* before there are threads */
 	signal(SIGUSR1, stands_still);
 	pthread_t t[HOLDERS], b = start(born_again, SHORT);
 	for (unsigned i = 0; i < HOLDERS; i++)
